@@ -1,0 +1,42 @@
+# Two commands matter: `make chat` talks to the demo model, `make test` runs the tests. Both set up first.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+READY := .venv/.ready
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+
+.PHONY: help setup chat test lint types bench clean
+help:
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
+
+setup: $(READY)  ## install everything into .venv (llama.cpp is built once per user)
+
+$(READY): pyproject.toml constraints.txt seallm_edge/native/build.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "python 3.11 or later is needed ($(PYTHON) is `$(PYTHON) --version 2>&1 | head -n 1`); name one: make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "python's venv module is missing; Debian, Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
+	@{ test -x $(BIN)/python || $(PYTHON) -m venv .venv; } </dev/null >&2
+	@wheel=$$($(BIN)/python seallm_edge/native/build.py </dev/null) && \
+	  { $(PIP) install "$$wheel" && $(PIP) install -e '.[chat,demo,test,dev]' && touch $(READY); } </dev/null >&2
+
+chat: $(READY)  ## chat with the small demo model; piped input: one message a line
+	@$(BIN)/seallm chat smollm2-135m-instruct
+
+test: $(READY)  ## run the tests
+	@$(BIN)/python -m pytest
+
+lint: $(READY)  ## check style and format
+	@$(BIN)/ruff check --no-cache . && $(BIN)/ruff format --no-cache --check .
+
+types: $(READY)  ## check types, on the package as it installs
+	@rm -rf build && $(PIP) install --no-deps --target build/types . </dev/null >&2
+	@cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml
+
+bench: $(READY)  ## measure speed against bare llama.cpp (minutes)
+	@$(BIN)/python benchmarks/decode.py
+
+clean:  ## remove what was built here (the wheel cache stays)
+	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,88 @@
+"""Run the SeaLLMs 3 models offline, in 12 languages of Southeast Asia.
+
+    from seallm_edge import SeaLLM
+
+    with SeaLLM("seallms-v3-1.5b-chat") as llm:
+        for piece in llm.stream("Apa ibu kota Indonesia?"):
+            print(piece, end="", flush=True)
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import (
+        CheckpointError,
+        ContextOverflow,
+        ConversionError,
+        EngineBusy,
+        EngineError,
+        InvalidOption,
+        ModelFileError,
+        ModelNotFound,
+        NotEnoughMemory,
+        OutputExists,
+        SeaLLMError,
+    )
+    from .llm import SeaLLM
+    from .prompt import Message
+    from .reply import Reply
+    from .sampling import Sampling
+    from .stream import Stream
+
+__version__ = "0.1.0"
+
+# public name → its module, imported when first asked for: `import seallm_edge` stays quick
+_HOMES = {
+    "CheckpointError": "errors",
+    "ContextOverflow": "errors",
+    "ConversionError": "errors",
+    "EngineBusy": "errors",
+    "EngineError": "errors",
+    "InvalidOption": "errors",
+    "Message": "prompt",
+    "ModelFileError": "errors",
+    "ModelNotFound": "errors",
+    "NotEnoughMemory": "errors",
+    "OutputExists": "errors",
+    "Reply": "reply",
+    "Sampling": "sampling",
+    "SeaLLM": "llm",
+    "SeaLLMError": "errors",
+    "Stream": "stream",
+}
+__all__ = [
+    "CheckpointError",
+    "ContextOverflow",
+    "ConversionError",
+    "EngineBusy",
+    "EngineError",
+    "InvalidOption",
+    "Message",
+    "ModelFileError",
+    "ModelNotFound",
+    "NotEnoughMemory",
+    "OutputExists",
+    "Reply",
+    "Sampling",
+    "SeaLLM",
+    "SeaLLMError",
+    "Stream",
+    "__version__",
+]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

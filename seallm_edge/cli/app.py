@@ -1,0 +1,59 @@
+"""The table of commands; each is imported when it is called for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+COMMANDS = {
+    "chat": "seallm_edge.cli.chat:app",
+    "run": "seallm_edge.cli.run:app",
+    "models": "seallm_edge.cli.models:app",
+    "show": "seallm_edge.cli.show:app",
+    "convert": "seallm_edge.convert.cli:app",
+    "doctor": "seallm_edge.cli.doctor:app",
+}
+
+
+class LazyCommands(TyperGroup):
+    """A group whose commands are named by string."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[arg-type]  # the names, for "did you mean"
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command, imported now; None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command = typer.main.get_command(getattr(importlib.import_module(module), attribute))
+        command.name = cmd_name
+        return command
+
+
+app = typer.Typer(cls=LazyCommands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from .. import __version__
+
+        print(f"seallm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def seallm(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Run the SeaLLMs 3 models offline, in 12 languages of Southeast Asia, on the computer you have."""

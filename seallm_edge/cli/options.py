@@ -1,0 +1,106 @@
+"""Options that several commands share, and how they become a loaded model. Defaults stand in `Sampling`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..sampling import Sampling
+
+if TYPE_CHECKING:
+    from ..llm import SeaLLM
+
+_MODEL = "Model options"
+_SAMPLING = "Sampling options"
+_defaults = Sampling()
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Names of models that begin as typed, for the shell."""
+    from ..store import installed
+
+    names = {name for model in installed() for name in (model.card.name if model.card else model.name, model.name)}
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+ModelArgument = Annotated[
+    str,
+    typer.Argument(help="A name from `seallm models`, or the path of a GGUF.", autocompletion=complete_model),
+]
+Context = Annotated[
+    int | None,
+    typer.Option(help="Tokens of memory for the conversation; default: what fits, at most 8192.", rich_help_panel=_MODEL),
+]
+Threads = Annotated[
+    int | None, typer.Option(help="CPU threads; default: the performance cores.", rich_help_panel=_MODEL)
+]
+GpuLayers = Annotated[
+    int | None, typer.Option(help="Layers on the GPU; default: as many as fit.", rich_help_panel=_MODEL)
+]
+Force = Annotated[bool, typer.Option("--force", help="Load even where memory seems too small.", rich_help_panel=_MODEL)]
+System = Annotated[str | None, typer.Option(help="The system message; default: the model's own.")]
+
+
+def _sampling_option(help_text: str, name: str) -> Any:
+    shown = f"{help_text} Default: the model's own, else {getattr(_defaults, name)}."
+    return typer.Option(help=shown, rich_help_panel=_SAMPLING)
+
+
+Temperature = Annotated[float | None, _sampling_option("0 always takes the likeliest word.", "temperature")]
+TopP = Annotated[float | None, _sampling_option("Keep the likeliest tokens up to this share; 1 is off.", "top_p")]
+TopK = Annotated[int | None, _sampling_option("Keep this many likeliest tokens; 0 is off.", "top_k")]
+MinP = Annotated[float | None, _sampling_option("Drop tokens less likely than this share of the best.", "min_p")]
+RepeatPenalty = Annotated[float | None, _sampling_option("Discourage repetition; 1 is off.", "repeat_penalty")]
+Seed = Annotated[
+    int | None, typer.Option(help="Same seed, same text. Default: another one each time.", rich_help_panel=_SAMPLING)
+]
+MaxTokens = Annotated[int | None, _sampling_option("The longest reply, in tokens.", "max_tokens")]
+Stop = Annotated[
+    list[str] | None, typer.Option(help="End the reply before this text; may be repeated.", rich_help_panel=_SAMPLING)
+]
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Those options that the user gave."""
+    return {name: value for name, value in options.items() if value is not None and value != []}
+
+
+@contextmanager
+def loaded(
+    model: str, *, context: int | None, threads: int | None, gpu_layers: int | None, force: bool
+) -> Iterator[SeaLLM]:
+    """The model, loaded with a progress line on stderr if that is a terminal; closed at the end."""
+    from ..llm import SeaLLM
+
+    with _progress_line() as on_progress:
+        llm = SeaLLM(
+            model,
+            context=context,
+            threads=threads,
+            gpu_layers="auto" if gpu_layers is None else gpu_layers,
+            force=force,
+            on_progress=on_progress,
+        )
+    with llm:
+        if llm.card and llm.card.stand_in:
+            print(f"{llm.card.title}: {llm.card.stand_in}", file=sys.stderr)
+        yield llm
+
+
+@contextmanager
+def _progress_line() -> Iterator[Any]:
+    if not (sys.stderr and sys.stderr.isatty()):
+        yield None
+        return
+
+    def show(share: float) -> None:
+        print(f"\rloading {share:4.0%}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield show
+    finally:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,41 @@
+"""Text from standard input: UTF-8, and nothing else taken for it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from ..errors import SeaLLMError
+
+_MARK = b"\xef\xbb\xbf"
+
+
+def is_piped() -> bool:
+    """Whether standard input is open and no terminal."""
+    return sys.stdin is not None and not sys.stdin.closed and not sys.stdin.isatty()
+
+
+def read_text() -> str:
+    """All of standard input; "" where it is closed. Raises SeaLLMError if it is not UTF-8."""
+    return _decode(sys.stdin.buffer.read(), 1) if is_piped() else ""
+
+
+def read_lines() -> Iterator[str]:
+    """Line after line as they come, without their ends. Raises SeaLLMError at one that is not UTF-8."""
+    if not is_piped():
+        return
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        yield _decode(line, number).rstrip("\r\n")
+
+
+def _decode(data: bytes, first_line: int) -> str:
+    if first_line == 1:
+        data = data.removeprefix(_MARK)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = first_line + data.count(b"\n", 0, error.start)
+        raise SeaLLMError(
+            f"standard input is not UTF-8: line {line} has the byte 0x{data[error.start]:02x}",
+            "convert it first, for instance: iconv -f WINDOWS-1258 -t UTF-8",
+        ) from error

@@ -1,0 +1,118 @@
+"""Every error that seallm_edge raises on purpose.
+
+SeaLLMError
+├── ModelNotFound        a name that is no model here
+├── ModelFileError       a GGUF that is damaged or is none
+├── CheckpointError      a Hugging Face folder that cannot be converted
+├── ConversionError      a conversion that cannot start or go on
+│   └── OutputExists     its output is there already
+├── InvalidOption        an option that does not exist, or a value that it cannot take (also a ValueError)
+├── NotEnoughMemory      a model that does not fit in free memory
+├── ContextOverflow      a prompt that does not fit in the context
+└── EngineError          llama.cpp failed, or cannot run here
+    └── EngineBusy       a second reply while one is running
+
+A message says what happened, with names and numbers, in lower case; `cure` is one line that mends it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class SeaLLMError(Exception):
+    """The root: `message` says what happened, `cure` (may be empty) what to do about it."""
+
+    def __init__(self, message: str, cure: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.cure = cure
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.cure}" if self.cure else self.message
+
+
+class ModelNotFound(SeaLLMError):
+    """Neither a file, nor a catalogue name that is installed, nor a file in the store."""
+
+    def __init__(self, name: str, message: str = "", cure: str = "", known: Iterable[str] = ()) -> None:
+        self.name = name
+        text = message or f"no model named {name!r}{did_you_mean(name, known)}"
+        super().__init__(text, cure or "see them all: seallm models")
+
+
+class ModelFileError(SeaLLMError):
+    """A file that llama.cpp must not see: `path`, and the `problem` in words."""
+
+    def __init__(self, path: Path | str, problem: str, cure: str = "") -> None:
+        self.path = Path(path)
+        self.problem = problem
+        super().__init__(f"{self.path.name}: {problem}", cure or "convert or copy the file again")
+
+
+class CheckpointError(SeaLLMError):
+    """A checkpoint that cannot be converted: the file or folder at fault and its `problem` in words."""
+
+    def __init__(self, path: Path | str, problem: str, cure: str = "") -> None:
+        self.path = Path(path)
+        self.problem = problem
+        super().__init__(f"{self.path.name}: {problem}", cure)
+
+
+class ConversionError(SeaLLMError):
+    """A conversion that cannot start or go on: no space, no permission, an unknown type."""
+
+
+class OutputExists(ConversionError):
+    """The output file is there already."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(f"{path} exists already", "give another name with -o, or --force to replace it")
+
+
+class InvalidOption(SeaLLMError, ValueError):
+    """An option that does not exist, or a value that it cannot take."""
+
+
+class NotEnoughMemory(SeaLLMError):
+    """A model that needs more memory than is free; both in bytes."""
+
+    def __init__(self, name: str, needed: int, free: int, cure: str) -> None:
+        self.needed = needed
+        self.free = free
+        super().__init__(f"{name} needs {needed / 1e9:.1f} GB of memory but {free / 1e9:.1f} GB is free", cure)
+
+
+class ContextOverflow(SeaLLMError):
+    """A prompt that does not fit: `n_tokens` of it, `n_ctx` tokens of room."""
+
+    def __init__(self, n_tokens: int, n_ctx: int, described: str = "", cure: str = "") -> None:
+        self.n_tokens = n_tokens
+        self.n_ctx = n_ctx
+        about = f" ({described})" if described else ""
+        super().__init__(f"the prompt is {n_tokens:,} tokens{about} but the context holds {n_ctx:,}", cure)
+
+
+class EngineError(SeaLLMError):
+    """llama.cpp failed: `log_tail` holds its last log lines."""
+
+    def __init__(self, message: str, cure: str = "", log_tail: Iterable[str] = ()) -> None:
+        self.log_tail = tuple(log_tail)
+        lines = "".join(f"\n  llama.cpp: {line}" for line in self.log_tail)
+        super().__init__(message + lines, cure)
+
+
+class EngineBusy(EngineError):
+    """A second reply was asked for while one is running on the same model."""
+
+    def __init__(self) -> None:
+        super().__init__("this model is writing a reply", "finish or close that reply first, or load a second SeaLLM")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the known word nearest to `word`, or nothing."""
+    nearest = difflib.get_close_matches(word.lower(), list(known), n=1)
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""

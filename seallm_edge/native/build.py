@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Build llama-cpp-python with every CPU variant, once per user; print the wheel's path.
+
+Runs before anything is installed, so it knows the standard library only. A wheel is built in a scratch folder and
+renamed into the cache when whole, so what the cache holds is always complete.
+
+    python3 seallm_edge/native/build.py
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import zipfile
+from pathlib import Path
+
+VERSION = "0.3.36"
+
+CMAKE_FLAGS = (
+    "-DGGML_NATIVE=OFF",  # gcc 12 miscompiles AMX set-up under -march=native; a cached wheel must be portable anyway
+    "-DGGML_BACKEND_DL=ON",
+    "-DGGML_CPU_ALL_VARIANTS=ON",
+    "-DLLAVA_BUILD=OFF",
+    "-DLLAMA_BUILD_TOOLS=OFF",
+    "-DLLAMA_BUILD_EXAMPLES=OFF",
+    "-DLLAMA_BUILD_SERVER=OFF",
+)
+# llama-cpp-python forces the `common` library on, in the CMake cache; nothing here uses it, and it is a quarter of
+# the build. A normal variable, set as the project starts, shadows the cache.
+PROJECT_INCLUDE = "set(LLAMA_BUILD_COMMON OFF)\n"
+
+
+def main() -> int:
+    """Print the path of a finished wheel, building it first where the cache has none; 1 when that fails."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cmake-args", default="", help="more CMake flags, such as -DGGML_CUDA=ON")
+    flags = (*CMAKE_FLAGS, *parser.parse_args().cmake_args.split())
+    compiler = compiler_identity()
+    if compiler is None:
+        print(
+            "no C++ compiler found (looked for $CXX, c++, g++, clang++)\n"
+            "  Debian, Ubuntu: sudo apt install g++ make · Fedora: sudo dnf install gcc-c++ make · "
+            "macOS: xcode-select --install",
+            file=sys.stderr,
+        )
+        return 1
+    shelf = cache_root() / cache_key(flags, compiler)
+    if not (wheel := find_wheel(shelf)):
+        try:
+            wheel = build(flags, shelf)
+        except subprocess.CalledProcessError as error:
+            print(f"building llama-cpp-python {VERSION} failed (exit {error.returncode}); see above", file=sys.stderr)
+            return 1
+    print(wheel)
+    return 0
+
+
+def cache_root() -> Path:
+    """The per-user folder of built wheels: `SEALLM_WHEEL_CACHE`, else below `XDG_CACHE_HOME` or `~/.cache`."""
+    if chosen := os.environ.get("SEALLM_WHEEL_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seallm-edge" / "wheels"
+
+
+def cache_key(flags: tuple[str, ...], compiler: str) -> str:
+    """A folder name that changes with everything that changes the wheel."""
+    facts = [VERSION, flags, PROJECT_INCLUDE, compiler, sysconfig.get_platform(), platform.libc_ver()]
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    return f"llama_cpp_python-{VERSION}-{sysconfig.get_platform()}-{digest}"
+
+
+def compiler_identity() -> str | None:
+    """What the C++ compiler says of itself; None without one. Windows leaves the choice to CMake."""
+    if sys.platform == "win32":
+        return "msvc"
+    for name in filter(None, (os.environ.get("CXX"), "c++", "g++", "clang++")):
+        if path := shutil.which(name):
+            return subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+    return None
+
+
+def find_wheel(shelf: Path) -> Path | None:
+    """The wheel on a cache shelf, if there is one."""
+    return next(iter(sorted(shelf.glob("*.whl"))), None)
+
+
+def build(flags: tuple[str, ...], shelf: Path) -> Path:
+    """Build, check and shelve the wheel; the path it then has. Raises `subprocess.CalledProcessError`."""
+    print(f"building llama-cpp-python {VERSION} for every CPU (once; about 7 minutes on 2 cores)", file=sys.stderr)
+    shelf.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=shelf.parent) as scratch:
+        include = Path(scratch) / "project.cmake"
+        include.write_text(PROJECT_INCLUDE, encoding="utf-8")
+        cmake_args = ";".join((*flags, f"-DCMAKE_PROJECT_INCLUDE={include.as_posix()}"))
+        jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL") or str(os.cpu_count() or 2)
+        environment = {**os.environ, "SKBUILD_CMAKE_ARGS": cmake_args, "CMAKE_BUILD_PARALLEL_LEVEL": jobs}
+        finished = Path(scratch) / "wheel"
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--no-deps"]
+        pip += ["--no-binary", "llama-cpp-python", "--no-cache-dir", "--wheel-dir", str(finished)]
+        subprocess.run([*pip, f"llama-cpp-python=={VERSION}"], env=environment, check=True, stdout=sys.stderr)
+        check_wheel(finished)
+        try:
+            finished.rename(shelf)
+        except OSError:  # another build of the same wheel was quicker
+            if not find_wheel(shelf):
+                raise
+    wheel = find_wheel(shelf)
+    if wheel is None:
+        raise FileNotFoundError(f"no wheel in {shelf}")
+    return wheel
+
+
+def check_wheel(folder: Path) -> None:
+    """Raise unless the wheel in `folder` is whole and carries llama.cpp and a CPU backend."""
+    wheel = find_wheel(folder)
+    if wheel is None:
+        raise FileNotFoundError(f"pip left no wheel in {folder}")
+    with zipfile.ZipFile(wheel) as archive:
+        if damaged := archive.testzip():
+            raise zipfile.BadZipFile(f"{wheel.name}: {damaged} is damaged")
+        names = archive.namelist()
+    for part in ("llama_cpp/lib/", "ggml-cpu"):
+        if not any(part in name for name in names):
+            raise FileNotFoundError(f"{wheel.name} has no {part}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

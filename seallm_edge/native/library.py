@@ -1,0 +1,153 @@
+"""llama.cpp's backends: the best CPU variant that a child process has tried, and the GPUs that are there."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import os
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from ..errors import EngineError, did_you_mean
+from ..machine import Gpu
+from . import log, symbols
+from .probe import Probe
+
+# gcc 12 miscompiles AMX set-up (the tile configuration), and builds of it crash at the first product.
+AMX_VARIANTS = frozenset({"sapphirerapids"})
+BUILT_IN = "built-in"
+
+_BACKEND_FILE = re.compile(r"^(?:lib)?ggml-([a-z0-9]+)(?:-(.+?))?\.(?:so|dylib|dll)$")
+_PARTS_OF_GGML = {"base"}
+# ref: ggml/include/ggml-backend.h, enum ggml_backend_dev_type
+_CPU, _GPU, _INTEGRATED_GPU = 0, 1, 2
+_REBUILD = (
+    'build it for this machine: CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_BACKEND_DL=ON -DGGML_CPU_ALL_VARIANTS=ON" '
+    "pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
+)
+
+
+@dataclass(frozen=True)
+class Backends:
+    """What runs here: the CPU `variant` chosen (`built-in` where llama.cpp has its CPU code linked in), the variants
+    that this CPU could run (best first), those `refused` with the reason, and the GPUs.
+    """
+
+    variant: str
+    possible: tuple[str, ...]
+    refused: dict[str, str] = field(hash=False)
+    gpus: tuple[Gpu, ...]
+    library: Path
+    version: str
+
+
+@cache
+def load_backends() -> Backends:
+    """Load llama.cpp's backends into this process, once; what was loaded.
+
+    `SEALLM_CPU_VARIANT` names a variant to use, whatever its score. Raises EngineError if no CPU code runs here.
+    """
+    log.relay()
+    probe = Probe(symbols.libllama_path())
+    forced = os.environ.get("SEALLM_CPU_VARIANT", "")
+    if _device_count(_CPU):
+        chosen, possible, refused = _linked_in(probe), (BUILT_IN,), {}
+    else:
+        files = find_backends()
+        chosen, possible, refused = choose_variant({n: p for (kind, n), p in files.items() if kind == "cpu"}, probe, forced)
+        for (kind, _), path in files.items():
+            if kind != "cpu":
+                _load_gpu_backend(kind, path, probe, refused)
+    symbols.llama_cpp().llama_backend_init()
+    return Backends(
+        variant=chosen,
+        possible=possible,
+        refused=refused,
+        gpus=_gpus(),
+        library=symbols.libllama_path(),
+        version=importlib.metadata.version("llama-cpp-python"),
+    )
+
+
+def choose_variant(
+    variants: dict[str, Path], probe: Probe, forced: str = ""
+) -> tuple[str, tuple[str, ...], dict[str, str]]:
+    """The variant loaded, those possible (best first), and those refused with why.
+
+    Loads the first that survives a trial in a child process. Raises EngineError if none does.
+    """
+    if forced and forced not in variants:
+        raise EngineError(
+            f"SEALLM_CPU_VARIANT names {forced!r}, which this build does not have{did_you_mean(forced, variants)}",
+            f"one of: {' '.join(sorted(variants))}" if variants else _REBUILD,
+        )
+    scores = probe.scores(tuple(variants.values()))
+    ranked = sorted((name for name in variants if scores[variants[name]] > 0), key=lambda n: -scores[variants[n]])
+    refused = {name: "this CPU lacks its instructions" for name in variants if name not in ranked}
+    for name in AMX_VARIANTS.intersection(ranked) - {forced}:
+        ranked.remove(name)
+        refused[name] = "its AMX code is unreliable; SEALLM_CPU_VARIANT can name it"
+    for name in [forced] if forced else ranked:
+        problem = probe.trial(variants[name])
+        if not problem and _load(variants[name]):
+            return name, tuple(n for n in ranked if n not in refused), refused
+        refused[name] = problem or "llama.cpp would not load it"
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items()) or "it has none"
+    raise EngineError(f"no CPU variant of {symbols.libllama_path()} runs here ({reasons})", _REBUILD)
+
+
+def find_backends() -> dict[tuple[str, str], Path]:
+    """Loadable backends beside llama-cpp-python: (kind, variant) → file, such as ("cpu", "haswell"), ("cuda", "")."""
+    library = symbols.library_folder()
+    found: dict[tuple[str, str], Path] = {}
+    for folder in (library.parent.parent / "bin", library):
+        for path in sorted(folder.glob("*ggml-*")):
+            match = _BACKEND_FILE.match(path.name)
+            if match and match[1] not in _PARTS_OF_GGML:
+                found.setdefault((match[1], match[2] or ""), path)
+    return found
+
+
+def _linked_in(probe: Probe) -> str:
+    if problem := probe.trial(None):
+        raise EngineError(f"the CPU code of {symbols.libllama_path()} does not run here: {problem}", _REBUILD)
+    return BUILT_IN
+
+
+def _load_gpu_backend(kind: str, path: Path, probe: Probe, refused: dict[str, str]) -> None:
+    problem = probe.loads(path)
+    if problem or not _load(path):
+        refused[kind] = problem or "llama.cpp would not load it"
+
+
+def _load(path: Path) -> bool:
+    load = symbols.function("ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)
+    return bool(load(str(path).encode()))
+
+
+def _device_count(kind: int) -> int:
+    return sum(1 for device_kind, _ in _devices() if device_kind == kind)
+
+
+def _devices() -> list[tuple[int, int]]:
+    count = symbols.function("ggml_backend_dev_count", ctypes.c_size_t)()
+    get = symbols.function("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)
+    kind = symbols.function("ggml_backend_dev_type", ctypes.c_int, ctypes.c_void_p)
+    return [(kind(device), device) for device in map(get, range(count))]
+
+
+def _gpus() -> tuple[Gpu, ...]:
+    name = symbols.function("ggml_backend_dev_name", ctypes.c_char_p, ctypes.c_void_p)
+    description = symbols.function("ggml_backend_dev_description", ctypes.c_char_p, ctypes.c_void_p)
+    size = ctypes.POINTER(ctypes.c_size_t)
+    memory = symbols.function("ggml_backend_dev_memory", None, ctypes.c_void_p, size, size)
+    found = []
+    for kind, device in _devices():
+        if kind in (_GPU, _INTEGRATED_GPU):
+            free, total = ctypes.c_size_t(), ctypes.c_size_t()
+            memory(device, ctypes.byref(free), ctypes.byref(total))
+            words = [text(device).decode("utf-8", "replace") for text in (name, description)]
+            found.append(Gpu(words[0], words[1], free.value, total.value))
+    return tuple(found)

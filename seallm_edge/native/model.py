@@ -1,0 +1,131 @@
+"""A GGUF's weights and vocabulary in llama.cpp's memory. Knows nothing of contexts, prompts or sampling."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import EngineError
+from . import log, symbols
+from .library import load_backends
+
+_LONGEST_PIECE = 256  # bytes; a longer one is asked for again with the length that llama.cpp names
+
+
+class Model:
+    """Weights, memory-mapped, and their `vocabulary`. `close()` frees both and is safe twice.
+
+    `n_gpu_layers` of the layers go to the GPU. `on_progress` gets a share from 0 to 1 as loading goes on.
+    Raises EngineError with llama.cpp's last words if it refuses the file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        n_gpu_layers: int = 0,
+        vocabulary_only: bool = False,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> None:
+        load_backends()
+        self.path = path
+        self._llama = symbols.llama_cpp()
+        log.relay().take_complaints()
+        parameters = self._llama.llama_model_default_params()
+        parameters.n_gpu_layers = n_gpu_layers
+        parameters.vocab_only = vocabulary_only
+        interruption = _Interruptible(on_progress)
+        parameters.progress_callback = callback = self._llama.llama_progress_callback(interruption)
+        self.pointer = self._llama.llama_model_load_from_file(str(path).encode(), parameters)
+        del callback
+        if interruption.error is not None:
+            self.close()
+            raise interruption.error
+        if not self.pointer:
+            raise EngineError(
+                f"llama.cpp cannot load {path.name}", "check the file: seallm show FILE", log.relay().take_complaints()
+            )
+        self.vocabulary = Vocabulary(self._llama, self._llama.llama_model_get_vocab(self.pointer))
+
+    def close(self) -> None:
+        """Free the weights; the vocabulary must not be used after it."""
+        if self.pointer:
+            self._llama.llama_model_free(self.pointer)
+            self.pointer = None
+
+
+class Vocabulary:
+    """Text to token ids and back, by llama.cpp's own tokenizer. Text must be NFC and valid Unicode."""
+
+    def __init__(self, llama: Any, pointer: Any) -> None:
+        self._llama = llama
+        self._pointer = pointer
+        self._pieces: dict[int, bytes] = {}
+        self.n_tokens: int = llama.llama_vocab_n_tokens(pointer)
+        self.add_bos: bool = bool(llama.llama_vocab_get_add_bos(pointer))
+        self.bos: int = llama.llama_vocab_bos(pointer)
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Token ids of `text`; control tokens' names become control tokens only with `special`."""
+        if not text:
+            return []
+        data = text.encode("utf-8")
+        room = len(data) + 8
+        for _ in range(2):
+            ids = (ctypes.c_int32 * room)()
+            count = self._llama.llama_tokenize(self._pointer, data, len(data), ids, room, False, special)
+            if count >= 0:
+                return ids[:count]
+            room = -count
+        raise EngineError(f"llama.cpp cannot tokenize {len(data):,} bytes of text")
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """The bytes of one token; control tokens have some only with `special`. Raises EngineError for no token."""
+        if special:
+            return self._ask_piece(token, special=True)
+        if token not in self._pieces:
+            self._pieces[token] = self._ask_piece(token, special=False)
+        return self._pieces[token]
+
+    def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> bytes:
+        """The bytes of `tokens`, in order; they need not be whole characters."""
+        return b"".join(self.piece(token, special=special) for token in tokens)
+
+    def ends_generation(self, token: int) -> bool:
+        """Whether `token` ends a reply."""
+        return bool(self._llama.llama_vocab_is_eog(self._pointer, token))
+
+    def control_token(self, name: str) -> int | None:
+        """The id of the one token spelt `name`, such as `<|im_end|>`; None where the model has no such token."""
+        ids = self.tokenize(name, special=True)
+        return ids[0] if len(ids) == 1 and self.piece(ids[0], special=True) == name.encode() else None
+
+    def _ask_piece(self, token: int, *, special: bool) -> bytes:
+        if not 0 <= token < self.n_tokens:
+            raise EngineError(f"token {token} is outside the vocabulary of {self.n_tokens:,}")
+        room = _LONGEST_PIECE
+        for _ in range(2):
+            buffer = ctypes.create_string_buffer(room)
+            length = self._llama.llama_token_to_piece(self._pointer, token, buffer, room, 0, special)
+            if length >= 0:
+                return buffer.raw[:length]
+            room = -length
+        raise EngineError(f"llama.cpp gives no text for token {token}")
+
+
+class _Interruptible:
+    """llama.cpp's progress callback: an exception in it (Ctrl-C) stops the load and is kept for the caller."""
+
+    def __init__(self, on_progress: Callable[[float], None] | None) -> None:
+        self._on_progress = on_progress
+        self.error: BaseException | None = None
+
+    def __call__(self, share: float, _user_data: Any) -> bool:
+        try:
+            if self._on_progress:
+                self._on_progress(share)
+        except BaseException as error:  # noqa: BLE001  it is raised again, past the native frames
+            self.error = error
+        return self.error is None

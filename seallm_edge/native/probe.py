@@ -1,0 +1,136 @@
+"""Verdicts on backends: scores and trials from child processes, remembered per library and CPU.
+
+Native code that dies takes its process with it, so the first use of a library on a CPU happens in a child
+(`probe_child.py`). Verdicts are kept in the cache folder; a changed library, CPU or machine asks again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from .. import paths
+
+logger = logging.getLogger("seallm_edge.native")
+
+_CHILD = Path(__file__).with_name("probe_child.py")
+_TIMEOUT_SECONDS = 60
+_CACHE_FORMAT = 1
+
+
+class Probe:
+    """Asks a child process, or the memory of earlier answers. A verdict is "" for good, else the problem."""
+
+    def __init__(self, libllama: Path) -> None:
+        self._libllama = libllama
+        self._cache_file = paths.cache_dir() / "backends.json"
+        self._cpu = cpu_identity()
+
+    def scores(self, backends: tuple[Path, ...]) -> dict[Path, int]:
+        """Each backend's own score on this CPU; 0 for one that cannot run or cannot be loaded."""
+        key = self._key("score", *backends)
+        known = self._recall(key)
+        if not isinstance(known, dict):
+            known = self._ask_scores(backends)
+            self._remember(key, known)
+        return {path: int(known.get(path.name, 0)) for path in backends}
+
+    def trial(self, backend: Path | None) -> str:
+        """The verdict on one CPU backend (None: the linked-in one) after real matrix products."""
+        return self._verdict("try", backend)
+
+    def loads(self, backend: Path) -> str:
+        """The verdict on merely loading a backend and reading its score."""
+        return self._verdict("score", backend)
+
+    def _verdict(self, verb: str, backend: Path | None) -> str:
+        backends = (backend,) if backend else ()
+        key = self._key(f"{verb} one", *backends)
+        known = self._recall(key)
+        if not isinstance(known, str):
+            known = _describe_failure(self._run_child(verb, *backends))
+            self._remember(key, known)
+        return known
+
+    def _ask_scores(self, backends: tuple[Path, ...]) -> dict[str, int]:
+        """Scores by file name. A backend that kills the child scores 0, and the others are asked again without it."""
+        scores: dict[str, int] = {}
+        waiting = list(backends)
+        while waiting:
+            result = self._run_child("score", *waiting)
+            for line in result.stdout.splitlines():
+                path, _, score = line.rpartition("\t")
+                scores[Path(path).name] = int(score)
+            waiting = [path for path in waiting if path.name not in scores]
+            if waiting:
+                scores[waiting.pop(0).name] = 0
+        return scores
+
+    def _run_child(self, verb: str, *backends: Path) -> subprocess.CompletedProcess[str]:
+        if getattr(sys, "frozen", False):  # sys.executable is the app itself there, not a Python
+            logger.warning("cannot try backends in a child process inside a frozen app")
+            from .probe_child import score
+
+            return subprocess.CompletedProcess([], 0, "".join(f"{path}\t{score(str(path))}\n" for path in backends), "")
+        command = [sys.executable, "-I", str(_CHILD), verb, str(self._libllama), *map(str, backends)]
+        try:
+            return subprocess.run(
+                command, capture_output=True, text=True, encoding="utf-8", errors="replace",
+                stdin=subprocess.DEVNULL, timeout=_TIMEOUT_SECONDS, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(command, 1, "", f"no answer within {_TIMEOUT_SECONDS} s")
+
+    def _key(self, question: str, *files: Path) -> str:
+        facts = [_CACHE_FORMAT, question, self._cpu]
+        for path in (self._libllama, *files):
+            status = path.stat()
+            facts.append((str(path), status.st_size, status.st_mtime_ns))
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
+
+    def _recall(self, key: str) -> object:
+        return self._read_cache().get(key)
+
+    def _remember(self, key: str, verdict: object) -> None:
+        verdicts = {**self._read_cache(), key: verdict}
+        try:
+            self._cache_file.parent.mkdir(parents=True, exist_ok=True)
+            scratch = self._cache_file.with_suffix(f".{os.getpid()}")
+            scratch.write_text(json.dumps(verdicts), encoding="utf-8")
+            scratch.replace(self._cache_file)
+        except OSError as error:
+            logger.info("verdicts on CPU variants are not kept: %s", error)
+
+    def _read_cache(self) -> dict[str, object]:
+        try:
+            verdicts = json.loads(self._cache_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return verdicts if isinstance(verdicts, dict) else {}
+
+
+def cpu_identity() -> str:
+    """A text that changes when this machine's processor, or what it may use of it, changes."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    words = ("model name", "flags", "Features", "CPU part")
+    return "\n".join(sorted({line for line in lines if line.startswith(words)}))
+
+
+def _describe_failure(result: subprocess.CompletedProcess[str]) -> str:
+    """"" for a child that ended well, else how it ended."""
+    if result.returncode == 0:
+        return ""
+    if result.returncode < 0:
+        return f"a trial run died of {signal.Signals(-result.returncode).name}"
+    last = result.stderr.strip().splitlines()
+    return f"a trial run failed: {last[-1]}" if last else f"a trial run ended with exit code {result.returncode}"

@@ -1,0 +1,61 @@
+"""ggml's C functions, out of the very library that libllama links.
+
+llama-cpp-python's wheel holds copies of each library under several names, and a second copy loaded by name would be
+a second, empty ggml. Looking symbols up through libllama's own handle always finds the right one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..errors import EngineError
+
+
+@cache
+def llama_cpp() -> Any:
+    """llama-cpp-python's low-level module. Raises EngineError where it is missing or cannot be loaded."""
+    try:
+        import llama_cpp.llama_cpp as bindings
+    except (ImportError, OSError, RuntimeError) as error:
+        raise EngineError(
+            f"llama-cpp-python cannot be loaded: {error}", "install it again: pip install --force-reinstall llama-cpp-python"
+        ) from error
+    return bindings
+
+
+@cache
+def function(name: str, restype: Any, *argtypes: Any) -> Any:
+    """ggml's C function `name`, typed. Raises EngineError if this build has none."""
+    for library in _libraries():
+        try:
+            # Indexing makes an object of its own, so that nobody else's argtypes change.
+            found = library[name]
+        except AttributeError:
+            continue
+        found.restype = restype
+        found.argtypes = argtypes
+        return found
+    raise EngineError(f"this build of llama.cpp has no {name}", "install llama-cpp-python 0.3.36 or later")
+
+
+def library_folder() -> Path:
+    """The folder of libllama and its like."""
+    return Path(llama_cpp()._base_path)
+
+
+def libllama_path() -> Path:
+    """The file of libllama itself."""
+    return Path(llama_cpp()._lib._name)
+
+
+@cache
+def _libraries() -> tuple[ctypes.CDLL, ...]:
+    libllama = llama_cpp()._lib
+    if sys.platform != "win32":
+        return (libllama,)  # dlsym on a handle searches what it links as well
+    names = ("ggml-base.dll", "ggml.dll", "ggml-cpu.dll")
+    return (libllama, *(ctypes.CDLL(str(library_folder() / n)) for n in names if (library_folder() / n).exists()))

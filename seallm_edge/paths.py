@@ -1,0 +1,25 @@
+"""Where things live: `SEALLM_HOME`, else the platform's own data folder. Knows nothing of what is in them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """The folder of all that seallm-edge keeps; it may not exist yet."""
+    if chosen := os.environ.get("SEALLM_HOME"):
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return platformdirs.user_data_path("seallm-edge", appauthor=False)
+
+
+def models_dir() -> Path:
+    """Where model files are kept."""
+    return home() / "models"
+
+
+def cache_dir() -> Path:
+    """Where what can be made again is kept: verdicts on CPU variants."""
+    return home() / "cache"

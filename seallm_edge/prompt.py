@@ -1,0 +1,75 @@
+"""Messages to ChatML, as a pure function. Knows no tokenizer.
+
+Markup and words stay apart: a piece is either a control token's name or plain text, so that `<|im_end|>` typed by a
+user is tokenized as the text it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import InvalidOption
+
+START, END = "<|im_start|>", "<|im_end|>"
+ROLES = ("system", "user", "assistant")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message: its `role` (system, user or assistant) and its `content`."""
+
+    role: str
+    content: str
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise InvalidOption(f"a message has the role {self.role!r}", f"the roles are {', '.join(ROLES)}")
+        if not isinstance(self.content, str):
+            raise InvalidOption(f"the content of a message is {type(self.content).__name__}", "give it as text")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A run of the prompt: plain `text`, or the name of a control token. `reply` marks an earlier reply's words."""
+
+    text: str
+    is_control: bool = False
+    is_reply: bool = False
+
+
+def as_messages(value: str | Iterable[Message | Mapping[str, Any]]) -> list[Message]:
+    """Messages from a text (one user message), Messages, or mappings with `role` and `content`.
+
+    Raises InvalidOption for anything else, and for none at all.
+    """
+    if isinstance(value, str):
+        return [Message("user", value)]
+    messages = [_as_message(item) for item in value]
+    if not messages:
+        raise InvalidOption("there are no messages", "give at least one user message")
+    return messages
+
+
+def chatml(messages: Sequence[Message], default_system: str = "") -> list[Piece]:
+    """The prompt for the next assistant message. `default_system` is used where the first message is no system one."""
+    if default_system and messages[0].role != "system":
+        messages = [Message("system", default_system), *messages]
+    pieces: list[Piece] = []
+    for message in messages:
+        pieces.append(Piece(START, is_control=True))
+        if message.role == "assistant":
+            pieces += [Piece("assistant\n"), Piece(message.content, is_reply=True)]
+        else:
+            pieces.append(Piece(f"{message.role}\n{message.content}"))
+        pieces += [Piece(END, is_control=True), Piece("\n")]
+    return [*pieces, Piece(START, is_control=True), Piece("assistant\n")]
+
+
+def _as_message(item: object) -> Message:
+    if isinstance(item, Message):
+        return item
+    if not isinstance(item, Mapping) or set(item) != {"role", "content"}:
+        raise InvalidOption(f"a message is {item!r:.80}", "give a Message, or a mapping with just role and content")
+    return Message(item["role"], item["content"])

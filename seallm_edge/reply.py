@@ -1,0 +1,55 @@
+"""What a model answered, and what it cost."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Sizes, in tokens and in characters; `cached_tokens` of the prompt were still in the KV cache."""
+
+    prompt_tokens: int
+    cached_tokens: int
+    reply_tokens: int
+    reply_characters: int
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds: `prompt` until the prompt was read, `first_text` until the first text came, `total` for all."""
+
+    prompt: float
+    first_text: float
+    total: float
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole reply. `finish_reason`: the model ended it or a stop text came (`stop`), it reached `max_tokens` or
+    the end of the context (`length`), or its reader closed it (`cancelled`).
+    """
+
+    text: str
+    finish_reason: FinishReason
+    usage: Usage
+    timings: Timings
+
+    @property
+    def characters_per_second(self) -> float:
+        """Characters a second once the prompt was read: what compares languages, as tokens do not."""
+        return self.usage.reply_characters / max(self.timings.total - self.timings.prompt, 1e-9)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens a second once the prompt was read."""
+        return self.usage.reply_tokens / max(self.timings.total - self.timings.prompt, 1e-9)
+
+    def as_dict(self) -> dict[str, Any]:
+        """This as plain JSON values."""
+        rates = {"characters_per_second": self.characters_per_second, "tokens_per_second": self.tokens_per_second}
+        return dataclasses.asdict(self) | {name: round(rate, 2) for name, rate in rates.items()}

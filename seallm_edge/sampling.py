@@ -1,0 +1,77 @@
+"""`Sampling`: how the next token is chosen. The one home of generation defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import InvalidOption, did_you_mean
+
+# option → (lowest, highest) value, both allowed
+_RANGES: dict[str, tuple[float, float]] = {
+    "temperature": (0, 100),
+    "top_p": (0, 1),
+    "top_k": (0, 1 << 30),
+    "min_p": (0, 1),
+    "repeat_penalty": (0.01, 100),
+    "repeat_last_n": (0, 1 << 30),
+    "seed": (0, (1 << 32) - 2),
+    "max_tokens": (1, 1 << 30),
+}
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Options of one reply. The defaults are those of SeaLLMs-v3's own generation_config.json; `top_k`, on which it
+    is silent, is Transformers' default, which its authors' examples therefore ran with.
+
+    temperature    0 always takes the likeliest token
+    top_p, min_p   1 and 0 are off; `top_k` 0 is off
+    repeat_penalty 1 is off; it lowers the tokens among the last `repeat_last_n`, prompt included
+    seed           0 to 2**32 - 2; None draws a new one each time
+    max_tokens     the longest reply; None goes on until the context is full
+    stop           texts that end a reply; they are not part of it
+    """
+
+    temperature: float = 0.7
+    top_p: float = 1.0
+    top_k: int = 50
+    min_p: float = 0.0
+    repeat_penalty: float = 1.05
+    repeat_last_n: int = 64
+    seed: int | None = None
+    max_tokens: int | None = 512
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.stop, str):
+            object.__setattr__(self, "stop", (self.stop,))
+        object.__setattr__(self, "stop", tuple(text for text in self.stop if text))
+        for name, (lowest, highest) in _RANGES.items():
+            _check(name, getattr(self, name), lowest, highest)
+
+    def replace(self, options: Mapping[str, Any]) -> Sampling:
+        """This with `options` changed; an option of None keeps what is here, but for `seed` and `max_tokens`.
+
+        Raises InvalidOption for a name that does not exist or a value out of range.
+        """
+        known = [field.name for field in dataclasses.fields(self)]
+        for name in options:
+            if name not in known:
+                raise InvalidOption(
+                    f"no sampling option {name!r}{did_you_mean(name, known)}", f"the options are {' '.join(known)}"
+                )
+        kept = {n: v for n, v in options.items() if v is not None or n in ("seed", "max_tokens")}
+        return dataclasses.replace(self, **kept)
+
+
+def _check(name: str, value: object, lowest: float, highest: float) -> None:
+    if value is None and name in ("seed", "max_tokens"):
+        return
+    whole = isinstance(Sampling.__dataclass_fields__[name].default, int | None)
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        raise InvalidOption(f"{name} is {value!r}", f"give a {'whole ' if whole else ''}number")
+    if not lowest <= value <= highest:  # type: ignore[operator]  # NaN fails here too
+        raise InvalidOption(f"{name} is {value}", f"give a number from {lowest:g} to {highest:g}")

@@ -1,0 +1,128 @@
+"""`Stream`: one reply while it is written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+
+from .engine import Engine, Sequence
+from .native.model import Vocabulary
+from .reply import FinishReason, Reply, Timings, Usage
+from .sampling import Sampling
+from .text import TextStream
+
+
+class Stream(Iterator[str]):
+    """Iterate for the text in pieces of whole characters; `read()` takes all that is left.
+
+    `reply` sums up what has come so far. `close()` stops the writing; so does dropping the stream. Iterating raises
+    EngineBusy while another stream of the same model is writing, EngineError if the model was closed.
+    `on_tokens(text, tokens)` is told at the end, where the tokens spell just that text.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        prompt: list[int],
+        sampling: Sampling,
+        on_tokens: Callable[[str, list[int]], None] = lambda _text, _tokens: None,
+    ) -> None:
+        self._engine = engine
+        self._prompt = prompt
+        self._sampling = sampling
+        self._on_tokens = on_tokens
+        self._cached_tokens = 0
+        self._tokens: list[int] = []
+        self._bytes = bytearray()
+        self._shown: list[str] = []
+        self._finish_reason: FinishReason = "cancelled"
+        self._timings = Timings(0.0, 0.0, 0.0)
+        self._pieces = self._write()
+
+    def __next__(self) -> str:
+        return next(self._pieces)
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self) -> Reply:
+        """The whole reply."""
+        for _ in self:
+            pass
+        return self.reply
+
+    def close(self) -> None:
+        """Stop writing; what was written stays in `reply`."""
+        self._pieces.close()
+
+    @property
+    def reply(self) -> Reply:
+        """The reply as far as it has come; `cancelled` until it ends by itself."""
+        text = "".join(self._shown)
+        usage = Usage(len(self._prompt), self._cached_tokens, len(self._tokens), len(text))
+        return Reply(text, self._finish_reason, usage, self._timings)
+
+    def _write(self) -> Generator[str]:
+        """Read the prompt, then show what the tokens spell until something ends it."""
+        started = time.perf_counter()
+        text = TextStream(self._sampling.stop)
+        with self._engine.writing() as (sequence, vocabulary):
+            self._read_prompt(sequence)
+            prompt_read = time.perf_counter() - started
+            first_text = 0.0
+            try:
+                for data in self._sample(sequence, vocabulary):
+                    piece = text.feed(data)
+                    now = time.perf_counter() - started
+                    first_text = first_text or (now if piece else 0.0)
+                    self._timings = Timings(prompt_read, first_text, now)
+                    if piece:
+                        self._shown.append(piece)
+                        yield piece
+                    if text.stopped:
+                        self._finish_reason = "stop"
+                        break
+            finally:
+                if rest := text.finish():
+                    self._shown.append(rest)
+                self._report_tokens()
+            if rest:
+                yield rest
+
+    def _read_prompt(self, sequence: Sequence) -> None:
+        self._cached_tokens = sequence.reusable(self._prompt)
+        chunks = sequence.read(self._prompt)
+        more = True
+        while more:  # each chunk is a step of its own, so that Ctrl-C and close() need not wait for all of them
+            with self._engine.step():
+                more = next(chunks, None) is not None
+
+    def _sample(self, sequence: Sequence, vocabulary: Vocabulary) -> Iterator[bytes]:
+        """The bytes of token after token, until one ends the reply or it is long enough."""
+        tokens = sequence.write(self._sampling)
+        limit = self._sampling.max_tokens
+        self._finish_reason = "cancelled"
+        try:
+            while limit is None or len(self._tokens) < limit:
+                with self._engine.step():
+                    token = next(tokens, None)
+                    if token is None:
+                        break
+                    if vocabulary.ends_generation(token):
+                        self._finish_reason = "stop"
+                        return
+                    data = vocabulary.piece(token)
+                self._tokens.append(token)
+                self._bytes += data
+                yield data
+            self._finish_reason = "length"
+        finally:
+            tokens.close()
+
+    def _report_tokens(self) -> None:
+        text = "".join(self._shown)
+        if text.encode() == self._bytes:  # not so after a stop text, or where bytes made no character
+            self._on_tokens(text, list(self._tokens))

@@ -1,0 +1,135 @@
+"""The chat at a terminal: a line to type in, replies as they come, and /commands. Keeps no conversation itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from ..chat import Conversation
+from ..errors import SeaLLMError
+from ..languages import guess
+
+HELP = """\
+/new            start over, with the same system message
+/again          take the last answer back and answer once more
+/system TEXT    start over with another system message
+/stats          what the last answer took
+/help           this
+/bye            leave (as Ctrl-D does)
+Ctrl-C stops an answer; at the prompt it leaves. Alt-Enter begins a new line."""
+PROMPT = "› "
+
+
+class Screen:
+    """A conversation on this terminal, until the user leaves."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._commands: dict[str, Callable[[str], None]] = {
+            "/new": lambda _: self._start_over(),
+            "/again": lambda _: self._again(),
+            "/system": self._set_system,
+            "/stats": lambda _: self._tell_stats(),
+            "/help": lambda _: print(HELP),
+        }
+
+    def run(self) -> None:
+        """Take lines and answer them. Raises KeyboardInterrupt when it comes at the prompt."""
+        read_line = line_reader(list(self._commands) + ["/bye"])
+        llm = self._conversation.llm
+        print(f"{llm.name}, {llm.plan.n_ctx:,} tokens of context. /help lists the commands.")
+        while (line := read_line()) is not None and line.strip() != "/bye":
+            self._handle(line)
+
+    def _handle(self, line: str) -> None:
+        command, _, rest = line.strip().partition(" ")
+        if not command:
+            return
+        if command in self._commands:
+            self._commands[command](rest.strip())
+        elif command.startswith("/") and command[1:].isalpha():
+            print(f"no command {command}; /help lists them")
+        else:
+            self._answer(line)
+
+    def _answer(self, text: str) -> None:
+        try:
+            for piece in self._conversation.say(text):
+                print(piece, end="", flush=True)
+            print()
+            reply = self._conversation.last_reply
+            if reply and reply.finish_reason == "length":
+                print("(cut off at the longest reply or the end of the context)", file=sys.stderr)
+        except KeyboardInterrupt:
+            print("\n(stopped)", file=sys.stderr)
+        except SeaLLMError as error:
+            print(error, file=sys.stderr)
+            if self._conversation.messages:
+                print("  or start over with /new", file=sys.stderr)
+
+    def _start_over(self) -> None:
+        self._conversation.clear()
+        print("(a new conversation)", file=sys.stderr)
+
+    def _again(self) -> None:
+        said = self._conversation.take_back()
+        if said is None:
+            print("nothing to answer yet", file=sys.stderr)
+        else:
+            self._answer(said)
+
+    def _set_system(self, text: str) -> None:
+        self._conversation.system = text or None
+        self._start_over()
+
+    def _tell_stats(self) -> None:
+        reply = self._conversation.last_reply
+        if reply is None:
+            print("no answer yet", file=sys.stderr)
+            return
+        language = guess(reply.text)
+        print(
+            f"{reply.usage.prompt_tokens:,} tokens read ({reply.usage.cached_tokens:,} kept from before) in "
+            f"{reply.timings.prompt:.1f} s; {reply.usage.reply_tokens:,} tokens, {reply.usage.reply_characters:,} "
+            f"characters{f' of {language.name}' if language else ''} written at "
+            f"{reply.characters_per_second:.0f} characters/s"
+        )
+
+
+def line_reader(words: list[str]) -> Callable[[], str | None]:
+    """A function that asks for one message, None at the end of input; with editing where prompt-toolkit is there."""
+    try:
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.completion import WordCompleter
+    except ImportError:
+        return _plain_line
+    session: PromptSession[str] = PromptSession(
+        completer=WordCompleter(words, sentence=True), complete_while_typing=False, key_bindings=_new_line_key()
+    )
+
+    def read() -> str | None:
+        try:
+            return session.prompt(PROMPT, prompt_continuation="  ")
+        except EOFError:
+            return None
+
+    return read
+
+
+def _new_line_key() -> object:
+    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+
+    bindings = KeyBindings()
+
+    @bindings.add("escape", "enter")
+    def _(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    return bindings
+
+
+def _plain_line() -> str | None:
+    try:
+        return input(PROMPT)
+    except EOFError:
+        return None
