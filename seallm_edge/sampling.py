@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,9 +46,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.stop, str):
-            object.__setattr__(self, "stop", (self.stop,))
-        object.__setattr__(self, "stop", tuple(text for text in self.stop if text))
+        object.__setattr__(self, "stop", _as_texts(self.stop))
         for name, (lowest, highest) in _RANGES.items():
             _check(name, getattr(self, name), lowest, highest)
 
@@ -65,6 +63,13 @@ class Sampling:
                 )
         kept = {n: v for n, v in options.items() if v is not None or n in ("seed", "max_tokens")}
         return dataclasses.replace(self, **kept)
+
+
+def _as_texts(stop: object) -> tuple[str, ...]:
+    texts = (stop,) if isinstance(stop, str) else stop
+    if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
+        raise InvalidOption(f"stop is {stop!r}", "give a text, or a list of texts")
+    return tuple(text for text in texts if text)
 
 
 def _check(name: str, value: object, lowest: float, highest: float) -> None:

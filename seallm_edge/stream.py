@@ -11,6 +11,8 @@ from .reply import FinishReason, Reply, Timings, Usage
 from .sampling import Sampling
 from .text import TextStream
 
+OnTokens = Callable[[str, list[int]], None]
+
 
 class Stream(Iterator[str]):
     """Iterate for the text in pieces of whole characters; `read()` takes all that is left.
@@ -21,23 +23,11 @@ class Stream(Iterator[str]):
     """
 
     def __init__(
-        self,
-        engine: Engine,
-        prompt: list[int],
-        sampling: Sampling,
-        on_tokens: Callable[[str, list[int]], None] = lambda _text, _tokens: None,
+        self, engine: Engine, prompt: list[int], sampling: Sampling, on_tokens: OnTokens | None = None
     ) -> None:
-        self._engine = engine
-        self._prompt = prompt
-        self._sampling = sampling
-        self._on_tokens = on_tokens
-        self._cached_tokens = 0
-        self._tokens: list[int] = []
-        self._bytes = bytearray()
-        self._shown: list[str] = []
-        self._finish_reason: FinishReason = "cancelled"
-        self._timings = Timings(0.0, 0.0, 0.0)
-        self._pieces = self._write()
+        # The generator knows the writer and not this object: a stream that is dropped is closed at once.
+        self._writer = _Writer(engine, prompt, sampling, on_tokens)
+        self._pieces = self._writer.write()
 
     def __next__(self) -> str:
         return next(self._pieces)
@@ -61,12 +51,30 @@ class Stream(Iterator[str]):
     @property
     def reply(self) -> Reply:
         """The reply as far as it has come; `cancelled` until it ends by itself."""
+        return self._writer.reply()
+
+
+class _Writer:
+    """Reads the prompt, then turns token after token into text, and keeps count."""
+
+    def __init__(self, engine: Engine, prompt: list[int], sampling: Sampling, on_tokens: OnTokens | None) -> None:
+        self._engine = engine
+        self._prompt = prompt
+        self._sampling = sampling
+        self._on_tokens = on_tokens
+        self._cached_tokens = 0
+        self._tokens: list[int] = []
+        self._bytes = bytearray()
+        self._shown: list[str] = []
+        self._finish_reason: FinishReason = "cancelled"
+        self._timings = Timings(0.0, 0.0, 0.0)
+
+    def reply(self) -> Reply:
         text = "".join(self._shown)
         usage = Usage(len(self._prompt), self._cached_tokens, len(self._tokens), len(text))
         return Reply(text, self._finish_reason, usage, self._timings)
 
-    def _write(self) -> Generator[str]:
-        """Read the prompt, then show what the tokens spell until something ends it."""
+    def write(self) -> Generator[str]:
         started = time.perf_counter()
         text = TextStream(self._sampling.stop)
         with self._engine.writing() as (sequence, vocabulary):
@@ -100,11 +108,10 @@ class Stream(Iterator[str]):
             with self._engine.step():
                 more = next(chunks, None) is not None
 
-    def _sample(self, sequence: Sequence, vocabulary: Vocabulary) -> Iterator[bytes]:
+    def _sample(self, sequence: Sequence, vocabulary: Vocabulary) -> Generator[bytes]:
         """The bytes of token after token, until one ends the reply or it is long enough."""
         tokens = sequence.write(self._sampling)
         limit = self._sampling.max_tokens
-        self._finish_reason = "cancelled"
         try:
             while limit is None or len(self._tokens) < limit:
                 with self._engine.step():
@@ -124,5 +131,5 @@ class Stream(Iterator[str]):
 
     def _report_tokens(self) -> None:
         text = "".join(self._shown)
-        if text.encode() == self._bytes:  # not so after a stop text, or where bytes made no character
+        if self._on_tokens and text.encode() == self._bytes:  # not so after a stop text, or a cut character
             self._on_tokens(text, list(self._tokens))

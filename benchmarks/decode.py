@@ -1,0 +1,108 @@
+"""Decode speed of `SeaLLM.stream`, as a ratio to a bare llama_decode loop and to llama-cpp-python's own chat.
+
+    python benchmarks/decode.py [MODEL ...] [--rounds 5] [--tokens 128]
+
+MODEL is a catalogue name or a GGUF; default: the demo model. The three take turns in one process, with the same
+threads, context and sampling; each round gives a ratio, and the median is what counts. The bare loop decodes and
+never samples. A prompt is read before the clock starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+from seallm_edge import SeaLLM
+from seallm_edge.native.context import Context
+from seallm_edge.native.library import load_backends
+from seallm_edge.native.model import Model
+from seallm_edge.store import locate
+
+CONTEXT = 2048
+PROMPT = "Write a very long story about a fisherman, his daughter and the sea. Do not stop early."
+
+
+def main() -> None:
+    """Print one table a model."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="*", default=["smollm2-135m-instruct"])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tokens", type=int, default=128)
+    arguments = parser.parse_args()
+    for model in arguments.models:
+        compare(model, arguments.rounds, arguments.tokens)
+
+
+def compare(model: str, rounds: int, n_tokens: int) -> None:
+    """Run the three in turns and print medians."""
+    with SeaLLM(model, context=CONTEXT) as llm:
+        contenders = {"bare loop": bare(llm, n_tokens), "stream": ours(llm, n_tokens), "llama_cpp": peer(llm, n_tokens)}
+        for run in contenders.values():
+            run()
+        seconds = {name: [] for name in contenders}
+        for _ in range(rounds):
+            for name, run in contenders.items():
+                seconds[name].append(run())
+        print(f"\n{llm.name} {llm.header.file_type_name}, {llm.plan.threads} threads, variant {load_backends().variant}")
+    for name, taken in seconds.items():
+        print(f"  {name:10} {n_tokens / statistics.median(taken):7.2f} tokens/s")
+    for name, other in (("bare loop", "bare loop"), ("llama_cpp", "create_chat_completion(stream=True)")):
+        ratios = [b / a for a, b in zip(seconds["stream"], seconds[name], strict=True)]
+        print(f"  stream / {other}: {statistics.median(ratios):.3f} (from {min(ratios):.3f} to {max(ratios):.3f})")
+
+
+def bare(llm: SeaLLM, n_tokens: int) -> Callable[[], float]:
+    """Seconds of a loop of llama_decode over the very weights, one token a step, nothing else."""
+    model = Model(llm.header.path)
+    context = Context(model, n_ctx=CONTEXT, n_batch=llm.plan.n_batch, n_threads=llm.plan.threads)
+    prompt = llm.tokenize(PROMPT)
+
+    def run() -> float:
+        context.forget_from(0)
+        context.decode(prompt, 0)
+        started = time.perf_counter()
+        for position in range(len(prompt), len(prompt) + n_tokens - 1):
+            context.decode(prompt[:1], position)
+        return time.perf_counter() - started
+
+    return run
+
+
+def ours(llm: SeaLLM, n_tokens: int) -> Callable[[], float]:
+    """Seconds of `stream` for as many tokens: one decode fewer than tokens, as above."""
+
+    def run() -> float:
+        reply = llm.stream(PROMPT, seed=1, max_tokens=n_tokens).read()
+        assert reply.finish_reason == "length", "the model ended its reply early: the rounds do not compare"
+        return reply.timings.total - reply.timings.prompt
+
+    return run
+
+
+def peer(llm: SeaLLM, n_tokens: int) -> Callable[[], float]:
+    """Seconds of llama-cpp-python's chat for as many tokens, from its first text on."""
+    from llama_cpp import Llama
+
+    other = Llama(
+        str(locate(llm.header.path)), n_ctx=CONTEXT, n_threads=llm.plan.threads, n_threads_batch=llm.plan.threads,
+        n_batch=512, chat_format="chatml", verbose=False,
+    )  # fmt: skip
+    options = {name: getattr(llm.sampling, name) for name in ("temperature", "top_p", "top_k", "min_p", "repeat_penalty")}
+
+    def run() -> float:
+        messages = [{"role": "user", "content": PROMPT}]
+        started, reason = 0.0, None
+        for chunk in other.create_chat_completion(messages, stream=True, seed=1, max_tokens=n_tokens, **options):
+            choice = chunk["choices"][0]
+            started = started or (time.perf_counter() if "content" in choice["delta"] else 0.0)
+            reason = choice["finish_reason"] or reason
+        assert reason == "length", "the peer ended its reply early: the rounds do not compare"
+        return time.perf_counter() - started
+
+    return run
+
+
+if __name__ == "__main__":
+    main()

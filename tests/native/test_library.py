@@ -1,0 +1,127 @@
+"""Each case loads backends in a process of its own: what is loaded cannot be unloaded again."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seallm_edge.native.library import AMX_VARIANTS, BUILT_IN, load_backends
+
+CRASHER = """
+int ggml_backend_score(void) { return 1000000; }
+void *ggml_backend_init(void) { __builtin_trap(); }
+"""
+CRASHES_AT_SCORING = """
+int ggml_backend_score(void) { __builtin_trap(); }
+void *ggml_backend_init(void) { return 0; }
+"""
+LOAD = """
+import json, sys
+from pathlib import Path
+from seallm_edge.errors import EngineError
+from seallm_edge.native import library
+found = library.find_backends()
+extra = {("cpu", Path(path).stem): Path(path) for path in sys.argv[2:]}
+library.find_backends = lambda: extra if sys.argv[1] == "only" else {**extra, **found}
+try:
+    backends = library.load_backends()
+    print(json.dumps({"variant": backends.variant, "refused": backends.refused, "possible": backends.possible}))
+except EngineError as error:
+    print(json.dumps({"error": error.message, "cure": error.cure}))
+"""
+
+pytestmark = pytest.mark.skipif(
+    load_backends().variant == BUILT_IN, reason="this llama-cpp-python has one CPU backend, linked in"
+)
+
+
+def load(*backends: Path, only: bool = False, prelude: str = "") -> Any:
+    command = [sys.executable, "-c", prelude + LOAD, "only" if only else "also", *map(str, backends)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    return json.loads(result.stdout)
+
+
+def compiled(source: str, path: Path) -> Path:
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        pytest.skip("no C compiler to make a crashing backend with")
+    subprocess.run([compiler, "-shared", "-fPIC", "-xc", "-", "-o", str(path)], input=source, text=True, check=True)
+    return path
+
+
+def test_the_best_possible_variant_is_chosen() -> None:
+    found = load()
+    assert found["variant"] == found["possible"][0]
+    assert not AMX_VARIANTS.intersection(found["possible"])
+
+
+def test_a_variant_that_crashes_is_refused_and_the_next_best_is_used(tmp_path: Path) -> None:
+    without = load()
+    found = load(compiled(CRASHER, tmp_path / "crasher.so"))
+    assert found["variant"] == without["variant"]
+    assert found["refused"]["crasher"].startswith("a trial run died of SIG")
+
+
+def test_a_variant_that_crashes_while_it_is_scored_costs_only_itself(tmp_path: Path) -> None:
+    found = load(compiled(CRASHES_AT_SCORING, tmp_path / "crasher.so"))
+    assert found["variant"] == load()["variant"]
+    assert "crasher" in found["refused"]
+
+
+def test_where_no_variant_is_left_the_error_names_library_variant_and_cure(tmp_path: Path) -> None:
+    found = load(compiled(CRASHER, tmp_path / "crasher.so"), only=True)
+    assert found["error"].startswith("no CPU variant of ")
+    assert "libllama" in found["error"]
+    assert "(crasher: a trial run died of SIG" in found["error"]
+    assert "GGML_CPU_ALL_VARIANTS=ON" in found["cure"]
+
+
+def test_a_file_that_is_no_library_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "noise.so").write_bytes(b"noise")
+    assert load(tmp_path / "noise.so")["refused"]["noise"] == "this CPU lacks its instructions"
+
+
+def test_a_variant_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
+    slowest = load()["possible"][-1]
+    monkeypatch.setenv("SEALLM_CPU_VARIANT", slowest)
+    assert load()["variant"] == slowest
+
+
+def test_a_misspelt_forced_variant_is_named_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    slowest = load()["possible"][-1]
+    monkeypatch.setenv("SEALLM_CPU_VARIANT", f"{slowest}0")
+    found = load()
+    assert f"; did you mean {slowest!r}?" in found["error"]
+
+
+def test_a_forced_variant_that_crashes_is_an_error_not_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEALLM_CPU_VARIANT", "crasher")
+    compiled(CRASHER, tmp_path / "crasher.so")
+    assert "crasher: a trial run died of SIG" in load(tmp_path / "crasher.so")["error"]
+
+
+def test_verdicts_are_remembered_so_that_the_second_load_starts_no_child(home: Path) -> None:
+    first = load()
+    forbid = "import subprocess\ndef no(*a, **k): raise AssertionError('a child was started')\nsubprocess.run = no\n"
+    assert load(prelude=forbid) == first
+
+
+def test_a_damaged_memory_of_verdicts_is_made_anew(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEALLM_HOME", str(tmp_path))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "backends.json").write_text("[broken")
+    assert load()["variant"] == load_backends().variant
+    assert json.loads((tmp_path / "cache" / "backends.json").read_text())
+
+
+def test_an_unwritable_cache_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("a file where a folder should be")
+    monkeypatch.setenv("SEALLM_HOME", str(tmp_path / "file"))
+    assert load()["variant"] == load_backends().variant

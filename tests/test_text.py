@@ -1,0 +1,97 @@
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seallm_edge.text import TextStream, graphemes, normalize
+
+BURMESE = "မင်္ဂလာပါ ကမ္ဘာကြီး"
+KHMER = "ស្ត្រីខ្មែរ"
+THAI = "น้ำใจ"
+TAMIL = "வணக்கம்"
+FAMILY = "👨‍👩‍👧"
+
+
+def collect(chunks: list[bytes], stop: tuple[str, ...] = ()) -> list[str]:
+    stream = TextStream(stop)
+    return [piece for piece in (*map(stream.feed, chunks), stream.finish()) if piece]
+
+
+def single_bytes(text: str) -> list[bytes]:
+    return [bytes([byte]) for byte in text.encode()]
+
+
+@pytest.mark.parametrize("text", [BURMESE, KHMER, THAI, TAMIL, FAMILY, "Tiếng Việt", "中文", "ພາສາລາວ"])
+def test_bytes_one_by_one_come_out_as_whole_grapheme_clusters(text: str) -> None:
+    assert collect(single_bytes(text)) == graphemes(text)
+
+
+def test_stacked_consonants_are_one_cluster() -> None:
+    assert graphemes("ကမ္ဘာ") == ["က", "မ္ဘ", "ာ"]
+    assert graphemes(KHMER) == ["ស្ត្រី", "ខ្មែ", "រ"]
+
+
+@given(st.text(), st.integers(1, 7))
+def test_pieces_join_to_the_text_however_the_bytes_are_cut(text: str, size: int) -> None:
+    data = text.encode("utf-8", "replace")
+    chunks = [data[i : i + size] for i in range(0, len(data), size)]
+    assert "".join(collect(chunks)) == data.decode()
+
+
+@given(st.binary(), st.integers(1, 5))
+def test_broken_bytes_become_the_replacement_character_as_python_decodes_them(data: bytes, size: int) -> None:
+    chunks = [data[i : i + size] for i in range(0, len(data), size)]
+    assert "".join(collect(chunks)) == data.decode("utf-8", "replace")
+
+
+def test_a_character_cut_off_at_the_end_is_shown_once_as_replacement() -> None:
+    assert "".join(collect([b"a", "ကမ".encode()[:-1]])) == "aက\ufffd"
+
+
+def test_a_line_feed_is_not_held_back() -> None:
+    stream = TextStream()
+    assert stream.feed(b"one\n") == "one\n"
+
+
+def test_nothing_is_held_back_at_the_end() -> None:
+    stream = TextStream(stop=("END",))
+    assert stream.feed(b"EN") == ""
+    assert stream.finish() == "EN"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_text_ends_before_a_stop_text_however_it_is_cut(size: int) -> None:
+    data = "ជំរាបសួរ STOP ignored".encode()
+    stream = TextStream(stop=("nothing", "STOP"))
+    pieces = [stream.feed(data[i : i + size]) for i in range(0, len(data), size)]
+    assert "".join(pieces) + stream.finish() == "ជំរាបសួរ "
+    assert stream.stopped
+
+
+def test_the_earliest_of_several_stop_texts_counts() -> None:
+    stream = TextStream(stop=("c", "b"))
+    assert stream.feed(b"abc") + stream.finish() == "a"
+
+
+def test_the_beginning_of_a_stop_text_that_goes_on_otherwise_is_text() -> None:
+    assert "".join(collect(single_bytes("aab aaX"), stop=("aaX!",))) == "aab aaX"
+
+
+def test_stop_text_inside_a_grapheme_cluster_stops_there() -> None:
+    stream = TextStream(stop=("\u0e49",))  # a Thai tone mark, the second character of its cluster
+    assert stream.feed("น้ำ".encode()) + stream.finish() == "น"
+
+
+@given(st.text(alphabet="ab\u0301", max_size=12), st.text(alphabet="ab\u0301", min_size=1, max_size=3))
+def test_stop_texts_match_as_in_the_whole_text(text: str, stop: str) -> None:
+    assert "".join(collect(single_bytes(text), stop=(stop,))) == text.partition(stop)[0]
+
+
+def test_decomposed_text_is_composed() -> None:
+    composed = "Tiếng Việt đẹp"
+    assert normalize(unicodedata.normalize("NFD", composed)) == composed
+
+
+def test_lone_surrogates_become_replacement_characters() -> None:
+    assert normalize("a\udcff") == "a\ufffd"
