@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt seallm_edge/native/build.py
 	  { echo "python's venv module is missing; Debian, Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
 	@{ test -x $(BIN)/python || $(PYTHON) -m venv .venv; } </dev/null >&2
 	@wheel=$$($(BIN)/python seallm_edge/native/build.py </dev/null) && \
-	  { $(PIP) install "$$wheel" && $(PIP) install -e '.[chat,demo,test,dev]' && touch $(READY); } </dev/null >&2
+	  { $(PIP) install "$$wheel" && $(PIP) -q install -e '.[chat,demo,test,dev]' && touch $(READY); } </dev/null >&2
 
 chat: $(READY)  ## chat with the small demo model; piped input: one message a line
 	@$(BIN)/seallm chat smollm2-135m-instruct

@@ -45,7 +45,9 @@ def compare(model: str, rounds: int, n_tokens: int) -> None:
         for _ in range(rounds):
             for name, run in contenders.items():
                 seconds[name].append(run())
-        print(f"\n{llm.name} {llm.header.file_type_name}, {llm.plan.threads} threads, variant {load_backends().variant}")
+        print(
+            f"\n{llm.name} {llm.header.file_type_name}, {llm.plan.threads} threads, variant {load_backends().variant}"
+        )
     for name, taken in seconds.items():
         print(f"  {name:10} {n_tokens / statistics.median(taken):7.2f} tokens/s")
     for name, other in (("bare loop", "bare loop"), ("llama_cpp", "create_chat_completion(stream=True)")):
@@ -89,7 +91,9 @@ def peer(llm: SeaLLM, n_tokens: int) -> Callable[[], float]:
         str(locate(llm.header.path)), n_ctx=CONTEXT, n_threads=llm.plan.threads, n_threads_batch=llm.plan.threads,
         n_batch=512, chat_format="chatml", verbose=False,
     )  # fmt: skip
-    options = {name: getattr(llm.sampling, name) for name in ("temperature", "top_p", "top_k", "min_p", "repeat_penalty")}
+    options = {
+        name: getattr(llm.sampling, name) for name in ("temperature", "top_p", "top_k", "min_p", "repeat_penalty")
+    }
 
     def run() -> float:
         messages = [{"role": "user", "content": PROMPT}]

@@ -1,10 +1,10 @@
 """Run the SeaLLMs 3 models offline, in 12 languages of Southeast Asia.
 
-    from seallm_edge import SeaLLM
+from seallm_edge import SeaLLM
 
-    with SeaLLM("seallms-v3-1.5b-chat") as llm:
-        for piece in llm.stream("Apa ibu kota Indonesia?"):
-            print(piece, end="", flush=True)
+with SeaLLM("seallms-v3-1.5b-chat") as llm:
+    for piece in llm.stream("Apa ibu kota Indonesia?"):
+        print(piece, end="", flush=True)
 """
 
 from __future__ import annotations

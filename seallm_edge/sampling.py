@@ -78,5 +78,5 @@ def _check(name: str, value: object, lowest: float, highest: float) -> None:
     whole = isinstance(Sampling.__dataclass_fields__[name].default, int | None)
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
         raise InvalidOption(f"{name} is {value!r}", f"give a {'whole ' if whole else ''}number")
-    if not lowest <= value <= highest:  # type: ignore[operator]  # NaN fails here too
+    if not lowest <= value <= highest:  # NaN fails here too
         raise InvalidOption(f"{name} is {value}", f"give a number from {lowest:g} to {highest:g}")

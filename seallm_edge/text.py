@@ -6,7 +6,7 @@ import codecs
 import unicodedata
 from collections.abc import Sequence
 
-_LONE_SURROGATES = {surrogate: "\ufffd" for surrogate in range(0xD800, 0xE000)}
+_LONE_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
 
 def normalize(text: str) -> str:

@@ -52,12 +52,21 @@ class CommandLine:
     """Runs `seallm` in a process of its own."""
 
     def __call__(
-        self, *arguments: str | Path, stdin: bytes | None = b"", env: dict[str, str] | None = None, cwd: Path | None = None
+        self,
+        *arguments: str | Path,
+        stdin: bytes | None = b"",
+        env: dict[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
         """The finished process, with its output; `stdin` None closes standard input."""
         source = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
         return subprocess.run(
-            self.command(*arguments), capture_output=True, env={**os.environ, **(env or {})}, cwd=cwd, timeout=120, **source
+            self.command(*arguments),
+            capture_output=True,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            timeout=120,
+            **source,
         )
 
     def command(self, *arguments: str | Path) -> list[str]:

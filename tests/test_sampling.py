@@ -25,7 +25,7 @@ def test_one_stop_text_may_stand_for_itself() -> None:
 
 
 def test_a_misspelt_option_is_refused_with_the_nearest() -> None:
-    with pytest.raises(InvalidOption, match="no sampling option 'temprature'; did you mean 'temperature'?"):
+    with pytest.raises(InvalidOption, match=r"no sampling option 'temprature'; did you mean 'temperature'\?"):
         Sampling().replace({"temprature": 1})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -23,7 +23,7 @@ class LazyCommands(TyperGroup):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[arg-type]  # the names, for "did you mean"
+        self.commands = cast("dict[str, Any]", dict.fromkeys(COMMANDS))  # the names, for "did you mean"
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order of the table."""

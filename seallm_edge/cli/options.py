@@ -33,7 +33,9 @@ ModelArgument = Annotated[
 ]
 Context = Annotated[
     int | None,
-    typer.Option(help="Tokens of memory for the conversation; default: what fits, at most 8192.", rich_help_panel=_MODEL),
+    typer.Option(
+        help="Tokens of memory for the conversation; default: what fits, at most 8192.", rich_help_panel=_MODEL
+    ),
 ]
 Threads = Annotated[
     int | None, typer.Option(help="CPU threads; default: the performance cores.", rich_help_panel=_MODEL)

@@ -45,7 +45,9 @@ def run(
     )  # fmt: skip
     text = read_prompt(prompt or [])
     with options.loaded(model, context=context, threads=threads, gpu_layers=gpu_layers, force=force) as llm:
-        stream = llm.stream([*system_message(system), {"role": "user", "content": text}] if llm.chats else text, **sampling)
+        stream = llm.stream(
+            [*system_message(system), {"role": "user", "content": text}] if llm.chats else text, **sampling
+        )
         if json_output:
             print(json.dumps({"model": llm.name} | stream.read().as_dict(), ensure_ascii=False))
         else:

@@ -35,7 +35,9 @@ class Context:
         self.pointer = llama.llama_init_from_model(model.pointer, parameters)
         if not self.pointer:
             raise EngineError(
-                f"llama.cpp cannot make a context of {n_ctx:,} tokens", "give a smaller --context", log.relay().take_complaints()
+                f"llama.cpp cannot make a context of {n_ctx:,} tokens",
+                "give a smaller --context",
+                log.relay().take_complaints(),
             )
         self.n_ctx: int = llama.llama_n_ctx(self.pointer)
         self.n_vocab = model.vocabulary.n_tokens

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import EngineError, did_you_mean
 from ..machine import Gpu
@@ -43,6 +44,14 @@ class Backends:
     version: str
 
 
+class Choice(NamedTuple):
+    """The CPU variant that was loaded, those possible (best first), and those refused with why."""
+
+    variant: str
+    possible: tuple[str, ...]
+    refused: dict[str, str]
+
+
 @cache
 def load_backends() -> Backends:
     """Load llama.cpp's backends into this process, once; what was loaded.
@@ -51,32 +60,30 @@ def load_backends() -> Backends:
     """
     log.relay()
     probe = Probe(symbols.libllama_path())
-    forced = os.environ.get("SEALLM_CPU_VARIANT", "")
     if _device_count(_CPU):
-        chosen, possible, refused = _linked_in(probe), (BUILT_IN,), {}
+        choice = _linked_in(probe)
     else:
         files = find_backends()
-        chosen, possible, refused = choose_variant({n: p for (kind, n), p in files.items() if kind == "cpu"}, probe, forced)
+        variants = {variant: path for (kind, variant), path in files.items() if kind == "cpu"}
+        choice = choose_variant(variants, probe, os.environ.get("SEALLM_CPU_VARIANT", ""))
         for (kind, _), path in files.items():
             if kind != "cpu":
-                _load_gpu_backend(kind, path, probe, refused)
+                _load_gpu_backend(kind, path, probe, choice.refused)
     symbols.llama_cpp().llama_backend_init()
     return Backends(
-        variant=chosen,
-        possible=possible,
-        refused=refused,
+        variant=choice.variant,
+        possible=choice.possible,
+        refused=choice.refused,
         gpus=_gpus(),
         library=symbols.libllama_path(),
         version=importlib.metadata.version("llama-cpp-python"),
     )
 
 
-def choose_variant(
-    variants: dict[str, Path], probe: Probe, forced: str = ""
-) -> tuple[str, tuple[str, ...], dict[str, str]]:
-    """The variant loaded, those possible (best first), and those refused with why.
+def choose_variant(variants: dict[str, Path], probe: Probe, forced: str = "") -> Choice:
+    """Load the best of `variants` (name → file) that survives a trial in a child process; or `forced`, if named.
 
-    Loads the first that survives a trial in a child process. Raises EngineError if none does.
+    Raises EngineError if none does.
     """
     if forced and forced not in variants:
         raise EngineError(
@@ -92,7 +99,7 @@ def choose_variant(
     for name in [forced] if forced else ranked:
         problem = probe.trial(variants[name])
         if not problem and _load(variants[name]):
-            return name, tuple(n for n in ranked if n not in refused), refused
+            return Choice(name, tuple(n for n in ranked if n not in refused), refused)
         refused[name] = problem or "llama.cpp would not load it"
     reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items()) or "it has none"
     raise EngineError(f"no CPU variant of {symbols.libllama_path()} runs here ({reasons})", _REBUILD)
@@ -110,10 +117,10 @@ def find_backends() -> dict[tuple[str, str], Path]:
     return found
 
 
-def _linked_in(probe: Probe) -> str:
+def _linked_in(probe: Probe) -> Choice:
     if problem := probe.trial(None):
         raise EngineError(f"the CPU code of {symbols.libllama_path()} does not run here: {problem}", _REBUILD)
-    return BUILT_IN
+    return Choice(BUILT_IN, (BUILT_IN,), {})
 
 
 def _load_gpu_backend(kind: str, path: Path, probe: Probe, refused: dict[str, str]) -> None:

@@ -127,7 +127,7 @@ def cpu_identity() -> str:
 
 
 def _describe_failure(result: subprocess.CompletedProcess[str]) -> str:
-    """"" for a child that ended well, else how it ended."""
+    """ "" for a child that ended well, else how it ended."""
     if result.returncode == 0:
         return ""
     if result.returncode < 0:

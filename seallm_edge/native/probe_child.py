@@ -39,6 +39,7 @@ class Ggml:
         self.library = library
 
     def call(self, name: str, *arguments: Any, returns: Any = c_void_p) -> Any:
+        """What ggml's function `name` returns, taken as the C type `returns`."""
         function = self.library[name]
         function.restype = returns
         return function(*arguments)
@@ -90,8 +91,7 @@ def weight_buffer_types(ggml: Ggml, device: c_void_p) -> list[c_void_p]:
 
 def multiply(ggml: Ggml, device: c_void_p, buffer_type: c_void_p, type_name: str, type_id: int) -> None:
     """Multiply 16 columns of numbers by a quantized matrix of known sum; exit if the product is wrong."""
-    new_context = lambda: c_void_p(ggml.call("ggml_init", InitParams(SCRATCH_BYTES, None, True)))  # noqa: E731
-    weights, graph_memory = new_context(), new_context()
+    weights, graph_memory = (c_void_p(ggml.call("ggml_init", InitParams(SCRATCH_BYTES, None, True))) for _ in range(2))
     shape = (c_int64(N_COLUMNS), c_int64(N_ROWS))
     matrix = c_void_p(ggml.call("ggml_new_tensor_2d", weights, c_int(type_id), *shape))
     shape = (c_int64(N_COLUMNS), c_int64(N_TOKENS))
@@ -107,7 +107,9 @@ def multiply(ggml: Ggml, device: c_void_p, buffer_type: c_void_p, type_name: str
         ggml.call("ggml_build_forward_expand", graph, product, returns=None)
         status = ggml.call("ggml_backend_graph_compute", backend, graph, returns=c_int)
         result = (c_float * (N_ROWS * N_TOKENS))()
-        ggml.call("ggml_backend_tensor_get", product, result, c_size_t(0), c_size_t(ctypes.sizeof(result)), returns=None)
+        ggml.call(
+            "ggml_backend_tensor_get", product, result, c_size_t(0), c_size_t(ctypes.sizeof(result)), returns=None
+        )
         # a row of weights cos(0), cos(1), … times itself, both in [-1, 1]
         expected = sum(math.cos(i) ** 2 for i in range(N_COLUMNS))
         if status != 0 or not all(abs(value / expected - 1) < TOLERANCE for value in result):

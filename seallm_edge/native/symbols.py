@@ -22,7 +22,8 @@ def llama_cpp() -> Any:
         import llama_cpp.llama_cpp as bindings
     except (ImportError, OSError, RuntimeError) as error:
         raise EngineError(
-            f"llama-cpp-python cannot be loaded: {error}", "install it again: pip install --force-reinstall llama-cpp-python"
+            f"llama-cpp-python cannot be loaded: {error}",
+            "install it again: pip install --force-reinstall llama-cpp-python",
         ) from error
     return bindings
 
@@ -55,7 +56,7 @@ def libllama_path() -> Path:
 @cache
 def _libraries() -> tuple[ctypes.CDLL, ...]:
     libllama = llama_cpp()._lib
-    if sys.platform != "win32":
-        return (libllama,)  # dlsym on a handle searches what it links as well
-    names = ("ggml-base.dll", "ggml.dll", "ggml-cpu.dll")
-    return (libllama, *(ctypes.CDLL(str(library_folder() / n)) for n in names if (library_folder() / n).exists()))
+    if sys.platform == "win32":  # elsewhere a look-up in a library searches what it links as well
+        paths = (library_folder() / name for name in ("ggml-base.dll", "ggml.dll", "ggml-cpu.dll"))
+        return (libllama, *(ctypes.CDLL(str(path)) for path in paths if path.exists()))
+    return (libllama,)

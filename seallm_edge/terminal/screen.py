@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ..chat import Conversation
 from ..errors import SeaLLMError
 from ..languages import guess
+
+if TYPE_CHECKING:
+    from prompt_toolkit.key_binding import KeyBindings
 
 HELP = """\
 /new            start over, with the same system message
@@ -116,7 +120,7 @@ def line_reader(words: list[str]) -> Callable[[], str | None]:
     return read
 
 
-def _new_line_key() -> object:
+def _new_line_key() -> KeyBindings:
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
     bindings = KeyBindings()

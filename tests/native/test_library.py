@@ -99,9 +99,7 @@ def test_a_misspelt_forced_variant_is_named_with_the_nearest(monkeypatch: pytest
     assert f"; did you mean {slowest!r}?" in found["error"]
 
 
-def test_a_forced_variant_that_crashes_is_an_error_not_a_crash(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_forced_variant_that_crashes_is_an_error_not_a_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEALLM_CPU_VARIANT", "crasher")
     compiled(CRASHER, tmp_path / "crasher.so")
     assert "crasher: a trial run died of SIG" in load(tmp_path / "crasher.so")["error"]

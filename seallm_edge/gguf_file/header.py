@@ -1,0 +1,192 @@
+"""Read and check a GGUF header in Python before native code sees the file.
+
+`read_header` is the one entrance: what it returns, llama.cpp can be given without fear for the process. It reads the
+header alone, so weights of the right size but with wrong values are not noticed.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelFileError
+from .checks import check
+from .parse import ALIGNMENT, Array, Tensor, Value, Walker, strings
+from .types import FILE_TYPES
+
+F16_BYTES = 2
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a GGUF says of itself. Sizes in bytes, offsets from the start of the file."""
+
+    path: Path
+    version: int
+    metadata: Mapping[str, Value]
+    tensors: tuple[Tensor, ...]
+    data_offset: int
+    file_size: int
+
+    @property
+    def architecture(self) -> str:
+        """llama.cpp's name of the architecture, such as "qwen2"."""
+        return str(self.metadata["general.architecture"])
+
+    @property
+    def name(self) -> str:
+        """The name the file gives itself, else the file's own name."""
+        return self._text("general.name") or self.path.stem
+
+    @property
+    def n_params(self) -> int:
+        """How many numbers all tensors hold."""
+        return sum(tensor.n_elements for tensor in self.tensors)
+
+    @property
+    def tensor_bytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(tensor.n_bytes for tensor in self.tensors)
+
+    @property
+    def file_type_name(self) -> str:
+        """The quantization, such as "Q4_K_M"; else the type that most bytes have."""
+        named = FILE_TYPES.get(self._number("general.file_type", -1))
+        largest = max(self.types().items(), key=lambda item: item[1][1], default=("unknown", (0, 0)))
+        return named or largest[0]
+
+    @property
+    def n_layer(self) -> int:
+        """Transformer blocks."""
+        return self._own_number("block_count")
+
+    @property
+    def n_embd(self) -> int:
+        """Width of the hidden state."""
+        return self._own_number("embedding_length")
+
+    @property
+    def n_ff(self) -> int:
+        """Width of the feed-forward layer."""
+        return self._own_number("feed_forward_length")
+
+    @property
+    def n_head(self) -> int:
+        """Attention heads."""
+        return self._own_number("attention.head_count")
+
+    @property
+    def n_head_kv(self) -> int:
+        """Heads of keys and values."""
+        return self._own_number("attention.head_count_kv", self.n_head)
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one head."""
+        return self._own_number("attention.key_length", self.n_embd // max(self.n_head, 1))
+
+    @property
+    def n_vocab(self) -> int:
+        """Tokens in the vocabulary, padding included."""
+        tokens = self.metadata.get("tokenizer.ggml.tokens")
+        return tokens.count if isinstance(tokens, Array) else 0
+
+    @property
+    def context_length(self) -> int:
+        """The longest context in training, tokens."""
+        return self._own_number("context_length")
+
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """Bytes of keys and values that one token takes, in f16."""
+        value_dim = self._own_number("attention.value_length", self.head_dim)
+        return self.n_layer * self.n_head_kv * (self.head_dim + value_dim) * F16_BYTES
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether the file brings a chat template."""
+        return "tokenizer.chat_template" in self.metadata
+
+    @property
+    def n_splits(self) -> int:
+        """How many files the model is spread over; this one is one of them."""
+        return max(self._number("split.count", 1), 1)
+
+    def types(self) -> dict[str, tuple[int, int]]:
+        """{tensor type: (how many tensors, their bytes)}, most bytes first."""
+        counts, sizes = Counter[str](), Counter[str]()
+        for tensor in self.tensors:
+            counts[tensor.type_name] += 1
+            sizes[tensor.type_name] += tensor.n_bytes
+        return {name: (counts[name], n_bytes) for name, n_bytes in sizes.most_common()}
+
+    def array(self, key: str) -> Any:
+        """The items of an array, read now: a list of str for texts, a numpy array for numbers.
+
+        Raises KeyError where `key` is no array, ModelFileError where the file has changed.
+        """
+        array = self.metadata[key]
+        if not isinstance(array, Array):
+            raise KeyError(key)
+        with self.path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size != self.file_size:
+                raise ModelFileError(self.path, "has changed since its header was read")
+            if array.item_type == "string":
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                    return [item.decode(errors="replace") for item in strings(data, array)]
+            import numpy as np
+
+            dtype = np.dtype(array.item_type).newbyteorder("<")
+            file.seek(array.offset)
+            return np.frombuffer(file.read(array.count * dtype.itemsize), dtype)
+
+    def _own_number(self, key: str, default: int = 0) -> int:
+        return self._number(f"{self.architecture}.{key}", default)
+
+    def _number(self, key: str, default: int) -> int:
+        value = self.metadata.get(key, default)
+        return value if isinstance(value, int) else default
+
+    def _text(self, key: str) -> str:
+        value = self.metadata.get(key)
+        return value if isinstance(value, str) else ""
+
+
+def read_header(path: Path | str) -> Header:
+    """The header of a GGUF file, checked so that llama.cpp can load the file or fail cleanly.
+
+    Allocates less than twice the file's size (weights are never read). Raises ModelFileError.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size == 0:
+                raise ModelFileError(path, "the file is empty")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return _read(path, data)
+    except FileNotFoundError:
+        raise ModelFileError(path, "no such file", "see what is here: seallm models") from None
+    except IsADirectoryError:
+        raise ModelFileError(path, "is a folder, not a GGUF file", "make a GGUF of it: seallm convert FOLDER") from None
+    except OSError as error:
+        raise ModelFileError(
+            path, f"cannot be read: {error.strerror or error}", "check the file's permissions"
+        ) from error
+
+
+def _read(path: Path, data: mmap.mmap) -> Header:
+    walker = Walker(path, data)
+    version, n_tensors, n_keys = walker.preamble()
+    metadata = walker.metadata(n_keys)
+    alignment = metadata.get("general.alignment", ALIGNMENT)
+    if not isinstance(alignment, int) or alignment < ALIGNMENT or alignment & (alignment - 1):
+        walker.fail(f"its alignment is {alignment!r}, not a power of two from {ALIGNMENT} up")
+    tensors, start = walker.tensors(n_tensors, alignment)
+    check(walker, metadata, tensors)
+    return Header(path, version, metadata, tensors, start, len(data))

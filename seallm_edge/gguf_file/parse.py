@@ -1,0 +1,260 @@
+"""Walk the bytes of a GGUF header, believing none of them.
+
+Knows the format only: what the keys mean is the business of `checks`. Arrays are stepped over, not kept.
+ref: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypeAlias
+
+from ..errors import ModelFileError
+from .types import ARRAY, NUMBERS, STRING, TENSOR_TYPES
+
+ALIGNMENT = 32  # bytes; also the least that ggml takes for a mapped buffer
+
+# Far above any real model (hundreds of keys, thousands of tensors), low enough that Python's objects stay small.
+MAX_KEYS = 4_096
+MAX_TENSORS = 32_768
+MAX_KEY_BYTES = 65_535
+MAX_NAME_BYTES = 63
+MAX_DIMS = 4
+MAX_ELEMENTS = 2**63 - 1
+TEXT_BYTES_KEPT = 1 << 20
+
+LOOKS_LIKE = {  # first bytes of what people hand over instead: what it is, what to do
+    b"FUGG": ("a big-endian GGUF, and only little-endian ones can be run", "convert the model again on this computer"),
+    b"tjgg": ("a GGML file from before 2023-08, not a GGUF", "convert the model again from its checkpoint"),
+    b"lmgg": ("a GGML file from before 2023-08, not a GGUF", "convert the model again from its checkpoint"),
+    b"PK\x03\x04": ("a zip or PyTorch file, not a GGUF", "convert a checkpoint with: seallm convert FOLDER"),
+    b"version https://git-lfs": ("a Git LFS pointer, not the model itself", "fetch the file: git lfs pull"),
+    b"<!DOCTYPE": ("a web page, not a GGUF", "download the file itself, not its page"),
+}
+
+_U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
+_FORMATS = {kind: struct.Struct("<" + letter) for kind, (_, letter) in NUMBERS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """An array that stayed in the file: `count` items of `item_type`, the first at byte `offset`."""
+
+    item_type: str
+    count: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor: `shape` with the row length first, `type` a ggml type, `offset` and `n_bytes` in the file."""
+
+    name: str
+    shape: tuple[int, ...]
+    type: int
+    type_name: str
+    offset: int
+    n_bytes: int
+
+    @property
+    def n_elements(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
+
+
+Value: TypeAlias = bool | int | float | str | Array
+
+
+class Walker:
+    """A position in a mapped file that moves over what it reads. Every method may raise ModelFileError."""
+
+    def __init__(self, path: Path, data: mmap.mmap) -> None:
+        self.path = path
+        self.data = data
+        self.pos = 0
+        self._text_room = TEXT_BYTES_KEPT
+
+    def fail(self, problem: str, cure: str = "") -> NoReturn:
+        """Raise ModelFileError with this problem."""
+        raise ModelFileError(self.path, problem, cure)
+
+    def preamble(self) -> tuple[int, int, int]:
+        """(version, number of tensors, number of keys), once magic, version and counts are believable."""
+        self._check_magic()
+        version = self.number(_U32)
+        if version & 0xFFFF == 0 and version:
+            self.fail(*LOOKS_LIKE[b"FUGG"])
+        if version not in (2, 3):
+            self.fail(f"GGUF version {version}, and only 2 and 3 can be run", "convert the model again")
+        n_tensors, n_keys = self.number(_U64), self.number(_U64)
+        if n_tensors > MAX_TENSORS or n_keys > MAX_KEYS:
+            self.fail(f"its header speaks of {n_tensors:,} tensors and {n_keys:,} keys, which no model has")
+        return version, n_tensors, n_keys
+
+    def metadata(self, n_keys: int) -> dict[str, Value]:
+        """Every key with its value; arrays, and texts past the first MiB, stay in the file."""
+        found: dict[str, Value] = {}
+        for _ in range(n_keys):
+            key = self.text(f"key {len(found)}", MAX_KEY_BYTES)
+            if key in found:
+                self.fail(f"key {key!r} is there twice")
+            found[key] = self.value(key)
+        return found
+
+    def tensors(self, n_tensors: int, alignment: int) -> tuple[tuple[Tensor, ...], int]:
+        """(every tensor, where their data starts), laid out without gap or overlap inside the file."""
+        infos = [self.tensor_info(f"tensor {index}") for index in range(n_tensors)]
+        names = {name for name, *_ in infos}
+        if len(names) < n_tensors:
+            repeated = next(n for n in names if sum(n == name for name, *_ in infos) > 1)
+            self.fail(f"tensor {repeated!r} is there twice")
+        start = _padded(self.pos, alignment) if n_tensors else self.pos
+        expected = 0
+        tensors = []
+        for name, shape, kind, offset in infos:
+            n_bytes = self.size(name, shape, kind)
+            self.check_place(name, offset, expected, alignment)
+            if start + offset + n_bytes > len(self.data):
+                missing = start + offset + n_bytes - len(self.data)
+                self.fail(f"cut short: tensor {name!r} ends {missing:,} bytes past the end of the file")
+            tensors.append(Tensor(name, shape, kind, TENSOR_TYPES[kind][0], start + offset, n_bytes))
+            expected = _padded(offset + n_bytes, alignment)
+        return tuple(tensors), start
+
+    def value(self, key: str) -> Value:
+        """The value at hand, of the type that it names itself."""
+        kind = self.number(_U32)
+        if kind == STRING:
+            length = self.length(f"{key!r}")
+            if length > self._text_room:
+                self.pos += length
+                return Array("uint8", length, self.pos - length)
+            self._text_room -= length
+            return self.decoded(length, f"the text of {key!r}")
+        if kind == ARRAY:
+            return self.array(key)
+        if kind not in NUMBERS:
+            self.fail(f"{key!r} has value type {kind}, which GGUF has not")
+        return self.number(_FORMATS[kind])
+
+    def array(self, key: str) -> Array:
+        """The array at hand, stepped over."""
+        kind, count = self.number(_U32), self.number(_U64)
+        start = self.pos
+        if kind == STRING:
+            self.pos = self.past_strings(key, count)
+            return Array("string", count, start)
+        if kind not in NUMBERS:
+            what = "an array of arrays" if kind == ARRAY else f"an array of value type {kind}"
+            self.fail(f"{key!r} is {what}, which llama.cpp cannot read")
+        n_bytes = count * _FORMATS[kind].size
+        if n_bytes > len(self.data) - start:
+            self.fail(f"{key!r} says it has {count:,} items, more than the file holds")
+        self.pos = start + n_bytes
+        return Array(NUMBERS[kind][0], count, start)
+
+    def past_strings(self, key: str, count: int) -> int:
+        """Where an array of `count` strings ends."""
+        data, pos, end, unpack = self.data, self.pos, len(self.data), _U64.unpack_from
+        if count > (end - pos) // _U64.size:
+            self.fail(f"{key!r} says it has {count:,} texts, more than the file holds")
+        try:
+            for _ in range(count):
+                pos += 8 + unpack(data, pos)[0]
+        except (struct.error, OverflowError):
+            self.fail(f"cut short inside {key!r}")
+        if pos > end:
+            self.fail(f"cut short inside {key!r}")
+        return pos
+
+    def tensor_info(self, what: str) -> tuple[str, tuple[int, ...], int, int]:
+        """(name, shape, ggml type, offset from the start of the data) of the tensor at hand."""
+        name = self.text(f"the name of {what}", MAX_NAME_BYTES)
+        n_dims = self.number(_U32)
+        if not 1 <= n_dims <= MAX_DIMS:
+            self.fail(f"tensor {name!r} has {n_dims} dimensions; 1 to {MAX_DIMS} can be")
+        shape = tuple(self.number(_U64) for _ in range(n_dims))
+        return name, shape, self.number(_U32), self.number(_U64)
+
+    def size(self, name: str, shape: tuple[int, ...], kind: int) -> int:
+        """Bytes of a tensor of this shape and ggml type."""
+        if kind not in TENSOR_TYPES:
+            self.fail(f"tensor {name!r} has type {kind}, which this llama.cpp has not")
+        type_name, block, block_bytes = TENSOR_TYPES[kind]
+        n_elements = math.prod(shape)
+        if not 0 < n_elements <= MAX_ELEMENTS:
+            self.fail(f"tensor {name!r} has the impossible shape {shape}")
+        if shape[0] % block:
+            self.fail(f"tensor {name!r} has rows of {shape[0]}, which blocks of {block} ({type_name}) do not divide")
+        return n_elements // block * block_bytes
+
+    def check_place(self, name: str, offset: int, expected: int, alignment: int) -> None:
+        """Raise ModelFileError unless the tensor starts right where the one before it ends."""
+        if offset % alignment:
+            self.fail(f"tensor {name!r} starts at {offset:,}, which is no multiple of {alignment}")
+        if offset < expected:
+            self.fail(f"tensor {name!r} overlaps the one before it")
+        if offset > expected:
+            self.fail(f"tensor {name!r} starts at {offset:,}, not at {expected:,} where the one before it ends")
+
+    def number(self, form: struct.Struct) -> int:
+        """The number at hand (callers that ask for other formats get those)."""
+        try:
+            (value,) = form.unpack_from(self.data, self.pos)
+        except struct.error:
+            self.fail(f"cut short: the header goes on past the end of the file ({len(self.data):,} bytes)")
+        self.pos += form.size
+        return value  # type: ignore[no-any-return]
+
+    def text(self, what: str, limit: int) -> str:
+        """The text at hand, of 1 to `limit` bytes."""
+        length = self.length(what)
+        if not 1 <= length <= limit:
+            self.fail(f"{what} is {length:,} bytes long; 1 to {limit:,} can be")
+        return self.decoded(length, what)
+
+    def length(self, what: str) -> int:
+        """The length of the text at hand, known to lie inside the file."""
+        length = self.number(_U64)
+        if length > len(self.data) - self.pos:
+            self.fail(f"{what} is {length:,} bytes long, more than the file holds")
+        return length
+
+    def decoded(self, length: int, what: str) -> str:
+        """The next `length` bytes as text."""
+        raw = self.data[self.pos : self.pos + length]
+        self.pos += length
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            self.fail(f"{what} is not UTF-8")
+
+    def _check_magic(self) -> None:
+        start = self.data[:32]
+        if start.startswith(b"GGUF"):
+            self.pos = 4
+            return
+        for prefix, (problem, cure) in LOOKS_LIKE.items():
+            if start.startswith(prefix):
+                self.fail(problem, cure)
+        if not any(start):
+            self.fail("starts with zeros: its download or copy did not finish")
+        self.fail("not a GGUF file", "seallm runs GGUF files; make one from a checkpoint with: seallm convert FOLDER")
+
+
+def strings(data: mmap.mmap, array: Array) -> Iterator[bytes]:
+    """Every item of an array of strings that `Walker` has stepped over."""
+    unpack, pos = _U64.unpack_from, array.offset
+    for _ in range(array.count):
+        start = pos + 8
+        pos = start + unpack(data, pos)[0]
+        yield data[start:pos]
+
+
+def _padded(size: int, alignment: int) -> int:
+    return -(-size // alignment) * alignment

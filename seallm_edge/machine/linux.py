@@ -1,0 +1,147 @@
+"""Linux's own account of the CPU and of this process's limits, from /proc and /sys below any root folder.
+
+What is missing there (a container often hides things) is left out, not guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+CPUS = "sys/devices/system/cpu"
+CGROUP = "sys/fs/cgroup"
+# Flags that ggml has code for. ref: ggml/src/ggml-cpu/arch, CMakeLists.txt of ggml-cpu
+_SIMD = (
+    "sse4_2 avx f16c fma bmi2 avx2 avx_vnni avx512f avx512bw avx512vl avx512dq avx512vbmi avx512_vnni avx512_bf16"
+    " amx_tile amx_int8 asimd asimdhp asimddp i8mm bf16 sve sve2 sme vx vxe"
+)
+SIMD_FLAGS = frozenset(_SIMD.split())
+# A core this much weaker than the strongest makes the others wait. Middle cores of phones' chips have 0.7 and more,
+# little ones 0.2 to 0.5.
+_STRONG = 0.6
+_NO_LIMIT_V1 = 1 << 60  # cgroup v1 writes a number near 2**63 for "no limit"
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What `Machine` is made of; `memory_limit` and `memory_left` (bytes) are a cgroup's, None without a limit."""
+
+    cpu_name: str
+    simd: tuple[str, ...]
+    cores_performance: int
+    cores_efficiency: int
+    cores_usable: int
+    memory_limit: int | None = None
+    memory_left: int | None = None
+
+
+def read(root: Path, allowed: frozenset[int]) -> Hardware:
+    """The machine whose /proc and /sys are below `root`, for a process that may run on the CPUs `allowed`."""
+    online = parse_cpu_list(_text(root / CPUS / "online")) or allowed
+    cores = {_siblings(root, cpu) & online for cpu in online}
+    weak = _weak_cpus(root, online)
+    n_efficiency = sum(1 for core in cores if core <= weak)
+    n_allowed = sum(1 for core in cores if core & allowed) or len(allowed)
+    limit, left = memory_limits(root)
+    name, simd = cpu_info(root)
+    return Hardware(
+        cpu_name=name,
+        simd=simd,
+        cores_performance=len(cores) - n_efficiency,
+        cores_efficiency=n_efficiency,
+        cores_usable=max(1, min(n_allowed, int(cpu_quota(root) or n_allowed))),
+        memory_limit=limit,
+        memory_left=left,
+    )
+
+
+def parse_cpu_list(text: str) -> frozenset[int]:
+    """The CPUs of a list such as "0-3,8"; none for anything else."""
+    cpus: set[int] = set()
+    for part in text.strip().split(","):
+        if found := re.fullmatch(r"(\d+)(?:-(\d+))?", part):
+            cpus.update(range(int(found[1]), int(found[2] or found[1]) + 1))
+    return frozenset(cpus)
+
+
+def cpu_info(root: Path) -> tuple[str, tuple[str, ...]]:
+    """(the CPU's name, its flags among `SIMD_FLAGS`), from /proc/cpuinfo; a board's name where the CPU has none."""
+    lines = (line.partition(":") for line in _text(root / "proc/cpuinfo").splitlines())
+    values = {key.strip(): value.strip() for key, _, value in lines}
+    board = _text(root / "proc/device-tree/model").strip("\0\n ")
+    flags = (values.get("flags") or values.get("Features") or "").split()
+    name = values.get("model name") or board or values.get("Model") or values.get("Hardware") or ""
+    return name, tuple(sorted(SIMD_FLAGS.intersection(flags)))
+
+
+def cpu_quota(root: Path) -> float | None:
+    """CPUs' worth of time that the tightest cgroup leaves this process; None without a quota."""
+    quotas = []
+    for folder in _cgroup_folders(root, "cpu"):
+        quota, _, period = _text(folder / "cpu.max").partition(" ")
+        if not quota:
+            quota, period = _text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")
+        if _is_number(quota) and _is_number(period):
+            quotas.append(int(quota) / max(int(period), 1))
+    return min(quotas, default=None)
+
+
+def memory_limits(root: Path) -> tuple[int | None, int | None]:
+    """(bytes that the tightest cgroup allows, bytes of them still to be had); None without a limit."""
+    limits, rooms = [], []
+    for folder in _cgroup_folders(root, "memory"):
+        limit = _text(folder / "memory.max") or _text(folder / "memory.limit_in_bytes")
+        used = _text(folder / "memory.current") or _text(folder / "memory.usage_in_bytes")
+        if _is_number(limit) and _is_number(used) and int(limit) < _NO_LIMIT_V1:
+            limits.append(int(limit))
+            rooms.append(max(0, int(limit) - int(used) + _reclaimable(folder)))
+    return min(limits, default=None), min(rooms, default=None)
+
+
+def _weak_cpus(root: Path, online: Iterable[int]) -> frozenset[int]:
+    """CPUs of efficiency cores: as Intel's hybrid chips list them, else by Arm's capacity figures."""
+    if _text(root / "sys/devices/cpu_core/cpus").strip():
+        return parse_cpu_list(_text(root / "sys/devices/cpu_atom/cpus"))
+    texts = {cpu: _text(root / CPUS / f"cpu{cpu}/cpu_capacity") for cpu in online}
+    capacities = {cpu: int(text) for cpu, text in texts.items() if _is_number(text)}
+    strongest = max(capacities.values(), default=0)
+    return frozenset(cpu for cpu, capacity in capacities.items() if capacity < _STRONG * strongest)
+
+
+def _siblings(root: Path, cpu: int) -> frozenset[int]:
+    """The hardware threads of this CPU's core, itself included."""
+    topology = root / CPUS / f"cpu{cpu}/topology"
+    names = ("core_cpus_list", "thread_siblings_list")
+    return next((cpus for name in names if (cpus := parse_cpu_list(_text(topology / name)))), frozenset({cpu}))
+
+
+def _cgroup_folders(root: Path, controller: str) -> Iterator[Path]:
+    """The folders of this process's cgroup and of those it lies in, for version 2, else for `controller` in 1."""
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = (line.split(":", 2) + ["", ""])[:3]
+        if controllers and controller not in controllers.split(","):
+            continue
+        base = root / CGROUP / controllers if controllers else root / CGROUP
+        parts = [part for part in path.split("/") if part not in ("", "..")]
+        # inside a container the path is the host's and only the base is there
+        yield from (base.joinpath(*parts[:n]) for n in range(len(parts), -1, -1))
+
+
+def _reclaimable(folder: Path) -> int:
+    """Bytes of file cache that the kernel gives back on demand."""
+    values = dict(re.findall(r"^(\w+) (\d+)$", _text(folder / "memory.stat"), re.MULTILINE))
+    prefix = "total_" if "total_inactive_file" in values else ""
+    return sum(int(values.get(f"{prefix}{kind}_file", 0)) for kind in ("active", "inactive"))
+
+
+def _is_number(text: str) -> bool:
+    return text.strip().isdecimal()
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,7 @@
+"""Model files: what is here, and which file a name means."""
+
+from __future__ import annotations
+
+from .library import Installed, default_chat_model, how_to_get, installed, locate, looks_like_path
+
+__all__ = ["Installed", "default_chat_model", "how_to_get", "installed", "locate", "looks_like_path"]

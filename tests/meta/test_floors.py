@@ -1,0 +1,70 @@
+"""The house stands: a file imports only from its own room or from lower floors, and only `native` knows llama.cpp."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import seallm_edge
+
+PACKAGE = Path(seallm_edge.__file__).parent
+ROOT = PACKAGE.parent
+FLOORS = (
+    {"errors", "paths"},
+    {"languages", "text", "prompt", "sampling", "reply", "gguf_file", "shape", "catalogue", "machine", "models"},
+    {"memory", "plan", "native"},
+    {"engine", "store", "stream"},
+    {"llm"},
+    {"chat"},
+    {"terminal"},
+    {"cli"},
+)
+CONVERT_FLOOR = 3  # the converter uses floors 0 to 2
+
+
+def floor_of(room: str) -> int:
+    return CONVERT_FLOOR if room == "convert" else next(n for n, rooms in enumerate(FLOORS) if room in rooms)
+
+
+def modules() -> list[tuple[str, Path]]:
+    ours = [(path.relative_to(PACKAGE).parts[0].removesuffix(".py"), path) for path in PACKAGE.rglob("*.py")]
+    converter = [("convert", path) for path in (ROOT / "convert").glob("*.py")]
+    return [(room, path) for room, path in ours + converter if room != "__init__" and "__pycache__" not in path.parts]
+
+
+def imported_rooms(room: str, path: Path) -> set[str]:
+    """The rooms of this package that a file imports from, wherever in it the import stands."""
+    depth = len(path.relative_to(PACKAGE).parts) if PACKAGE in path.parents else 2
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            if node.level == depth or (node.module or "").split(".")[0] == "seallm_edge":
+                parts = (node.module or "").removeprefix("seallm_edge").strip(".").split(".")
+                found |= {parts[0]} if parts[0] else {alias.name for alias in node.names}
+            elif 0 < node.level < depth:
+                found.add(room)
+    return {name for name in found if not name.startswith("__")}
+
+
+@pytest.mark.parametrize(("room", "path"), modules(), ids=lambda value: str(value).split("/")[-1])
+def test_a_file_imports_only_from_lower_floors(room: str, path: Path) -> None:
+    upper = {other for other in imported_rooms(room, path) - {room} if floor_of(other) > floor_of(room)}
+    beside = {other for other in imported_rooms(room, path) - {room} if floor_of(other) == floor_of(room)}
+    assert not upper, f"{path.name} reaches up to {upper}"
+    assert not (room == "convert" and beside), f"{path.name} uses {beside}"
+
+
+def test_only_the_native_floor_imports_llama_cpp() -> None:
+    importers = {
+        room
+        for room, path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "llama_cpp" for alias in node.names))
+        or (isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] == "llama_cpp")
+    }
+    assert importers == {"native"}
+
+
+def test_files_stay_readable_in_one_sitting() -> None:
+    long = {path.name: n for _, path in modules() if (n := len(path.read_text(encoding="utf-8").splitlines())) > 300}
+    assert long == {}

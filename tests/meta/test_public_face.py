@@ -1,0 +1,119 @@
+"""What users hold on to: exported names, commands, errors, start-up, pinned versions."""
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import seallm_edge
+from seallm_edge import errors
+from seallm_edge.cli.app import COMMANDS
+from seallm_edge.native import build
+
+ROOT = Path(seallm_edge.__file__).parent.parent
+
+
+def test_exported_names_are_these() -> None:
+    assert set(seallm_edge.__all__) == {
+        "CheckpointError",
+        "ContextOverflow",
+        "ConversionError",
+        "EngineBusy",
+        "EngineError",
+        "InvalidOption",
+        "Message",
+        "ModelFileError",
+        "ModelNotFound",
+        "NotEnoughMemory",
+        "OutputExists",
+        "Reply",
+        "Sampling",
+        "SeaLLM",
+        "SeaLLMError",
+        "Stream",
+        "__version__",
+    }
+    for name in seallm_edge.__all__:
+        assert getattr(seallm_edge, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Seallm'"):
+        _ = seallm_edge.Seallm
+
+
+def test_the_public_parts_have_these_signatures() -> None:
+    parameters = {
+        name: list(inspect.signature(getattr(seallm_edge.SeaLLM, name)).parameters)[1:]
+        for name in ("__init__", "stream", "chat", "complete", "tokenize", "detokenize", "count", "close")
+    }
+    assert parameters == {
+        "__init__": ["model", "context", "threads", "gpu_layers", "force", "on_progress"],
+        "stream": ["prompt", "sampling"],
+        "chat": ["prompt", "sampling"],
+        "complete": ["text", "sampling"],
+        "tokenize": ["text", "special"],
+        "detokenize": ["tokens", "special"],
+        "count": ["messages"],
+        "close": [],
+    }
+
+
+def test_every_error_is_drawn_in_the_tree_and_explained() -> None:
+    classes = [node for node in ast.parse(inspect.getsource(errors)).body if isinstance(node, ast.ClassDef)]
+    assert errors.__doc__
+    for node in classes:
+        assert re.search(rf"\b{node.name}\b", errors.__doc__), f"{node.name} is not in the tree"
+        assert ast.get_docstring(node), f"{node.name} is not explained"
+        assert node.name in seallm_edge.__all__
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_that_documents_every_option(seallm, command: str) -> None:
+    result = seallm(command, "--help", env={"COLUMNS": "200", "TERM": "dumb"})
+    assert (result.returncode, result.stderr) == (0, b"")
+    undocumented = re.findall(
+        rb"^  (?:-\w, )?--[\w-]+(?: <?[A-Za-z]+>?)?(?: \[[^\]]*\])?\s*$", result.stdout, re.MULTILINE
+    )
+    assert undocumented == []
+
+
+def test_help_lists_every_command_and_version_tells_the_version(seallm) -> None:
+    listed = seallm("--help").stdout.decode()
+    for command in COMMANDS:
+        assert f"\n  {command} " in listed
+    assert seallm("--version").stdout.decode() == f"seallm {seallm_edge.__version__}\n"
+
+
+def test_a_misspelt_command_is_named_with_the_nearest(seallm) -> None:
+    result = seallm("chta")
+    assert result.returncode == 2
+    assert b"Did you mean 'chat'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("statement", "heavy"),
+    [
+        ("import seallm_edge", {"typer", "numpy", "llama_cpp", "gguf", "huggingface_hub", "psutil", "rich", "tomllib"}),
+        (
+            "import sys; sys.argv[1:] = ['--help']; from seallm_edge.cli import main\n"
+            "try: main()\nexcept SystemExit: pass",
+            {"numpy", "llama_cpp", "gguf", "huggingface_hub", "psutil", "prompt_toolkit"},
+        ),
+    ],
+)
+def test_starting_up_imports_nothing_heavy(statement: str, heavy: set[str]) -> None:
+    code = f"{statement}\nimport sys\nprint('loaded:', *sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert heavy.isdisjoint(result.stdout.rpartition("loaded:")[2].split())
+
+
+def test_versions_are_written_once() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    assert project["version"] == seallm_edge.__version__
+    assert f"\nllama_cpp_python=={build.VERSION}\n" in constraints
+    unpinned = [line for line in constraints.splitlines() if line and not re.fullmatch(r"#.*|[\w.-]+==[\w.]+", line)]
+    assert unpinned == []
