@@ -2,7 +2,7 @@
 
 $ python examples/conversation.py
 The capital of Japan is Tokyo.
-44 of the 57 prompt tokens were still in memory
+44 of the 59 prompt tokens were still in memory
 """
 
 from seallm_edge import Message, SeaLLM

@@ -3,7 +3,7 @@
 $ python examples/handle_errors.py
 no model named 'seallms-v3-1.5b-caht'; did you mean 'seallms-v3-1.5b-chat'?
   see them all: seallm models
-too long by 266 tokens
+too long by 255 tokens
 """
 
 from seallm_edge import ContextOverflow, ModelNotFound, SeaLLM

