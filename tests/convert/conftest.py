@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from seallm_edge.convert import convert
+from seallm_edge.errors import CheckpointError
+
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
 )
@@ -178,6 +181,20 @@ def write_settings(path: Path, sizes: Sizes) -> None:
     (path / "tokenizer.json").write_text(json.dumps(tokenizer_json(vocab, ["t h", "a n", "th e"], special)))
     settings = {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "bos_token": None, "chat_template": TEMPLATE}
     (path / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
+@pytest.fixture
+def refusal() -> Callable[[Path], str]:
+    """Tries to convert a bad checkpoint: the message with which it is refused, nothing having been written."""
+
+    def refused(folder: Path) -> str:
+        with pytest.raises(CheckpointError) as caught:
+            convert(folder, folder.parent / "out.gguf")
+        assert not list(folder.parent.glob("out.gguf*"))
+        assert caught.value.cure
+        return caught.value.message
+
+    return refused
 
 
 @pytest.fixture
