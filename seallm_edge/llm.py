@@ -73,12 +73,9 @@ class SeaLLM:
         `prompt` is one user message, or messages. A base model, which knows no messages, goes on from the text.
         Options are those of `Sampling`. Raises InvalidOption or ContextOverflow at once.
         """
-        if isinstance(prompt, str):
-            if not self.chats:
-                return self._start(self._completion_tokens(prompt), prompt, sampling)
-            if not prompt.strip():
-                raise InvalidOption("the prompt is empty", "say something")
-        messages = as_messages(prompt)
+        if not self.chats and isinstance(prompt, str):
+            return self._start(self._completion_tokens(prompt), prompt, sampling)
+        messages = self._messages(prompt)
         words = "\n".join(message.content for message in messages)
         return self._start(self._chat_tokens(messages), words, sampling)
 
@@ -94,7 +91,7 @@ class SeaLLM:
         """How many tokens of the context a prompt takes, its markup included."""
         if isinstance(messages, str) and not self.chats:
             return len(self._completion_tokens(messages))
-        return len(self._chat_tokens(as_messages(messages)))
+        return len(self._chat_tokens(self._messages(messages)))
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of `text`, taken as NFC; names of control tokens stand for them only with `special`."""
@@ -127,6 +124,16 @@ class SeaLLM:
 
     def __repr__(self) -> str:
         return f"<SeaLLM {self.name} ({self.header.file_type_name}), context {self.plan.n_ctx:,}>"
+
+    def _messages(self, prompt: Prompt) -> list[Message]:
+        if not self.chats:
+            raise InvalidOption(
+                f"{self.name} is a base model: it goes on from a text and knows no messages",
+                "use complete() or seallm run, or the chat model of the same size",
+            )
+        if isinstance(prompt, str) and not prompt.strip():
+            raise InvalidOption("the prompt is empty", "say something")
+        return as_messages(prompt)
 
     def _start(self, tokens: list[int], words: str, options: Mapping[str, Any]) -> Stream:
         sampling = self.sampling.replace(options)

@@ -67,27 +67,26 @@ class _Writer:
         self._bytes = bytearray()
         self._shown: list[str] = []
         self._finish_reason: FinishReason = "cancelled"
-        self._timings = Timings(0.0, 0.0, 0.0)
+        self._prompt_seconds = self._first_text_seconds = self._total_seconds = 0.0
 
     def reply(self) -> Reply:
         text = "".join(self._shown)
         usage = Usage(len(self._prompt), self._cached_tokens, len(self._tokens), len(text))
-        return Reply(text, self._finish_reason, usage, self._timings)
+        timings = Timings(self._prompt_seconds, self._first_text_seconds, self._total_seconds)
+        return Reply(text, self._finish_reason, usage, timings)
 
     def write(self) -> Generator[str]:
         started = time.perf_counter()
         text = TextStream(self._sampling.stop)
         with self._engine.writing() as (sequence, vocabulary):
             self._read_prompt(sequence)
-            prompt_read = time.perf_counter() - started
-            first_text = 0.0
+            self._prompt_seconds = self._total_seconds = time.perf_counter() - started
             try:
                 for data in self._sample(sequence, vocabulary):
                     piece = text.feed(data)
-                    now = time.perf_counter() - started
-                    first_text = first_text or (now if piece else 0.0)
-                    self._timings = Timings(prompt_read, first_text, now)
+                    self._total_seconds = time.perf_counter() - started
                     if piece:
+                        self._first_text_seconds = self._first_text_seconds or self._total_seconds
                         self._shown.append(piece)
                         yield piece
                     if text.stopped:
@@ -105,7 +104,7 @@ class _Writer:
         chunks = sequence.read(self._prompt)
         more = True
         while more:  # each chunk is a step of its own, so that Ctrl-C and close() need not wait for all of them
-            with self._engine.step():
+            with self._engine.step:
                 more = next(chunks, None) is not None
 
     def _sample(self, sequence: Sequence, vocabulary: Vocabulary) -> Generator[bytes]:
@@ -114,7 +113,7 @@ class _Writer:
         limit = self._sampling.max_tokens
         try:
             while limit is None or len(self._tokens) < limit:
-                with self._engine.step():
+                with self._engine.step:
                     token = next(tokens, None)
                     if token is None:
                         break

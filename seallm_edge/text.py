@@ -54,14 +54,10 @@ class TextStream:
     def _advance(self, text: str) -> str:
         if self.stopped or not text:
             return ""
-        safe = self._check_stop(self._unchecked + text) if self._stop else text
-        self._cluster += safe
-        clusters = graphemes(self._cluster)
-        if self.stopped or self._cluster.endswith("\n"):  # a cluster never goes on after a line feed
-            self._cluster = ""
-        else:
-            self._cluster = clusters.pop() if clusters else ""
-        return "".join(clusters)
+        text = self._cluster + (self._check_stop(self._unchecked + text) if self._stop else text)
+        held = 0 if self.stopped else _length_of_open_cluster(text)
+        self._cluster = text[len(text) - held :]
+        return text[: len(text) - held]
 
     def _check_stop(self, text: str) -> str:
         """The part of `text` that is before any stop text and can be no beginning of one."""
@@ -73,6 +69,13 @@ class TextStream:
         held = max((_overlap(text, stop) for stop in self._stop), default=0)
         self._unchecked = text[len(text) - held :]
         return text[: len(text) - held]
+
+
+def _length_of_open_cluster(text: str) -> int:
+    """How many characters at the end may still go on with the next one."""
+    if not text or text.endswith("\n"):  # a cluster never goes on after a line feed
+        return 0
+    return 1 if text.isascii() else len(graphemes(text)[-1])
 
 
 def _overlap(text: str, stop: str) -> int:

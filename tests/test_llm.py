@@ -1,5 +1,6 @@
 """The public object, with the real llama.cpp and the demo model."""
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from seallm_edge import ContextOverflow, EngineBusy, EngineError, InvalidOption, Message, SeaLLM
+from seallm_edge import ContextOverflow, EngineBusy, EngineError, InvalidOption, Message, NotEnoughMemory, SeaLLM
+from seallm_edge.machine import this_machine
 from seallm_edge.text import graphemes
 
 CAPITAL = "What is the capital of Japan?"
@@ -183,6 +185,14 @@ def test_complete_goes_on_from_plain_text(llm: SeaLLM) -> None:
         llm.complete("")
 
 
+def test_a_base_model_goes_on_from_text_and_refuses_messages(llm: SeaLLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SeaLLM, "chats", False)
+    assert llm.chat("One, two, three, four,", temperature=0, max_tokens=4).text.startswith(" five")
+    assert llm.count("One") == 1
+    with pytest.raises(InvalidOption, match="is a base model: it goes on from a text and knows no messages"):
+        llm.chat([Message("user", "hello")])
+
+
 def test_tokens_outside_the_vocabulary_are_refused(llm: SeaLLM) -> None:
     with pytest.raises(EngineError, match="token 10000000 is outside the vocabulary"):
         llm.detokenize([10_000_000])
@@ -204,6 +214,40 @@ def test_paths_in_any_script_work(demo_file: Path, tmp_path: Path, form: str) ->
         shutil.copy(demo_file, path)
     with SeaLLM(path, context=512) as llm:
         assert "Tokyo" in llm.chat(CAPITAL, temperature=0, max_tokens=24).text
+
+
+def test_a_model_too_large_for_the_free_memory_is_refused_before_it_is_loaded(
+    demo_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = dataclasses.replace(this_machine(), memory_available=100_000_000)
+    monkeypatch.setattr("seallm_edge.llm.this_machine", lambda: small)
+    monkeypatch.setattr("seallm_edge.llm.Engine", None)  # loading would fail otherwise
+    with pytest.raises(NotEnoughMemory) as caught:
+        SeaLLM(demo_file)
+    assert caught.value.free == 100_000_000 < caught.value.needed
+
+
+def test_force_loads_it_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = dataclasses.replace(this_machine(), memory_available=100_000_000)
+    monkeypatch.setattr("seallm_edge.llm.this_machine", lambda: small)
+    with SeaLLM("smollm2-135m-instruct", force=True) as llm:
+        assert llm.count("x") > 0
+
+
+def test_loading_tells_its_progress_and_an_exception_in_it_stops_the_load() -> None:
+    shares: list[float] = []
+
+    def interrupt(share: float) -> None:
+        shares.append(share)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        SeaLLM("smollm2-135m-instruct", context=256, on_progress=interrupt)
+    assert len(shares) == 1
+    shares.clear()
+    SeaLLM("smollm2-135m-instruct", context=256, on_progress=shares.append).close()
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
 
 
 SCRIPT = """

@@ -20,9 +20,8 @@ class Engine:
     """
 
     def __init__(self, path: Path, plan: Plan, on_progress: Callable[[float], None] | None = None) -> None:
-        self._lock = threading.Lock()
+        self.step = Step()
         self._is_writing = False
-        self._is_closed = False
         self._model = Model(path, n_gpu_layers=plan.gpu_layers, on_progress=on_progress)
         try:
             self._context = Context(self._model, n_ctx=plan.n_ctx, n_batch=plan.n_batch, n_threads=plan.threads)
@@ -34,23 +33,15 @@ class Engine:
     @contextmanager
     def vocabulary(self) -> Iterator[Vocabulary]:
         """The vocabulary, for a short piece of work. Raises EngineError after `close()`."""
-        with self.step():
+        with self.step:
             yield self._model.vocabulary
 
     @contextmanager
-    def step(self) -> Iterator[None]:
-        """Nobody else uses or frees native memory inside this. Raises EngineError after `close()`."""
-        with self._lock:
-            if self._is_closed:
-                raise EngineError("this model is closed", "load it again with SeaLLM(…)")
-            yield
-
-    @contextmanager
     def writing(self) -> Iterator[tuple[Sequence, Vocabulary]]:
-        """The sequence and the vocabulary for one reply; use them inside `step()`. Raises EngineBusy while another
+        """The sequence and the vocabulary for one reply; use them inside `step`. Raises EngineBusy while another
         reply has them.
         """
-        with self.step():
+        with self.step:
             if self._is_writing:
                 raise EngineBusy
             self._is_writing = True
@@ -61,7 +52,33 @@ class Engine:
 
     def close(self) -> None:
         """Free the KV memory and the weights."""
-        with self._lock:
-            self._is_closed = True
+        with self.step.last():
             self._context.close()
             self._model.close()
+
+
+class Step:
+    """Entered for one piece of native work: nobody else uses or frees native memory meanwhile.
+
+    Entering raises EngineError once `last` was entered.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_over = False
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        if self._is_over:
+            self._lock.release()
+            raise EngineError("this model is closed", "load it again with SeaLLM(…)")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    @contextmanager
+    def last(self) -> Iterator[None]:
+        """As entering, without the error: after it no other piece of work begins."""
+        with self._lock:
+            self._is_over = True
+            yield

@@ -60,12 +60,13 @@ def load_backends() -> Backends:
     """
     log.relay()
     probe = Probe(symbols.libllama_path())
+    forced = os.environ.get("SEALLM_CPU_VARIANT", "")
     if _device_count(_CPU):
-        choice = _linked_in(probe)
+        choice = keep_linked_in(probe, forced)
     else:
         files = find_backends()
         variants = {variant: path for (kind, variant), path in files.items() if kind == "cpu"}
-        choice = choose_variant(variants, probe, os.environ.get("SEALLM_CPU_VARIANT", ""))
+        choice = choose_variant(variants, probe, forced)
         for (kind, _), path in files.items():
             if kind != "cpu":
                 _load_gpu_backend(kind, path, probe, choice.refused)
@@ -105,6 +106,17 @@ def choose_variant(variants: dict[str, Path], probe: Probe, forced: str = "") ->
     raise EngineError(f"no CPU variant of {symbols.libllama_path()} runs here ({reasons})", _REBUILD)
 
 
+def keep_linked_in(probe: Probe, forced: str = "") -> Choice:
+    """The one CPU backend of an ordinary build, once a child process has survived it. Raises EngineError if none has,
+    or if another is `forced`.
+    """
+    if forced not in ("", BUILT_IN):
+        raise EngineError(f"SEALLM_CPU_VARIANT names {forced!r}, but this build has one CPU code, linked in", _REBUILD)
+    if problem := probe.trial(None):
+        raise EngineError(f"the CPU code of {symbols.libllama_path()} does not run here: {problem}", _REBUILD)
+    return Choice(BUILT_IN, (BUILT_IN,), {})
+
+
 def find_backends() -> dict[tuple[str, str], Path]:
     """Loadable backends beside llama-cpp-python: (kind, variant) → file, such as ("cpu", "haswell"), ("cuda", "")."""
     library = symbols.library_folder()
@@ -115,12 +127,6 @@ def find_backends() -> dict[tuple[str, str], Path]:
             if match and match[1] not in _PARTS_OF_GGML:
                 found.setdefault((match[1], match[2] or ""), path)
     return found
-
-
-def _linked_in(probe: Probe) -> Choice:
-    if problem := probe.trial(None):
-        raise EngineError(f"the CPU code of {symbols.libllama_path()} does not run here: {problem}", _REBUILD)
-    return Choice(BUILT_IN, (BUILT_IN,), {})
 
 
 def _load_gpu_backend(kind: str, path: Path, probe: Probe, refused: dict[str, str]) -> None:

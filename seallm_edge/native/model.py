@@ -63,6 +63,7 @@ class Vocabulary:
         self._llama = llama
         self._pointer = pointer
         self._pieces: dict[int, bytes] = {}
+        self._ends: dict[int, bool] = {}
         self.n_tokens: int = llama.llama_vocab_n_tokens(pointer)
         self.add_bos: bool = bool(llama.llama_vocab_get_add_bos(pointer))
         self.bos: int = llama.llama_vocab_bos(pointer)
@@ -95,7 +96,9 @@ class Vocabulary:
 
     def ends_generation(self, token: int) -> bool:
         """Whether `token` ends a reply."""
-        return bool(self._llama.llama_vocab_is_eog(self._pointer, token))
+        if token not in self._ends:
+            self._ends[token] = bool(self._llama.llama_vocab_is_eog(self._pointer, token))
+        return self._ends[token]
 
     def control_token(self, name: str) -> int | None:
         """The id of the one token spelt `name`, such as `<|im_end|>`; None where the model has no such token."""

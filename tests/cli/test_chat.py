@@ -1,6 +1,8 @@
 """`seallm chat`: over a pipe, and on a real terminal."""
 
 import re
+import shlex
+import subprocess
 import sys
 
 import pytest
@@ -29,6 +31,15 @@ def test_lines_belong_to_one_conversation(seallm) -> None:
 def test_no_input_is_no_error(seallm, stdin: bytes | None) -> None:
     result = seallm("chat", DEMO, *GREEDY, stdin=stdin)
     assert (result.returncode, result.stdout) == (0, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
+@pytest.mark.parametrize(("command", "code"), [(("chat", DEMO), 0), (("run", DEMO), 1)])
+def test_a_closed_standard_input_is_an_empty_one(seallm, command: tuple[str, ...], code: int) -> None:
+    line = f"exec {shlex.join(seallm.command(*command, '--context', '512'))} <&-"
+    result = subprocess.run(["sh", "-c", line], capture_output=True, timeout=60, check=False)
+    assert (result.returncode, result.stdout) == (code, b"")
+    assert b"Traceback" not in result.stderr
 
 
 def test_a_line_that_is_not_utf8_ends_it_with_its_number_after_the_answers_before(seallm) -> None:

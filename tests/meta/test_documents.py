@@ -72,4 +72,6 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
 
 
 def test_every_document_is_reachable_from_the_readme() -> None:
-    assert {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")} <= set(re.findall(r"\]\((docs/[^)]+)\)", README))
+    assert {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")} <= set(
+        re.findall(r"\]\((docs/[^)]+)\)", README)
+    )

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -91,6 +92,18 @@ def test_a_misspelt_command_is_named_with_the_nearest(seallm) -> None:
     result = seallm("chta")
     assert result.returncode == 2
     assert b"Did you mean 'chat'" in result.stderr
+
+
+def test_the_shell_completes_commands_and_models(seallm) -> None:
+    def completions(*words: str) -> list[str]:
+        asked = {"_SEALLM_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(("seallm", *words))}
+        command = "import sys; sys.argv = ['seallm']; from seallm_edge.cli import main; main()"
+        environment = {**os.environ, **asked, "COMP_CWORD": str(len(words))}
+        result = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, check=True)
+        return result.stdout.decode().split()
+
+    assert completions("do") == ["doctor"]
+    assert completions("chat", "smol") == ["smollm2-135m-instruct"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from seallm_edge.native.library import AMX_VARIANTS, BUILT_IN, load_backends
+from seallm_edge.errors import EngineError
+from seallm_edge.native.library import AMX_VARIANTS, BUILT_IN, keep_linked_in, load_backends
 
 CRASHER = """
 int ggml_backend_score(void) { return 1000000; }
@@ -25,7 +26,7 @@ from pathlib import Path
 from seallm_edge.errors import EngineError
 from seallm_edge.native import library
 found = library.find_backends()
-extra = {("cpu", Path(path).stem): Path(path) for path in sys.argv[2:]}
+extra = {(sys.argv[2], Path(path).stem): Path(path) for path in sys.argv[3:]}
 library.find_backends = lambda: extra if sys.argv[1] == "only" else {**extra, **found}
 try:
     backends = library.load_backends()
@@ -39,8 +40,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def load(*backends: Path, only: bool = False, prelude: str = "") -> Any:
-    command = [sys.executable, "-c", prelude + LOAD, "only" if only else "also", *map(str, backends)]
+def load(*backends: Path, only: bool = False, prelude: str = "", kind: str = "cpu") -> Any:
+    command = [sys.executable, "-c", prelude + LOAD, "only" if only else "also", kind, *map(str, backends)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (result.returncode, result.stderr) == (0, "")
     return json.loads(result.stdout)
@@ -103,6 +104,36 @@ def test_a_forced_variant_that_crashes_is_an_error_not_a_crash(tmp_path: Path, m
     monkeypatch.setenv("SEALLM_CPU_VARIANT", "crasher")
     compiled(CRASHER, tmp_path / "crasher.so")
     assert "crasher: a trial run died of SIG" in load(tmp_path / "crasher.so")["error"]
+
+
+class Verdict:
+    """A probe that has made up its mind."""
+
+    def __init__(self, problem: str) -> None:
+        self.trial = lambda _backend: problem
+
+
+def test_an_ordinary_build_is_used_as_it_is() -> None:
+    assert keep_linked_in(Verdict("")).variant == BUILT_IN
+
+
+def test_an_ordinary_build_that_crashes_is_an_error_that_says_how_to_rebuild() -> None:
+    with pytest.raises(EngineError) as caught:
+        keep_linked_in(Verdict("a trial run died of SIGILL"))
+    assert caught.value.message.endswith("does not run here: a trial run died of SIGILL")
+    assert "GGML_CPU_ALL_VARIANTS=ON" in caught.value.cure
+
+
+def test_an_ordinary_build_has_no_other_variant_to_force() -> None:
+    with pytest.raises(EngineError, match="SEALLM_CPU_VARIANT names 'haswell', but this build has one CPU code"):
+        keep_linked_in(Verdict(""), "haswell")
+
+
+def test_a_gpu_backend_that_crashes_is_passed_over(tmp_path: Path) -> None:
+    crasher = compiled(CRASHES_AT_SCORING, tmp_path / "cuda.so")
+    found = load(crasher, kind="cuda")
+    assert found["variant"] == load()["variant"]
+    assert found["refused"]["cuda"].startswith("a trial run died of SIG")
 
 
 def test_verdicts_are_remembered_so_that_the_second_load_starts_no_child(home: Path) -> None:
