@@ -14,7 +14,9 @@ setup: $(READY)  ## install everything into .venv (llama.cpp is built once per u
 
 $(READY): pyproject.toml constraints.txt seallm_edge/native/build.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-	  { echo "python 3.11 or later is needed ($(PYTHON) is `$(PYTHON) --version 2>&1 | head -n 1`); name one: make setup PYTHON=python3.12" >&2; exit 1; }
+	  { found=$$($(PYTHON) --version 2>/dev/null); \
+	    echo "python 3.11 or later is needed, and $(PYTHON) is $${found:-not there}" >&2; \
+	    echo "  install one (Debian, Ubuntu: sudo apt install python3 python3-venv), or name it: make setup PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	  { echo "python's venv module is missing; Debian, Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
 	@{ test -x $(BIN)/python || $(PYTHON) -m venv .venv; } </dev/null >&2

@@ -137,7 +137,8 @@ def _load_gpu_backend(kind: str, path: Path, probe: Probe, refused: dict[str, st
 
 def _load(path: Path) -> bool:
     load = symbols.function("ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)
-    return bool(load(str(path).encode()))
+    with symbols.short_spinning():
+        return bool(load(str(path).encode()))
 
 
 def _device_count(kind: int) -> int:

@@ -7,25 +7,47 @@ a second, empty ggml. Looking symbols up through libllama's own handle always fi
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..errors import EngineError
 
+_SPINS = "5000"
+_USERS_CHOICE = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
+
 
 @cache
 def llama_cpp() -> Any:
     """llama-cpp-python's low-level module. Raises EngineError where it is missing or cannot be loaded."""
     try:
-        import llama_cpp.llama_cpp as bindings
+        with short_spinning():
+            import llama_cpp.llama_cpp as bindings
     except (ImportError, OSError, RuntimeError) as error:
         raise EngineError(
             f"llama-cpp-python cannot be loaded: {error}",
             "install it again: pip install --force-reinstall llama-cpp-python",
         ) from error
     return bindings
+
+
+@contextmanager
+def short_spinning() -> Iterator[None]:
+    """Load native code inside this: OpenMP's threads, which wait for one another some 450 times a token, then spin
+    but shortly before they sleep. libgomp's default holds a core that the thread waited for may need, and on a busy
+    computer a reply becomes some ten times slower (docs/performance.md). What the user has set stays.
+    """
+    ours = {"GOMP_SPINCOUNT": _SPINS} if os.environ.keys().isdisjoint(_USERS_CHOICE) else {}
+    os.environ.update(ours)  # libgomp reads it while it is loaded, and never again
+    try:
+        yield
+    finally:
+        for name in ours:
+            del os.environ[name]
 
 
 @cache

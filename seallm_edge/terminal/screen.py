@@ -22,6 +22,8 @@ HELP = """\
 /bye            leave (as Ctrl-D does)
 Ctrl-C stops an answer; at the prompt it leaves. Alt-Enter begins a new line."""
 PROMPT = "› "
+_PICTURES = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"} | {0x7F: 0x2421}
+_PICTURES |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
 
 
 class Screen:
@@ -59,7 +61,7 @@ class Screen:
     def _answer(self, text: str) -> None:
         try:
             for piece in self._conversation.say(text):
-                print(piece, end="", flush=True)
+                print(visible(piece), end="", flush=True)
             print()
             reply = self._conversation.last_reply
             if reply and reply.finish_reason == "length":
@@ -98,6 +100,11 @@ class Screen:
             f"characters{f' of {language.name}' if language else ''} written at "
             f"{reply.characters_per_second:.0f} characters/s"
         )
+
+
+def visible(text: str) -> str:
+    """`text` with control characters as pictures: what a model writes must not steer the terminal."""
+    return text.translate(_PICTURES)
 
 
 def line_reader(words: list[str]) -> Callable[[], str | None]:
