@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from .plan import Plan
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -12,10 +12,11 @@ from . import options
 if TYPE_CHECKING:
     from ..chat import Conversation
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
+@options.with_settings
 def chat(
     model: Annotated[
         str | None,
@@ -25,30 +26,15 @@ def chat(
         ),
     ] = None,
     system: options.System = None,
-    temperature: options.Temperature = None,
-    top_p: options.TopP = None,
-    top_k: options.TopK = None,
-    min_p: options.MinP = None,
-    repeat_penalty: options.RepeatPenalty = None,
-    seed: options.Seed = None,
-    max_tokens: options.MaxTokens = None,
-    stop: options.Stop = None,
-    context: options.Context = None,
-    threads: options.Threads = None,
-    gpu_layers: options.GpuLayers = None,
-    force: options.Force = False,
+    *,
+    settings: options.Settings,
 ) -> None:
     """Chat at the terminal. With piped input, each line is one message and the answers go to stdout."""
     from ..chat import Conversation
     from ..store import default_chat_model
 
-    sampling = options.given(
-        temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p,
-        repeat_penalty=repeat_penalty, seed=seed, max_tokens=max_tokens, stop=stop,
-    )  # fmt: skip
-    name = model or str(default_chat_model())
-    with options.loaded(name, context=context, threads=threads, gpu_layers=gpu_layers, force=force) as llm:
-        hold(Conversation(llm, system, sampling))
+    with options.loaded(model or str(default_chat_model()), settings.loading) as llm:
+        hold(Conversation(llm, system, settings.sampling))
 
 
 def hold(conversation: Conversation) -> None:

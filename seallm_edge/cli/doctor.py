@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..errors import EngineError
     from ..native.library import Backends
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 LIBRARIES = ("seallm-edge", "llama-cpp-python", "numpy", "gguf", "huggingface-hub")
 

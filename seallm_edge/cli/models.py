@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..machine import Machine
     from ..store import Installed
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 SHOWN_TYPES = ("Q4_K_M", "Q5_K_M", "Q8_0", "F16")  # `seallm show` and --json have the others
 

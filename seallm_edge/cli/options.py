@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,8 +17,6 @@ from ..sampling import Sampling
 if TYPE_CHECKING:
     from ..llm import SeaLLM
 
-_MODEL = "Model options"
-_SAMPLING = "Sampling options"
 _defaults = Sampling()
 
 
@@ -33,23 +34,17 @@ ModelArgument = Annotated[
 ]
 Context = Annotated[
     int | None,
-    typer.Option(
-        help="Tokens of memory for the conversation; default: what fits, at most 8192.", rich_help_panel=_MODEL
-    ),
+    typer.Option(help="Tokens of memory for the conversation; default: what fits, at most 8192."),
 ]
-Threads = Annotated[
-    int | None, typer.Option(help="CPU threads; default: the performance cores.", rich_help_panel=_MODEL)
-]
-GpuLayers = Annotated[
-    int | None, typer.Option(help="Layers on the GPU; default: as many as fit.", rich_help_panel=_MODEL)
-]
-Force = Annotated[bool, typer.Option("--force", help="Load even where memory seems too small.", rich_help_panel=_MODEL)]
+Threads = Annotated[int | None, typer.Option(help="CPU threads; default: the performance cores.")]
+GpuLayers = Annotated[int | None, typer.Option(help="Layers on the GPU; default: as many as fit.")]
+Force = Annotated[bool, typer.Option("--force", help="Load even where memory seems too small.")]
 System = Annotated[str | None, typer.Option(help="The system message; default: the model's own.")]
 
 
 def _sampling_option(help_text: str, name: str) -> Any:
     shown = f"{help_text} Default: the model's own, else {getattr(_defaults, name)}."
-    return typer.Option(help=shown, rich_help_panel=_SAMPLING)
+    return typer.Option(help=shown)
 
 
 Temperature = Annotated[float | None, _sampling_option("0 always takes the likeliest word.", "temperature")]
@@ -57,40 +52,78 @@ TopP = Annotated[float | None, _sampling_option("Keep the likeliest tokens up to
 TopK = Annotated[int | None, _sampling_option("Keep this many likeliest tokens; 0 is off.", "top_k")]
 MinP = Annotated[float | None, _sampling_option("Drop tokens less likely than this share of the best.", "min_p")]
 RepeatPenalty = Annotated[float | None, _sampling_option("Discourage repetition; 1 is off.", "repeat_penalty")]
-Seed = Annotated[
-    int | None, typer.Option(help="Same seed, same text. Default: another one each time.", rich_help_panel=_SAMPLING)
-]
+Seed = Annotated[int | None, typer.Option(help="Same seed, same text. Default: another one each time.")]
 MaxTokens = Annotated[int | None, _sampling_option("The longest reply, in tokens.", "max_tokens")]
-Stop = Annotated[
-    list[str] | None, typer.Option(help="End the reply before this text; may be repeated.", rich_help_panel=_SAMPLING)
-]
+Stop = Annotated[list[str] | None, typer.Option(help="End the reply before this text; may be repeated.")]
 
 
-def given(**options: Any) -> dict[str, Any]:
-    """Those options that the user gave."""
-    return {name: value for name, value in options.items() if value is not None and value != []}
+@dataclass(frozen=True)
+class Settings:
+    """What the user gave of the shared options: keywords for `SeaLLM`, and for its `stream`."""
+
+    loading: dict[str, Any]
+    sampling: dict[str, Any]
+
+
+def settings(
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    top_k: TopK = None,
+    min_p: MinP = None,
+    repeat_penalty: RepeatPenalty = None,
+    seed: Seed = None,
+    max_tokens: MaxTokens = None,
+    stop: Stop = None,
+    context: Context = None,
+    threads: Threads = None,
+    gpu_layers: GpuLayers = None,
+    force: Force = False,
+) -> Settings:
+    """The shared options, gathered."""
+    return Settings(
+        loading=_given(context=context, threads=threads, gpu_layers=gpu_layers, force=force),
+        sampling=_given(
+            temperature=temperature,
+            top_p=top_p,
+            top_k=top_k,
+            min_p=min_p,
+            repeat_penalty=repeat_penalty,
+            seed=seed,
+            max_tokens=max_tokens,
+            stop=stop,
+        ),
+    )
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` for Typer, with the options of `settings` in place of its parameter of that name."""
+    own, shared = (inspect.signature(function, eval_str=True).parameters for function in (command, settings))
+
+    @functools.wraps(command)
+    def with_all_options(**values: Any) -> None:
+        gathered = settings(**{name: values.pop(name) for name in shared})
+        command(**values, settings=gathered)
+
+    parameters = [*(own[name] for name in own if name != "settings"), *shared.values()]
+    with_all_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return with_all_options
 
 
 @contextmanager
-def loaded(
-    model: str, *, context: int | None, threads: int | None, gpu_layers: int | None, force: bool
-) -> Iterator[SeaLLM]:
+def loaded(model: str, loading: dict[str, Any]) -> Iterator[SeaLLM]:
     """The model, loaded with a progress line on stderr if that is a terminal; closed at the end."""
     from ..llm import SeaLLM
 
     with _progress_line() as on_progress:
-        llm = SeaLLM(
-            model,
-            context=context,
-            threads=threads,
-            gpu_layers="auto" if gpu_layers is None else gpu_layers,
-            force=force,
-            on_progress=on_progress,
-        )
+        llm = SeaLLM(model, **loading, on_progress=on_progress)
     with llm:
         if llm.card and llm.card.stand_in:
             print(f"{llm.card.title}: {llm.card.stand_in}", file=sys.stderr)
         yield llm
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None and value != []}
 
 
 @contextmanager

@@ -13,10 +13,11 @@ from . import options
 if TYPE_CHECKING:
     from ..reply import Reply
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
+@options.with_settings
 def run(
     model: options.ModelArgument,
     prompt: Annotated[
@@ -25,29 +26,14 @@ def run(
     system: options.System = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the reply and its figures as JSON.")] = False,
     stats: Annotated[bool, typer.Option("--stats", help="Tell sizes and speed on stderr.")] = False,
-    temperature: options.Temperature = None,
-    top_p: options.TopP = None,
-    top_k: options.TopK = None,
-    min_p: options.MinP = None,
-    repeat_penalty: options.RepeatPenalty = None,
-    seed: options.Seed = None,
-    max_tokens: options.MaxTokens = None,
-    stop: options.Stop = None,
-    context: options.Context = None,
-    threads: options.Threads = None,
-    gpu_layers: options.GpuLayers = None,
-    force: options.Force = False,
+    *,
+    settings: options.Settings,
 ) -> None:
     """Answer one prompt: the answer on stdout, all else on stderr. A base model goes on from the text."""
-    sampling = options.given(
-        temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p,
-        repeat_penalty=repeat_penalty, seed=seed, max_tokens=max_tokens, stop=stop,
-    )  # fmt: skip
     text = read_prompt(prompt or [])
-    with options.loaded(model, context=context, threads=threads, gpu_layers=gpu_layers, force=force) as llm:
-        stream = llm.stream(
-            [*system_message(system), {"role": "user", "content": text}] if llm.chats else text, **sampling
-        )
+    with options.loaded(model, settings.loading) as llm:
+        asked = [*system_message(system), {"role": "user", "content": text}] if llm.chats else text
+        stream = llm.stream(asked, **settings.sampling)
         if json_output:
             print(json.dumps({"model": llm.name} | stream.read().as_dict(), ensure_ascii=False))
         else:

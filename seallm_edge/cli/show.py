@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..catalogue import Card
     from ..gguf_file import Header, Value
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -69,7 +69,7 @@ class Context:
         if not address:
             raise EngineError(f"no logits were kept for token {index} of the last batch")
         if address != self._viewed_address:  # making a view costs more than all else here: 0.1 ms after a decode
-            self._view = np.frombuffer((ctypes.c_float * self.n_vocab).from_address(address), np.float32)
+            self._view = np.frombuffer(memoryview((ctypes.c_float * self.n_vocab).from_address(address)), np.float32)
             self._viewed_address = address
         return self._view
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +61,7 @@ def lower_repeated(logits: NDArray[np.float32], tokens: Sequence[int], penalty: 
     step. A plain loop, because after a decode the caches are cold and each numpy call costs 10 us.
     ref: CTRL, arXiv 1909.05858, section 4.1
     """
-    values = logits.data
+    values: Any = logits.data
     for token in set(tokens):
         value = values[token]
         values[token] = value * penalty if value <= 0 else value / penalty
