@@ -19,12 +19,13 @@ $(READY): pyproject.toml constraints.txt seallm_edge/native/build.py
 	    echo "  install one (Debian, Ubuntu: sudo apt install python3 python3-venv), or name it: make setup PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	  { echo "python's venv module is missing; Debian, Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
+	@echo "setting up in .venv: about a minute, and some 8 more where llama.cpp is not built yet" >&2
 	@{ test -x $(BIN)/python || $(PYTHON) -m venv .venv; } </dev/null >&2
 	@wheel=$$($(BIN)/python seallm_edge/native/build.py </dev/null) && \
 	  { $(PIP) install "$$wheel" && $(PIP) -q install -e '.[chat,demo,test,dev]' && touch $(READY); } </dev/null >&2
 
 chat: $(READY)  ## chat with the small demo model; piped input: one message a line
-	@$(BIN)/seallm chat smollm2-135m-instruct
+	@$(BIN)/seallm chat smollm2-135m-instruct || [ $$? -eq 130 ]  # Ctrl-C is a way to leave
 
 test: $(READY)  ## run the tests
 	@$(BIN)/python -m pytest

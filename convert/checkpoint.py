@@ -63,7 +63,7 @@ def _not_a_folder(folder: Path) -> CheckpointError:
         return CheckpointError(folder, "is a GGUF file already", f"chat with it: seallm chat {folder}")
     if folder.exists():
         return CheckpointError(folder, "is a file, not a folder", _WHOLE_FOLDER)
-    return CheckpointError(folder, f"no such folder: {folder}", _WHOLE_FOLDER)
+    return CheckpointError(folder, "there is no such folder", "check the path")
 
 
 def _folder_name(folder: Path) -> str:
@@ -79,6 +79,8 @@ def _read_text(path: Path) -> str:
         return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise CheckpointError(path, "is not UTF-8 text", "download or copy this file again") from error
+    except FileNotFoundError as error:
+        raise CheckpointError(path.parent, f"is no whole checkpoint: it has no {path.name}", _WHOLE_FOLDER) from error
     except OSError as error:
         raise CheckpointError(path, f"cannot be read: {error.strerror}", _WHOLE_FOLDER) from error
 

@@ -80,8 +80,7 @@ def recipe_named(name: str) -> Recipe:
     """The recipe called `name`, in any case, with - or _. Raises InvalidOption with the nearest name."""
     if recipe := RECIPES.get(name.upper().replace("-", "_")):
         return recipe
-    nearest = did_you_mean(name, [known.lower() for known in RECIPES])
-    raise InvalidOption(f"unknown type {name!r}{nearest}", f"the types are {', '.join(RECIPES)}")
+    raise InvalidOption(f"unknown type {name!r}{did_you_mean(name, RECIPES)}", f"the types are {', '.join(RECIPES)}")
 
 
 def tensor_type(

@@ -114,5 +114,6 @@ class EngineBusy(EngineError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the known word nearest to `word`, or nothing."""
-    nearest = difflib.get_close_matches(word.lower(), list(known), n=1)
-    return f"; did you mean {nearest[0]!r}?" if nearest else ""
+    spelling = {name.lower(): name for name in known}
+    nearest = difflib.get_close_matches(word.lower(), spelling, n=1)
+    return f"; did you mean {spelling[nearest[0]]!r}?" if nearest else ""

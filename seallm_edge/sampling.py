@@ -31,7 +31,8 @@ class Sampling:
     top_p, min_p   1 and 0 are off; `top_k` 0 is off
     repeat_penalty 1 is off; it lowers the tokens among the last `repeat_last_n`, prompt included
     seed           0 to 2**32 - 2; None draws a new one each time
-    max_tokens     the longest reply; None goes on until the context is full
+    max_tokens     the longest reply, but for up to 3 tokens that finish a character begun; None goes on until the
+                   context is full
     stop           texts that end a reply; they are not part of it
     """
 
@@ -79,4 +80,4 @@ def _check(name: str, value: object, lowest: float, highest: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
         raise InvalidOption(f"{name} is {value!r}", f"give a {'whole ' if whole else ''}number")
     if not lowest <= value <= highest:  # NaN fails here too
-        raise InvalidOption(f"{name} is {value}", f"give a number from {lowest:g} to {highest:g}")
+        raise InvalidOption(f"{name} is {value}", f"give a number from {lowest:,} to {highest:,}")

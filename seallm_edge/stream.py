@@ -11,6 +11,8 @@ from .reply import FinishReason, Reply, Timings, Usage
 from .sampling import Sampling
 from .text import TextStream
 
+# A character has 4 bytes of UTF-8 at most, and a token one at least.
+_TOKENS_TO_FINISH_A_CHARACTER = 3
 OnTokens = Callable[[str, list[int]], None]
 
 
@@ -82,7 +84,7 @@ class _Writer:
             self._read_prompt(sequence)
             self._prompt_seconds = self._total_seconds = time.perf_counter() - started
             try:
-                for data in self._sample(sequence, vocabulary):
+                for data in self._sample(sequence, vocabulary, text):
                     piece = text.feed(data)
                     self._total_seconds = time.perf_counter() - started
                     if piece:
@@ -107,12 +109,11 @@ class _Writer:
             with self._engine.step:
                 more = next(chunks, None) is not None
 
-    def _sample(self, sequence: Sequence, vocabulary: Vocabulary) -> Generator[bytes]:
+    def _sample(self, sequence: Sequence, vocabulary: Vocabulary, text: TextStream) -> Generator[bytes]:
         """The bytes of token after token, until one ends the reply or it is long enough."""
         tokens = sequence.write(self._sampling)
-        limit = self._sampling.max_tokens
         try:
-            while limit is None or len(self._tokens) < limit:
+            while not self._is_long_enough(text):
                 with self._engine.step:
                     token = next(tokens, None)
                     if token is None:
@@ -127,6 +128,15 @@ class _Writer:
             self._finish_reason = "length"
         finally:
             tokens.close()
+
+    def _is_long_enough(self, text: TextStream) -> bool:
+        """Whether `max_tokens` are written. A character that was begun is finished first: in Burmese or Khmer most
+        tokens are parts of one, and a cut would leave a broken character more often than not.
+        """
+        limit = self._sampling.max_tokens
+        if limit is None or len(self._tokens) < limit:
+            return False
+        return not text.is_midway or len(self._tokens) >= limit + _TOKENS_TO_FINISH_A_CHARACTER
 
     def _report_tokens(self) -> None:
         text = "".join(self._shown)

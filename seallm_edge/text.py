@@ -40,6 +40,11 @@ class TextStream:
         self._cluster = ""  # may go on with the next character
         self.stopped = False
 
+    @property
+    def is_midway(self) -> bool:
+        """Whether the bytes so far end inside a character that more bytes can complete."""
+        return bool(self._characters.getstate()[0])
+
     def feed(self, data: bytes) -> str:
         """What can be shown now that `data` has come; nothing after a stop text, see `stopped`."""
         return self._advance(self._characters.decode(data))

@@ -98,6 +98,15 @@ def test_max_tokens_is_the_longest_reply(llm: SeaLLM) -> None:
     assert (reply.usage.reply_tokens, reply.finish_reason) == (5, "length")
 
 
+def test_a_character_begun_at_the_limit_is_finished(llm: SeaLLM) -> None:
+    question = "តើរាជធានីនៃប្រទេសកម្ពុជាជាអ្វី?"
+    replies = [llm.chat(question, temperature=0, max_tokens=limit) for limit in range(16, 26)]
+    assert not any(reply.text.endswith("\ufffd") for reply in replies)
+    over = {reply.usage.reply_tokens - limit for limit, reply in zip(range(16, 26), replies, strict=True)}
+    assert max(over) in (1, 2, 3), "no reply was cut inside a character: another question is needed"
+    assert min(over) == 0
+
+
 def test_a_reply_without_limit_ends_with_the_context() -> None:
     with SeaLLM("smollm2-135m-instruct", context=256) as small:
         prompt = "Write the word rice again and again."

@@ -49,6 +49,13 @@ def test_a_character_cut_off_at_the_end_is_shown_once_as_replacement() -> None:
     assert "".join(collect([b"a", "ကမ".encode()[:-1]])) == "aက\ufffd"
 
 
+def test_it_tells_whether_a_character_is_unfinished() -> None:
+    stream = TextStream()
+    for data, is_midway in ((b"a", False), (b"\xe1\x80", True), (b"\x80", False), (b"\xff", False), (b"\xf0", True)):
+        stream.feed(data)
+        assert stream.is_midway == is_midway
+
+
 def test_a_line_feed_is_not_held_back() -> None:
     stream = TextStream()
     assert stream.feed(b"one\n") == "one\n"

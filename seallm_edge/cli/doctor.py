@@ -21,7 +21,10 @@ LIBRARIES = ("seallm-edge", "llama-cpp-python", "numpy", "gguf", "huggingface-hu
 def doctor(
     json_output: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Check this computer: CPU, memory, GPUs, libraries, and what it can run. Exits with 1 if nothing can."""
+    """Check this computer, and say what it can run.
+
+    CPU, memory, GPUs, libraries. Exits with 1 if nothing can run.
+    """
     facts = examine()
     if json_output:
         print_json(facts)

@@ -22,7 +22,10 @@ SHOWN_TYPES = ("Q4_K_M", "Q5_K_M", "Q8_0", "F16")  # `seallm show` and --json ha
 def models(
     json_output: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """List the models: sizes by type, memory needed, which fit this computer, which are installed."""
+    """List the models, and which fit this computer.
+
+    With sizes by type, the working memory beside them, and what is installed.
+    """
     from ..catalogue import cards
     from ..machine import this_machine
     from ..store import installed

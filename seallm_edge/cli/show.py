@@ -23,7 +23,10 @@ def show(
     tensors: Annotated[bool, typer.Option("--tensors", help="List every tensor of the file.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Show a GGUF's metadata and its tensors by type; or the card of a model that is not installed."""
+    """Show what is in a GGUF, or a model's card.
+
+    A file's metadata and its tensors by type; for a model that is not installed, its card.
+    """
     from ..catalogue import match
     from ..errors import ModelNotFound
     from ..gguf_file import read_header
@@ -94,7 +97,8 @@ def file_facts(header: Header, tensors: bool) -> dict[str, Any]:
 def print_card(card: Card) -> None:
     """A card for people."""
     from ..languages import by_code
-    from ..store import how_to_get
+    from ..memory import SMALLEST_CONTEXT
+    from ..store import command_to_get
 
     facts = [
         ("model", f"{card.title} (not installed)"),
@@ -105,13 +109,13 @@ def print_card(card: Card) -> None:
         ("languages", ", ".join(by_code(code).name for code in card.languages)),
         ("licence", f"{card.license_name}: {card.license_summary}"),
         ("", card.license_url),
-        ("to get it", how_to_get(card)),
         *(("note", note) for note in card.notes),
     ]
     print_facts([*facts, ("note", card.stand_in)] if card.stand_in else facts)
-    print()
+    print(f"\nto get it, once you have read its licence:\n    {command_to_get(card)}\n")
     rows = ((facts["type"], gigabytes(facts["size"]), gigabytes(facts["memory_needed"])) for facts in _types(card))
-    print_table(("type", "size", "memory needed"), rows, numbers=("size", "memory needed"))
+    headings = ("type", "size", f"memory needed, {SMALLEST_CONTEXT:,} tokens of context")
+    print_table(headings, rows, numbers=headings[1:])
 
 
 def card_facts(card: Card) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def print_table(headings: Iterable[str], rows: Iterable[Iterable[str]], numbers:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for heading in headings:
         side: Any = "right" if heading in right else "left"
-        table.add_column(heading, justify=side, overflow="fold")
+        table.add_column(heading, justify=side, overflow="fold", no_wrap=not table.columns)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     _print(table)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .library import Installed, default_chat_model, how_to_get, installed, locate, looks_like_path
+from .library import Installed, command_to_get, default_chat_model, how_to_get, installed, locate, looks_like_path
 
-__all__ = ["Installed", "default_chat_model", "how_to_get", "installed", "locate", "looks_like_path"]
+__all__ = ["Installed", "command_to_get", "default_chat_model", "how_to_get", "installed", "locate", "looks_like_path"]

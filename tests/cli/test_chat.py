@@ -118,6 +118,16 @@ class TestAtATerminal:
         child.expect("›")
         assert self.leave(child) == 0
 
+    def test_keys_typed_during_a_reply_wait_for_the_prompt(self, seallm) -> None:
+        child = self.start(seallm, "--max-tokens", "60", "--repeat-penalty", "1")
+        child.send("Tell me a very long story.\r")
+        child.expect("story.*\n.*[a-z]{3}")
+        child.send("/stats\r")
+        reply = child.expect("characters of English written") and child.before
+        assert "/stats" not in str(reply).partition("›")[0]
+        child.expect("›")
+        assert self.leave(child) == 0
+
     def test_ctrl_c_at_the_prompt_leaves_with_130(self, seallm) -> None:
         child = self.start(seallm)
         child.sendintr()

@@ -59,7 +59,7 @@ def test_show_prints_the_card_as_json(seallm: SEALLM) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("./no.gguf", "no such file: no.gguf\n  see them all: seallm models\n"),
+        ("./no.gguf", "no such file: no.gguf\n  check the path, or name a model: seallm models\n"),
         (
             "seallm-v3-7b-caht",
             "no model named 'seallm-v3-7b-caht'; did you mean 'seallms-v3-7b-chat'?\n  see them all: seallm models\n",

@@ -32,7 +32,7 @@ def test_the_readme_stays_short() -> None:
 def test_the_readmes_program_prints_what_the_readme_shows() -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert f"{result.stdout}\n" == shown_after(f"```python\n{code}```")
+    assert result.stdout == shown_after(f"```python\n{code}```")
 
 
 @pytest.mark.parametrize("line", DEMO_LINES)

