@@ -150,7 +150,8 @@ class SeaLLM:
         if enough > self.header.context_length:
             return f"shorten it: this model reads {self.header.context_length:,} tokens at most"
         extra = (enough - self.plan.n_ctx) * self.header.kv_bytes_per_token
-        return f"shorten it, or give --context {enough} (needs {extra / 1e9:.1f} GB more)"
+        size = f"{extra / 1e9:.1f} GB" if extra >= 1e8 else f"{extra / 1e6:.0f} MB"
+        return f"shorten it, or give --context {enough} (needs {size} more)"
 
     def _completion_tokens(self, text: str) -> list[int]:
         if not text:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import EngineError
 
-_SPINS = "5000"
+_SPINS = "1000"
 _USERS_CHOICE = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
 
 
