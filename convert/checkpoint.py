@@ -63,7 +63,7 @@ def _not_a_folder(folder: Path) -> CheckpointError:
         return CheckpointError(folder, "is a GGUF file already", f"chat with it: seallm chat {folder}")
     if folder.exists():
         return CheckpointError(folder, "is a file, not a folder", _WHOLE_FOLDER)
-    return CheckpointError(folder, "there is no such folder", "check the path")
+    return CheckpointError(folder, "there is no such folder", _WHOLE_FOLDER)
 
 
 def _folder_name(folder: Path) -> str:
