@@ -23,6 +23,9 @@ logger = logging.getLogger("seallm_edge.native")
 _CHILD = Path(__file__).with_name("probe_child.py")
 _TIMEOUT_SECONDS = 60
 _CACHE_FORMAT = 1
+_TIMED_OUT = 124
+# Ends that say nothing of the backend: somebody stopped the child, memory ran out, or the computer was too busy.
+_PASSING_ENDS = {_TIMED_OUT, *(-number for number in (1, 2, 9, 15))}  # SIGHUP, SIGINT, SIGKILL, SIGTERM
 
 
 class Probe:
@@ -38,8 +41,9 @@ class Probe:
         key = self._key("score", *backends)
         known = self._recall(key)
         if not isinstance(known, dict):
-            known = self._ask_scores(backends)
-            self._remember(key, known)
+            known, is_final = self._ask_scores(backends)
+            if is_final:
+                self._remember(key, known)
         return {path: int(known.get(path.name, 0)) for path in backends}
 
     def trial(self, backend: Path | None) -> str:
@@ -55,23 +59,28 @@ class Probe:
         key = self._key(f"{verb} one", *backends)
         known = self._recall(key)
         if not isinstance(known, str):
-            known = _describe_failure(self._run_child(verb, *backends))
-            self._remember(key, known)
+            result = self._run_child(verb, *backends)
+            known = _describe_failure(result)
+            if result.returncode not in _PASSING_ENDS:
+                self._remember(key, known)
         return known
 
-    def _ask_scores(self, backends: tuple[Path, ...]) -> dict[str, int]:
-        """Scores by file name. A backend that kills the child scores 0, and the others are asked again without it."""
+    def _ask_scores(self, backends: tuple[Path, ...]) -> tuple[dict[str, int], bool]:
+        """Scores by file name, and whether they will be the same next time. A backend that kills the child scores 0,
+        and the others are asked again without it.
+        """
         scores: dict[str, int] = {}
-        waiting = list(backends)
+        waiting, is_final = list(backends), True
         while waiting:
             result = self._run_child("score", *waiting)
+            is_final = is_final and result.returncode not in _PASSING_ENDS
             for line in result.stdout.splitlines():
                 path, _, score = line.rpartition("\t")
                 scores[Path(path).name] = int(score)
             waiting = [path for path in waiting if path.name not in scores]
             if waiting:
                 scores[waiting.pop(0).name] = 0
-        return scores
+        return scores, is_final
 
     def _run_child(self, verb: str, *backends: Path) -> subprocess.CompletedProcess[str]:
         if getattr(sys, "frozen", False):  # sys.executable is the app itself there, not a Python
@@ -86,7 +95,7 @@ class Probe:
                 stdin=subprocess.DEVNULL, timeout=_TIMEOUT_SECONDS, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            return subprocess.CompletedProcess(command, 1, "", f"no answer within {_TIMEOUT_SECONDS} s")
+            return subprocess.CompletedProcess(command, _TIMED_OUT, "", f"no answer within {_TIMEOUT_SECONDS} s")
 
     def _key(self, question: str, *files: Path) -> str:
         facts = [_CACHE_FORMAT, question, self._cpu]

@@ -47,7 +47,7 @@ def short_spinning() -> Iterator[None]:
         yield
     finally:
         for name in ours:
-            del os.environ[name]
+            os.environ.pop(name, None)
 
 
 @cache

@@ -18,6 +18,7 @@ HELP = """\
 /help           this
 /bye            leave (as Ctrl-D does)
 Ctrl-C stops an answer; at the prompt it leaves. Alt-Enter begins a new line."""
+LEAVE = "/bye"
 _PICTURES = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"} | {0x7F: 0x2421}
 _PICTURES |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
 
@@ -37,10 +38,10 @@ class Screen:
 
     def run(self) -> None:
         """Take lines and answer them. Raises KeyboardInterrupt when it comes at the prompt."""
-        read_line = line_reader(list(self._commands) + ["/bye"])
+        read_line = line_reader([*self._commands, LEAVE])
         llm = self._conversation.llm
         print(f"{llm.name}, {llm.plan.n_ctx:,} tokens of context. /help lists the commands.")
-        while (line := read_line()) is not None and line.strip() != "/bye":
+        while (line := read_line()) is not None and line.strip() != LEAVE:
             self._handle(line)
 
     def _handle(self, line: str) -> None:
@@ -50,7 +51,8 @@ class Screen:
         if command in self._commands:
             self._commands[command](rest.strip())
         elif command.startswith("/") and command[1:].isalpha():
-            print(f"no command {command}{did_you_mean(command, self._commands)} /help lists them", file=sys.stderr)
+            known = [*self._commands, LEAVE]
+            print(f"no command {command}{did_you_mean(command, known)}\n  /help lists them", file=sys.stderr)
         else:
             self._answer(line)
 
