@@ -10,7 +10,6 @@ import pytest
 from seallm_edge.native import probe
 from seallm_edge.native.probe import Probe
 
-
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 SIGILL, SIGKILL, SIGTERM = 4, 9, 15
 
