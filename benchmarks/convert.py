@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from seallm_edge.convert import convert
-from seallm_edge.convert.recipes import recipe_named
 from seallm_edge.native.quantizer import requantize_file
+from seallm_edge.recipes import recipe_named
 
 
 def main() -> None:

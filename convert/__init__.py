@@ -1,20 +1,19 @@
-"""From a Hugging Face checkpoint to one GGUF file: checkpoint → plan → weights, in one pass, without torch."""
+"""Models into GGUF files: from a Hugging Face checkpoint (converting) or another GGUF, in one pass, without torch.
+
+`tasks` makes ready what a command has to do (a source, and plans by `plan` and `layout`); `run` does it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seallm_edge.errors import ConversionError, InvalidOption, ModelFileError
-from seallm_edge.paths import models_dir
-
 if TYPE_CHECKING:
+    from .layout import Plan
     from .pipeline import Progress
-    from .plan import Plan
 
-__all__ = ["convert", "output_path", "plan_conversion"]
-
-_MOST_THREADS = 256
+__all__ = ["convert", "convert_many", "plan_conversion"]
 
 
 def convert(
@@ -24,66 +23,49 @@ def convert(
     threads: int | None = None,
     force: bool = False,
     progress: Progress | None = None,
+    *,
+    restart: bool = False,
+    verify: str = "quick",
 ) -> Path:
-    """The path of the GGUF made of the checkpoint in the folder `source`.
+    """The path of the GGUF made of the checkpoint `source`: a folder, a .safetensors, or "hf:ORG/NAME[@REVISION]".
 
     `out` is a file, or a folder for `NAME-TYPE.gguf`; without it the file goes to the models folder. `progress` gets
-    the bytes of weights done and in all. Nothing incomplete ever stands under the final name. Raises CheckpointError,
-    ConversionError (OutputExists without `force`) and InvalidOption.
+    the bytes of weights done and in all. `verify` is "quick", "full" or "none". Nothing incomplete ever stands under
+    the final name, and what was begun and not ended is gone on with, unless `restart` forgets it. Raises
+    CheckpointError, ConversionError (OutputExists without `force`), EngineError, HubError and InvalidOption.
     """
-    from .pipeline import default_threads, write_weights
-    from .writer import check_output, written_beside
+    return convert_many(
+        source, [type], out, threads=threads, force=force, progress=progress, restart=restart, verify=verify
+    )[0]
 
-    n_threads = default_threads() if threads is None else _checked_threads(threads)
-    planned = plan_conversion(source, type)
-    path = output_path(out, planned)
-    if out is None:
-        _make_models_dir()
-    check_output(path, force)
-    with written_beside(path, planned.file_size) as partial:
-        write_weights(planned, partial, path, n_threads, progress)
-        _verify(partial)
-    return path
+
+def convert_many(
+    source: str | Path,
+    types: Sequence[str],
+    out: str | Path | None = None,
+    *,
+    imatrix: str | Path | None = None,
+    threads: int | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+    restart: bool = False,
+    verify: str = "quick",
+) -> list[Path]:
+    """The paths of one GGUF a type, `source` being read once. `imatrix` is an importance matrix's file.
+
+    The rest is as for `convert`.
+    """
+    from .run import Options, run
+    from .tasks import checkpoint_task, named_recipe
+
+    options = Options(threads, force, restart, verify, progress)
+    task = checkpoint_task(source, [named_recipe(name) for name in types], out, imatrix)
+    results, _ = run(task.source, task.plans, options)
+    return [result.paths[0] for result in results]
 
 
 def plan_conversion(source: str | Path, type: str = "Q4_K_M") -> Plan:  # noqa: A002
-    """What `convert` would write, to the byte, without reading weights. Raises CheckpointError and InvalidOption."""
-    from .checkpoint import open_checkpoint
-    from .plan import make_plan
-    from .recipes import recipe_named
+    """What `convert` would write, to the byte, without reading weights. Raises as `convert` does."""
+    from .tasks import checkpoint_task, named_recipe
 
-    recipe = recipe_named(type)
-    return make_plan(open_checkpoint(Path(source)), recipe)
-
-
-def output_path(out: str | Path | None, planned: Plan) -> Path:
-    """Where the GGUF goes: the file `out`, or `NAME-TYPE.gguf` in the folder `out` or in the models folder."""
-    file_name = f"{planned.name}-{planned.recipe.name}.gguf"
-    if out is None:
-        return models_dir() / file_name
-    return Path(out) / file_name if Path(out).is_dir() else Path(out)
-
-
-def _checked_threads(threads: int) -> int:
-    if not 1 <= threads <= _MOST_THREADS:
-        raise InvalidOption(f"{threads} threads cannot work", f"give 1 to {_MOST_THREADS} threads")
-    return threads
-
-
-def _make_models_dir() -> None:
-    try:
-        models_dir().mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        problem = f"cannot make the models folder {models_dir()}: {error.strerror}"
-        raise ConversionError(problem, "give another place with -o, or set SEALLM_HOME") from error
-
-
-def _verify(partial: Path) -> None:
-    from seallm_edge.gguf_file import read_header
-
-    try:
-        read_header(partial)
-    except ModelFileError as error:
-        raise ConversionError(
-            f"the GGUF came out damaged: {error.problem}", "check the disk, then convert again"
-        ) from error
+    return next(iter(checkpoint_task(source, [named_recipe(type)]).plans.values()))

@@ -15,7 +15,7 @@ from seallm_edge.errors import CheckpointError
 from . import encoding
 from .checkpoint import Checkpoint
 from .hyperparameters import Hyperparameters
-from .safetensors_file import SourceTensor
+from .shards import SourceTensor
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def map_tensors(checkpoint: Checkpoint, architecture: Architecture, sizes: Hyper
         wanted = tuple(sizes.dimensions[d] for d in dimensions)
         if source.shape != wanted:
             problem = f"{source_name} has the shape {list(source.shape)} but config.json makes it {list(wanted)}"
-            raise CheckpointError(source.path, problem, "take config.json and weights from the same checkpoint")
+            raise CheckpointError(source.shard.path, problem, "take config.json and weights from the same checkpoint")
         mapped.append(MappedTensor(name, layer, source))
     return mapped
 

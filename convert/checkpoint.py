@@ -1,4 +1,4 @@
-"""A Hugging Face folder, opened and checked: its settings, and where every tensor's bytes are.
+"""A Hugging Face checkpoint, opened and checked: its settings, and where every tensor's bytes are.
 
 Knows nothing of architectures or of GGUF, and reads no weights.
 """
@@ -9,97 +9,90 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 from seallm_edge.errors import CheckpointError
 
-from .safetensors_file import SourceTensor, read_tensors
+from .files import WHOLE_CHECKPOINT, Files
+from .safetensors_file import read_tensors
+from .shards import Shard, SourceTensor
 
 _INDEX = "model.safetensors.index.json"
-_WHOLE_FOLDER = "give the folder of a checkpoint: config.json, tokenizer.json and *.safetensors"
 _SAME_DOWNLOAD = "take the index and all shards from the same download"
 _SHARD_NAME = re.compile(r".*-(\d{5})-of-(\d{5})\.safetensors")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a folder holds. `tokenizer.json` is large, so it is read only when asked for."""
+    """What the files hold; `tensors` lie in `shards`. `tokenizer.json` is large, so it is read only when asked for."""
 
-    folder: Path
-    name: str
+    files: Files
     config: Mapping[str, Any]
     generation_config: Mapping[str, Any]
     tokenizer_config: Mapping[str, Any]
     chat_template: str | None
+    shards: tuple[Shard, ...]
     tensors: Mapping[str, SourceTensor]
+
+    @property
+    def folder(self) -> PurePath:
+        """What it is called in messages."""
+        return self.files.path
+
+    @property
+    def name(self) -> str:
+        """Its name, such as "SeaLLMs-v3-7B-Chat"."""
+        return self.files.name
 
     def tokenizer(self) -> dict[str, Any]:
         """The content of tokenizer.json."""
-        return _read_json(self.folder / "tokenizer.json")
+        return _read_json(self.files, "tokenizer.json")
 
 
-def open_checkpoint(folder: Path) -> Checkpoint:
-    """The checkpoint in `folder`, every shard's header checked. Raises CheckpointError."""
-    if not folder.is_dir():
-        raise _not_a_folder(folder)
-    config = _read_json(folder / "config.json")
-    if not (folder / "tokenizer.json").is_file():
-        raise CheckpointError(folder, "has no tokenizer.json", "download it from where the checkpoint is from")
-    tokenizer_config = _read_json(folder / "tokenizer_config.json", optional=True)
+def open_checkpoint(files: Files) -> Checkpoint:
+    """The checkpoint that `files` are, every shard's header checked. Raises CheckpointError, and HubError of a hub."""
+    config = _read_json(files, "config.json")
+    names = files.names()
+    if "tokenizer.json" not in names:
+        raise CheckpointError(files.path, "has no tokenizer.json", "download it from where the checkpoint is from")
+    tokenizer_config = _optional_json(files, "tokenizer_config.json", names)
+    shards, tensors = _all_tensors(files, names)
     return Checkpoint(
-        folder=folder,
-        name=_folder_name(folder),
+        files=files,
         config=config,
-        generation_config=_read_json(folder / "generation_config.json", optional=True),
+        generation_config=_optional_json(files, "generation_config.json", names),
         tokenizer_config=tokenizer_config,
-        chat_template=_chat_template(folder, tokenizer_config),
-        tensors=_all_tensors(folder),
+        chat_template=_chat_template(files, names, tokenizer_config),
+        shards=shards,
+        tensors=tensors,
     )
 
 
-def _not_a_folder(folder: Path) -> CheckpointError:
-    if folder.suffix == ".gguf" and folder.is_file():
-        return CheckpointError(folder, "is a GGUF file already", f"chat with it: seallm chat {folder}")
-    if folder.exists():
-        return CheckpointError(folder, "is a file, not a folder", _WHOLE_FOLDER)
-    return CheckpointError(folder, "there is no such folder", _WHOLE_FOLDER)
-
-
-def _folder_name(folder: Path) -> str:
-    real = folder.resolve()
-    # A hub cache keeps revisions by hash: models--ORG--NAME/snapshots/REVISION.
-    if real.parent.name == "snapshots" and (cached := real.parent.parent.name).startswith("models--"):
-        return cached.rpartition("--")[2]
-    return real.name or "model"
-
-
-def _read_text(path: Path) -> str:
+def _read_text(files: Files, name: str) -> str:
     try:
-        return path.read_bytes().decode("utf-8")
+        return files.read(name).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise CheckpointError(path, "is not UTF-8 text", "download or copy this file again") from error
-    except FileNotFoundError as error:
-        raise CheckpointError(path.parent, f"is no whole checkpoint: it has no {path.name}", _WHOLE_FOLDER) from error
-    except OSError as error:
-        raise CheckpointError(path, f"cannot be read: {error.strerror}", _WHOLE_FOLDER) from error
+        raise CheckpointError(files.path / name, "is not UTF-8 text", "download or copy this file again") from error
 
 
-def _read_json(path: Path, optional: bool = False) -> dict[str, Any]:
-    if optional and not path.exists():
-        return {}
+def _optional_json(files: Files, name: str, names: frozenset[str]) -> dict[str, Any]:
+    return _read_json(files, name) if name in names else {}
+
+
+def _read_json(files: Files, name: str) -> dict[str, Any]:
     try:
-        value = json.loads(_read_text(path))
+        value = json.loads(_read_text(files, name))
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(path, f"is not JSON: {error}", "download or copy this file again") from error
+        raise CheckpointError(files.path / name, f"is not JSON: {error}", "download or copy this file again") from error
     if not isinstance(value, dict):
-        raise CheckpointError(path, "is not a JSON object", "download or copy this file again")
+        raise CheckpointError(files.path / name, "is not a JSON object", "download or copy this file again")
     return value
 
 
-def _chat_template(folder: Path, tokenizer_config: Mapping[str, Any]) -> str | None:
-    if (path := folder / "chat_template.jinja").is_file():
-        return _read_text(path)
+def _chat_template(files: Files, names: frozenset[str], tokenizer_config: Mapping[str, Any]) -> str | None:
+    if "chat_template.jinja" in names:
+        return _read_text(files, "chat_template.jinja")
     template = tokenizer_config.get("chat_template")
     if isinstance(template, list):  # several by name: take the default one
         named = {t.get("name"): t.get("template") for t in template if isinstance(t, dict)}
@@ -107,57 +100,65 @@ def _chat_template(folder: Path, tokenizer_config: Mapping[str, Any]) -> str | N
     return template if isinstance(template, str) else None
 
 
-def _all_tensors(folder: Path) -> dict[str, SourceTensor]:
-    if (folder / _INDEX).exists() and not (folder / "model.safetensors").exists():
-        return _indexed_tensors(folder)
-    tensors: dict[str, SourceTensor] = {}
-    for path in _loose_shards(folder):
-        for name, tensor in read_tensors(path).items():
+def _all_tensors(files: Files, names: frozenset[str]) -> tuple[tuple[Shard, ...], dict[str, SourceTensor]]:
+    if _INDEX in names and "model.safetensors" not in names:
+        return _indexed_tensors(files, names)
+    shards, tensors = [], dict[str, SourceTensor]()
+    for file_name in _loose_shards(files, names):
+        shards.append(files.shard(file_name))
+        for name, tensor in read_tensors(shards[-1]).items():
             if name in tensors:
-                raise CheckpointError(path, f"holds {name}, and so does {tensors[name].path.name}", _SAME_DOWNLOAD)
+                problem = f"holds {name}, and so does {tensors[name].shard.path.name}"
+                raise CheckpointError(files.path / file_name, problem, _SAME_DOWNLOAD)
             tensors[name] = tensor
-    return tensors
+    return tuple(shards), tensors
 
 
-def _loose_shards(folder: Path) -> list[Path]:
-    if (single := folder / "model.safetensors").exists():
-        return [single]
-    shards = sorted(folder.glob("*.safetensors"))
+def _loose_shards(files: Files, names: frozenset[str]) -> list[str]:
+    if "model.safetensors" in names:
+        return ["model.safetensors"]
+    shards = sorted(name for name in names if name.endswith(".safetensors"))
     if not shards:
-        raise CheckpointError(folder, "has no *.safetensors", _WHOLE_FOLDER)
-    if match := _SHARD_NAME.fullmatch(shards[0].name):
-        stem, count = shards[0].name[: -len("00001-of-00001.safetensors")], int(match[2])
+        raise CheckpointError(files.path, "has no *.safetensors", WHOLE_CHECKPOINT)
+    if match := _SHARD_NAME.fullmatch(shards[0]):
+        stem, count = shards[0][: -len("00001-of-00001.safetensors")], int(match[2])
         for index in range(1, count + 1):
-            _check_present(folder, f"{stem}{index:05}-of-{count:05}.safetensors")
+            _check_present(files, names, f"{stem}{index:05}-of-{count:05}.safetensors")
     return shards
 
 
-def _indexed_tensors(folder: Path) -> dict[str, SourceTensor]:
-    index = folder / _INDEX
-    weight_map = _read_json(index).get("weight_map")
+def _indexed_tensors(files: Files, names: frozenset[str]) -> tuple[tuple[Shard, ...], dict[str, SourceTensor]]:
+    weight_map = _weight_map(files)
+    shards = {}
+    found: dict[str, dict[str, SourceTensor]] = {}
+    for file_name in sorted(set(weight_map.values())):
+        _check_present(files, names, file_name)
+        shards[file_name] = files.shard(file_name)
+        found[file_name] = read_tensors(shards[file_name])
+        for name in found[file_name]:
+            if weight_map.get(name) != file_name:
+                problem = f"holds {name}, which {_INDEX} does not say"
+                raise CheckpointError(files.path / file_name, problem, _SAME_DOWNLOAD)
+    for name, file_name in weight_map.items():
+        if name not in found[file_name]:
+            problem = f"lacks {name}, which {_INDEX} says it holds"
+            raise CheckpointError(files.path / file_name, problem, _SAME_DOWNLOAD)
+    return tuple(shards.values()), {name: found[file_name][name] for name, file_name in weight_map.items()}
+
+
+def _weight_map(files: Files) -> dict[str, str]:
+    """Which tensor is in which file, by the index; every one a plain name of this folder."""
+    path = files.path / _INDEX
+    weight_map = _read_json(files, _INDEX).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise CheckpointError(index, "has no weight_map", "download or copy this file again")
-    shards: dict[str, dict[str, SourceTensor]] = {}
+        raise CheckpointError(path, "has no weight_map", "download or copy this file again")
     for name, shard in weight_map.items():
         if not isinstance(shard, str) or shard in ("", ".", "..") or re.search(r"[/\\:\0]", shard):
             problem = f"{name} is said to be in {shard!r}, which is no file of this folder"
-            raise CheckpointError(index, problem, _SAME_DOWNLOAD)
-        if shard not in shards:
-            _check_present(folder, shard)
-            shards[shard] = read_tensors(folder / shard)
-        if name not in shards[shard]:
-            raise CheckpointError(folder / shard, f"lacks {name}, which {_INDEX} says it holds", _SAME_DOWNLOAD)
-    _check_listed(folder, shards, weight_map)
-    return {name: shards[shard][name] for name, shard in weight_map.items()}
+            raise CheckpointError(path, problem, _SAME_DOWNLOAD)
+    return weight_map
 
 
-def _check_present(folder: Path, shard: str) -> None:
-    if not (folder / shard).exists():
-        raise CheckpointError(folder, f"the shard {shard} is missing", "download it into the same folder")
-
-
-def _check_listed(folder: Path, shards: Mapping[str, Mapping[str, Any]], weight_map: Mapping[str, str]) -> None:
-    for shard, tensors in shards.items():
-        for name in tensors:
-            if weight_map.get(name) != shard:
-                raise CheckpointError(folder / shard, f"holds {name}, which {_INDEX} does not say", _SAME_DOWNLOAD)
+def _check_present(files: Files, names: frozenset[str], shard: str) -> None:
+    if shard not in names:
+        raise CheckpointError(files.path, f"the shard {shard} is missing", "download it into the same folder")

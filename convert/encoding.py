@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 ALIGNMENT = 32
 _MAGIC, _VERSION = b"GGUF", 3
-_U32, _I32, _F32, _BOOL, _STRING, _ARRAY = 4, 5, 6, 7, 8, 9
+_U16, _U32, _I32, _F32, _BOOL, _STRING, _ARRAY = 2, 4, 5, 6, 7, 8, 9
 
 TensorEntry = tuple[str, Sequence[int], int, int]  # name, shape (rows first), type id, offset in the data
 
@@ -18,6 +18,16 @@ TensorEntry = tuple[str, Sequence[int], int, int]  # name, shape (rows first), t
 def u32(value: int) -> bytes:
     """An unsigned 32-bit value."""
     return struct.pack("<II", _U32, value)
+
+
+def u16(value: int) -> bytes:
+    """An unsigned 16-bit value."""
+    return struct.pack("<IH", _U16, value)
+
+
+def i32(value: int) -> bytes:
+    """A signed 32-bit value."""
+    return struct.pack("<Ii", _I32, value)
 
 
 def f32(value: float) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 from seallm_edge.errors import CheckpointError
@@ -49,6 +49,11 @@ class Hyperparameters:
         kv = self.n_embd // self.n_head * self.n_head_kv
         return {"vocab": self.n_vocab, "embd": self.n_embd, "ff": self.n_ff, "q": self.n_embd, "kv": kv}
 
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """Bytes of keys and values that one token takes, in f16."""
+        return self.n_layer * 2 * self.dimensions["kv"] * 2
+
 
 def read_hyperparameters(checkpoint: Checkpoint) -> Hyperparameters:
     """What config.json says. Raises CheckpointError that names the setting at fault."""
@@ -74,7 +79,7 @@ def read_hyperparameters(checkpoint: Checkpoint) -> Hyperparameters:
 
 @dataclass(frozen=True)
 class _Config:
-    path: Path
+    path: PurePath
     values: Mapping[str, Any]
 
     def error(self, problem: str) -> CheckpointError:

@@ -12,7 +12,7 @@ from seallm_edge import catalogue
 
 from . import encoding
 from .checkpoint import Checkpoint
-from .recipes import Recipe
+from .choices import UserRecipe
 from .tokenizer import ends_turns
 
 # ref: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (GGUF naming convention)
@@ -46,7 +46,9 @@ def identify(checkpoint: Checkpoint) -> Identity:
     return Identity(checkpoint.name, ends_turns(checkpoint), card)
 
 
-def general_metadata(identity: Identity, architecture: str, recipe: Recipe, n_parameters: int) -> Mapping[str, bytes]:
+def general_metadata(
+    identity: Identity, architecture: str, recipe: UserRecipe, n_parameters: int
+) -> Mapping[str, bytes]:
     """The `general.*` keys, and ours: which converter and recipe made the file."""
     texts = {
         "general.architecture": architecture,

@@ -1,52 +1,55 @@
-"""The weights' way: worker threads read a slice, widen it to f32, quantize it, write it at its place.
+"""One pass over the weights: workers take a piece, store it in each output's type, and write it at its place.
 
-Memory is a few buffers a thread, whatever the model's size. Knows nothing of names, recipes or metadata.
+What is written is brought to the disk and recorded as it goes, so that whatever ends the pass, the next goes on.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
 from dataclasses import dataclass
-from io import FileIO
-from pathlib import Path
-from typing import Any
 
-import numpy as np
+from seallm_edge.errors import HashMismatch
 
-from seallm_edge.errors import CheckpointError, ConversionError, EngineError
-from seallm_edge.native import quantizer
-
-from .plan import OutputTensor, Plan
-from .writer import translated_errors
+from .feed import Feed, Piece, largest_piece
+from .journal import Errors, Mark
+from .layout import ContentTensor, Place
+from .ledger import Ledger
+from .shards import Shard, SourceTensor
+from .workbench import Workbench
+from .writer import Output
 
 Progress = Callable[[int, int], None]  # source bytes done, source bytes in all
 
-# All threads' buffers together: 4 bytes read, 4 as f32, 4 written for a weight at most.
+# All threads' buffers together: a weight takes at most 4 bytes read, 4 as f32, 4 written and 4 read back.
 _BUFFER_BYTES = 48 << 20
-_LARGEST_SLICE = 1 << 19  # weights; more is not faster
+_LARGEST_PIECE = 1 << 19  # weights; more is not faster
 _REPORT_SECONDS = 0.1
-# Signed integers that have a number's bits, and the bits of an infinity.
-_INFINITY = {"F32": ("i4", 0x7F800000), "F16": ("i2", 0x7C00), "BF16": ("i2", 0x7F80)}
-# 2 to the 32: well past it, cubes overflow in the search for a scale, and ggml may write zeros without a word.
-_HUGE = ("i4", 0x4F800000)
+_RECORD_SECONDS = 0.5  # between flushes of what was written: what a power loss may cost, beside the pieces at work
 
 
 @dataclass(frozen=True)
-class Slice:
-    """Some rows of one tensor."""
+class Job:
+    """`outputs` to be filled from `shards`; with `sums_errors` each tensor's error is summed up on the way."""
 
-    tensor: OutputTensor
-    first_row: int
-    n_rows: int
+    outputs: Sequence[Output]
+    shards: Sequence[Shard]
+    threads: int
+    sums_errors: bool = False
 
-    @property
-    def n_weights(self) -> int:
-        """Weights in it."""
-        return self.n_rows * self.tensor.n_per_row
+
+@dataclass(frozen=True)
+class Statistics:
+    """Seconds of a pass: in all, and of all workers together waiting for bytes, computing and writing."""
+
+    seconds: float
+    reading: float
+    computing: float
+    writing: float
 
 
 def default_threads() -> int:
@@ -56,166 +59,169 @@ def default_threads() -> int:
     return os.cpu_count() or 1
 
 
-def write_weights(plan: Plan, path: Path, out: Path, threads: int, progress: Progress | None = None) -> None:
-    """Fill the file `path` (to be called `out`) with the plan's header and tensors.
+def end_of(shards: Sequence[Shard]) -> Mark:
+    """The mark behind all of them."""
+    return Mark(len(shards))
 
-    `progress` is called from this thread, ten times a second. Raises ConversionError, CheckpointError; an error or
-    an interruption stops every worker first.
+
+def write_weights(job: Job, progress: Progress | None = None) -> tuple[list[Errors], Statistics]:
+    """Fill the job's outputs with all tensors: (each output's sums of errors, what the time went to).
+
+    `progress` is called from this thread, ten times a second. Raises CheckpointError, ConversionError and HubError; an
+    error or an interruption stops every worker first and records what is done.
     """
-    job = _Job(plan, path, out, threads)
-    with path.open("r+b") as file:
-        file.write(plan.header)
-    with ThreadPoolExecutor(threads, thread_name_prefix="convert") as pool:
-        try:
-            _watch([pool.submit(job.work) for _ in range(threads)], job, progress)
-        finally:
-            job.stop.set()
+    run = _Pass(job)
+    started = time.monotonic()
+    try:
+        with ThreadPoolExecutor(job.threads + 1, thread_name_prefix="convert") as pool:
+            try:
+                recorder = pool.submit(run.keep_recording)
+                _watch([pool.submit(run.work) for _ in range(job.threads)], recorder, run, progress)
+            finally:
+                run.stop()
+        run.check_sources()
+    except HashMismatch:
+        run.take_back_shard()
+        raise
+    finally:
+        run.record()
+    spent = run.spent
+    statistics = Statistics(time.monotonic() - started, spent["read"], spent["compute"], spent["write"])
+    return [mark.errors for mark in run.ledger.marks()], statistics
 
 
-def _watch(workers: list[Future[None]], job: _Job, progress: Progress | None) -> None:
+def _watch(workers: list[Future[None]], recorder: Future[None], run: _Pass, progress: Progress | None) -> None:
     running = set(workers)
     while running:
         finished, running = wait(running, timeout=_REPORT_SECONDS, return_when=FIRST_EXCEPTION)
-        for worker in finished:
-            worker.result()
+        for future in finished:
+            future.result()
+        if recorder.done():
+            recorder.result()
         if progress:
-            progress(job.done_bytes, job.plan.source_bytes)
+            progress(run.first_bytes + run.ledger.done_bytes, run.all_bytes)
 
 
-class _Job:
-    """What the workers share: the slices still to do, the bytes done, and the sign to stop."""
+@dataclass(frozen=True)
+class _Task:
+    """A source tensor in shard number `shard`, and for each output the tensor made of it and its place."""
 
-    def __init__(self, plan: Plan, path: Path, out: Path, threads: int) -> None:
-        self.plan = plan
-        self.stop = threading.Event()
-        self.done_bytes = 0
-        self._path = path
-        self._out = out
-        self._lock = threading.Lock()
-        self._most_weights = max(1, min(_LARGEST_SLICE, _BUFFER_BYTES // (12 * threads)))
-        self._slices = _slices(plan, self._most_weights)
+    shard: int
+    source: SourceTensor
+    targets: Sequence[tuple[ContentTensor, Place]]
+
+
+class _Pass:
+    """What the threads of one pass share."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._tasks = _tasks(job)
+        sources = [task.source for task in self._tasks]
+        start = min((output.start for output in job.outputs), key=lambda mark: mark.place)
+        most_weights = max(1, min(_LARGEST_PIECE, _BUFFER_BYTES // (16 * job.threads)))
+        self._feed = Feed(job.shards, sources, start, most_weights)
+        self._n_raw = largest_piece(sources, most_weights)
+        self._stopping = threading.Event()
+        self._recorded = [output.start.place for output in job.outputs]
+        self._recording = threading.Lock()
+        self._is_closed = False
+        self.ledger = Ledger([output.start for output in job.outputs])
+        self.spent = Counter[str]()
+        self.all_bytes = sum(source.n_bytes for source in sources)
+        self.first_bytes = sum(_bytes_before(task, start) for task in self._tasks)
 
     def work(self) -> None:
-        """Take slices until none is left. One thread runs it, with files and buffers of its own."""
-        with ExitStack() as files:
-            target = files.enter_context(FileIO(self._path, "r+"))
-            sources: dict[Path, FileIO] = {}
-            buffers = _Buffers()
-            while (piece := self._next()) is not None:
-                path = piece.tensor.source.path
-                if path not in sources:
-                    sources[path] = files.enter_context(_opened(path))
-                data = buffers.converted(piece, sources[path])
-                with translated_errors(self._out, self.plan.file_size):
-                    _write_at(target, len(self.plan.header) + _offset(piece), data)
-                self._tally(piece)
+        """Take pieces until none is left. One thread runs it, on a workbench of its own."""
+        bench, watch = Workbench(self._n_raw), _Stopwatch()
+        while (piece := self._feed.take(bench.raw)) is not None:
+            watch.lap("read")
+            bench.begin(piece)
+            self.ledger.add(piece, [self._store(n, piece, bench, watch) for n in range(len(self._job.outputs))])
+        watch.lap("read")
+        with self._recording:
+            self.spent += watch.laps
 
-    def _next(self) -> Slice | None:
-        with self._lock:
-            return None if self.stop.is_set() else next(self._slices, None)
+    def keep_recording(self) -> None:
+        """Bring what is done to the disk every now and then, until the pass stops."""
+        while not self._stopping.wait(_RECORD_SECONDS):
+            self.record()
 
-    def _tally(self, piece: Slice) -> None:
-        with self._lock:
-            self.done_bytes += _source_bytes(piece)
+    def record(self) -> None:
+        """Bring what is done to the disk, and say so in the journals."""
+        with self._recording:
+            if self._is_closed:
+                return
+            marks = self.ledger.marks()
+            for number, (output, mark) in enumerate(zip(self._job.outputs, marks, strict=True)):
+                if mark.place > self._recorded[number]:
+                    output.record(mark)
+                    self._recorded[number] = mark.place
+
+    def stop(self) -> None:
+        """Let every thread end at its next piece."""
+        self._stopping.set()
+        self._feed.close()
+
+    def check_sources(self) -> None:
+        """Raise CheckpointError if a file was changed while it was read."""
+        for shard in self._job.shards:
+            shard.check_unchanged()
+
+    def take_back_shard(self) -> None:
+        """Record that nothing of the shard that the feed is at counts: its bytes were not what was promised."""
+        number = self._feed.shard
+        spoilt = {t.name: (0.0, 0.0) for task in self._tasks if task.shard == number for t, _ in task.targets}
+        with self._recording:
+            self._is_closed = True
+            for output, mark in zip(self._job.outputs, self.ledger.marks(), strict=True):
+                is_spoilt = mark.place > (number, 0)
+                output.record(Mark(number, errors={**mark.errors, **spoilt}) if is_spoilt else mark)
+
+    def _store(self, number: int, piece: Piece, bench: Workbench, watch: _Stopwatch) -> Errors:
+        """Write the piece to one output: {tensor: its sums of errors}, if they are asked for."""
+        if self.ledger.is_done(number, piece):
+            return {}
+        output = self._job.outputs[number]
+        tensor, place = self._tasks[piece.task].targets[number]
+        data = bench.stored(piece, tensor.type, tensor.columns(output.plan.content.importance, piece.first_row))
+        errors = {tensor.name: bench.errors(piece, tensor.type, data)} if self._job.sums_errors else {}
+        watch.lap("compute")
+        offset = place.offset + piece.first_row * tensor.type.row_bytes(piece.source.n_per_row)
+        output.write(place.part, offset, data.data)
+        watch.lap("write")
+        return errors
 
 
-class _Buffers:
-    """One thread's memory, used for one slice after the other."""
+class _Stopwatch:
+    """Where a thread's seconds go."""
 
     def __init__(self) -> None:
-        self._raw = np.empty(0, np.uint8)
-        self._wide = np.empty(0, np.float32)
-        self._out = np.empty(0, np.uint8)
+        self.laps = Counter[str]()
+        self._last = time.perf_counter()
 
-    def converted(self, piece: Slice, file: FileIO) -> memoryview:
-        """The slice's bytes in the GGUF. They stay until the next call."""
-        source, kind = piece.tensor.source, piece.tensor.type
-        self._raw = _grown(self._raw, _source_bytes(piece))
-        raw = self._raw[: _source_bytes(piece)]
-        per_row = source.n_bytes // piece.tensor.n_rows
-        _read_at(file, source.offset + piece.first_row * per_row, raw.data, source.path)
-        if _reaches(raw, *_INFINITY[source.dtype]):
-            problem = f"{source.name} holds numbers that are not finite"
-            raise CheckpointError(source.path, problem, "download or copy this file again")
-        if source.dtype == kind.name:
-            return raw.data
-        return self._quantized(piece, self._widened(raw, source.dtype, piece.n_weights)).data
-
-    def _widened(self, raw: quantizer.Bytes, dtype: str, n_weights: int) -> quantizer.Floats:
-        if dtype == "F32":
-            return raw.view(np.float32)
-        self._wide = _grown(self._wide, n_weights)
-        quantizer.widen(raw, dtype, self._wide[:n_weights])
-        return self._wide[:n_weights]
-
-    def _quantized(self, piece: Slice, rows: quantizer.Floats) -> quantizer.Bytes:
-        kind = piece.tensor.type
-        if kind.name == "F32":
-            return rows.view(np.uint8)
-        n_bytes = piece.n_rows * kind.row_bytes(piece.tensor.n_per_row)
-        self._out = _grown(self._out, n_bytes)
-        out = self._out[:n_bytes]
-        try:
-            if kind.block > 1 and _reaches(rows.view(np.uint8), *_HUGE):
-                raise EngineError(f"weights too large for {kind.name}")
-            quantizer.quantize(rows, kind, piece.tensor.n_per_row, out)
-            if kind.block == 1 and _reaches(out, *_INFINITY[kind.name]):
-                raise EngineError(f"weights too large for {kind.name}")
-        except EngineError as error:
-            problem = f"{piece.tensor.source.name} holds numbers that are too large for {kind.name}"
-            raise ConversionError(problem, "choose --type BF16 or F32") from error
-        return out
+    def lap(self, name: str) -> None:
+        """What has passed since the last lap went to `name`."""
+        now = time.perf_counter()
+        self.laps[name] += now - self._last  # type: ignore[assignment]  # a Counter of seconds
+        self._last = now
 
 
-def _slices(plan: Plan, most_weights: int) -> Iterator[Slice]:
-    for tensor in plan.tensors:
-        step = max(1, most_weights // tensor.n_per_row)
-        for first in range(0, tensor.n_rows, step):
-            yield Slice(tensor, first, min(step, tensor.n_rows - first))
+def _tasks(job: Job) -> list[_Task]:
+    """The tensors in the order of their bytes: shard after shard, each from its beginning to its end."""
+    shard_numbers = {id(shard): number for number, shard in enumerate(job.shards)}
+    targets: dict[int, list[tuple[ContentTensor, Place]]] = {}
+    sources: dict[int, SourceTensor] = {}
+    for output in job.outputs:
+        for tensor, place in zip(output.plan.content.tensors, output.plan.places, strict=True):
+            sources[id(tensor.source)] = tensor.source
+            targets.setdefault(id(tensor.source), []).append((tensor, place))
+    tasks = [_Task(shard_numbers[id(source.shard)], source, targets[key]) for key, source in sources.items()]
+    return sorted(tasks, key=lambda task: (task.shard, task.source.offset))
 
 
-def _source_bytes(piece: Slice) -> int:
-    return piece.n_rows * (piece.tensor.source.n_bytes // piece.tensor.n_rows)
-
-
-def _offset(piece: Slice) -> int:
-    return piece.tensor.offset + piece.first_row * piece.tensor.type.row_bytes(piece.tensor.n_per_row)
-
-
-def _reaches(raw: quantizer.Bytes, integer: str, magnitude: int) -> bool:
-    """Whether a number's bits, the sign aside, are `magnitude` or more (what is no number lies past infinity)."""
-    # As signed integers positive numbers stand in order; as unsigned ones the negative ones stand above them all.
-    signed = raw.view(integer)
-    sign = 1 << (8 * signed.itemsize - 1)
-    return bool(signed.max() >= magnitude or signed.view(f"u{signed.itemsize}").max() >= (sign | magnitude))
-
-
-def _grown(buffer: Any, n: int) -> Any:
-    return buffer if buffer.size >= n else np.empty(n, buffer.dtype)
-
-
-def _opened(path: Path) -> FileIO:
-    try:
-        return FileIO(path, "r")
-    except OSError as error:
-        raise CheckpointError(path, f"cannot be read: {error.strerror}", "check the file's permissions") from error
-
-
-def _read_at(file: FileIO, offset: int, target: memoryview, path: Path) -> None:
-    file.seek(offset)
-    done = 0
-    while done < len(target):
-        try:
-            count = file.readinto(target[done:])
-        except OSError as error:
-            raise CheckpointError(path, f"cannot be read: {error.strerror}", "check the disk") from error
-        if not count:
-            raise CheckpointError(path, "has become shorter while it was read", "download or copy this file again")
-        done += count
-
-
-def _write_at(file: FileIO, offset: int, data: memoryview) -> None:
-    file.seek(offset)
-    done = 0
-    while done < len(data):
-        done += file.write(data[done:]) or 0
+def _bytes_before(task: _Task, mark: Mark) -> int:
+    """How much of a tensor the mark has behind it."""
+    if task.shard != mark.shard:
+        return task.source.n_bytes if task.shard < mark.shard else 0
+    return min(max(mark.offset - task.source.offset, 0), task.source.n_bytes)

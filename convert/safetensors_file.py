@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 from seallm_edge.errors import CheckpointError
+
+from .shards import Shard, SourceTensor
 
 # Bytes of one number; other types exist, but no weight that can be converted has one.
 DTYPE_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
@@ -19,42 +20,32 @@ _MAX_HEADER_BYTES = 100_000_000
 _AGAIN = "download or copy this file again"
 
 
-@dataclass(frozen=True)
-class SourceTensor:
-    """Where a tensor's bytes are: `n_bytes` of them at `offset` in the file `path`."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    path: Path
-    offset: int
-    n_bytes: int
-
-
-def read_tensors(path: Path) -> dict[str, SourceTensor]:
-    """Every tensor of the file by name, in the order of their bytes. Raises CheckpointError."""
-    entries, data_start, file_size = _read_header(path)
-    tensors = [_tensor(path, name, entry, data_start) for name, entry in entries.items() if name != "__metadata__"]
+def read_tensors(shard: Shard) -> dict[str, SourceTensor]:
+    """Every tensor of the file by name, in the order of their bytes. Raises CheckpointError, and HubError of a hub."""
+    try:
+        entries, data_start = _read_header(shard)
+    finally:
+        shard.close()
+    tensors = [_tensor(shard, name, entry, data_start) for name, entry in entries.items() if name != "__metadata__"]
     tensors.sort(key=lambda tensor: (tensor.offset, tensor.n_bytes))
-    _check_layout(path, tensors, data_start, file_size)
+    _check_layout(shard.path, tensors, data_start, shard.size)
     return {tensor.name: tensor for tensor in tensors}
 
 
-def _read_header(path: Path) -> tuple[dict[str, Any], int, int]:
-    try:
-        file_size = path.stat().st_size
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if file_size < 8 or length > min(_MAX_HEADER_BYTES, file_size - 8):
-                problem = f"a header of {length:,} bytes cannot be in a file of {file_size:,}"
-                raise CheckpointError(path, f"not a whole safetensors file: {problem}", _AGAIN)
-            raw = file.read(length)
-    except OSError as error:
-        raise CheckpointError(path, f"cannot be read: {error.strerror}", "check the file's permissions") from error
-    return _parse_header(path, raw), 8 + length, file_size
+def _read_header(shard: Shard) -> tuple[dict[str, Any], int]:
+    head = bytearray(8)
+    if shard.size >= len(head):
+        shard.read(0, memoryview(head))
+    length = int.from_bytes(head, "little")
+    if shard.size < len(head) or length > min(_MAX_HEADER_BYTES, shard.size - len(head)):
+        problem = f"a header of {length:,} bytes cannot be in a file of {shard.size:,}"
+        raise CheckpointError(shard.path, f"not a whole safetensors file: {problem}", _AGAIN)
+    raw = bytearray(length)
+    shard.read(len(head), memoryview(raw))
+    return _parse_header(shard.path, bytes(raw)), len(head) + length
 
 
-def _parse_header(path: Path, raw: bytes) -> dict[str, Any]:
+def _parse_header(path: PurePath, raw: bytes) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
@@ -72,25 +63,27 @@ def _parse_header(path: Path, raw: bytes) -> dict[str, Any]:
     return entries
 
 
-def _tensor(path: Path, name: str, entry: Any, data_start: int) -> SourceTensor:
+def _tensor(shard: Shard, name: str, entry: Any, data_start: int) -> SourceTensor:
     try:
         dtype, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
         numbers = [*shape, start, end]
     except (TypeError, KeyError, ValueError) as error:
-        raise CheckpointError(path, f"{name}: its entry lacks dtype, shape or data_offsets", _AGAIN) from error
+        raise CheckpointError(shard.path, f"{name}: its entry lacks dtype, shape or data_offsets", _AGAIN) from error
     if not isinstance(shape, list) or not all(type(n) is int and 0 <= n < 2**63 for n in numbers) or end < start:
-        raise CheckpointError(path, f"{name}: shape {shape} at {start} to {end} makes no sense", _AGAIN)
+        raise CheckpointError(shard.path, f"{name}: shape {shape} at {start} to {end} makes no sense", _AGAIN)
     if not isinstance(dtype, str) or dtype not in DTYPE_BYTES:
         known = ", ".join(DTYPE_BYTES)
-        raise CheckpointError(path, f"{name}: dtype {dtype!r} is none of {known}", "convert an unquantized checkpoint")
+        raise CheckpointError(
+            shard.path, f"{name}: dtype {dtype!r} is none of {known}", "convert an unquantized checkpoint"
+        )
     needed = math.prod(shape) * DTYPE_BYTES[dtype]
     if needed != end - start:
         problem = f"{name}: {dtype} {shape} takes {needed:,} bytes but has {end - start:,}"
-        raise CheckpointError(path, problem, _AGAIN)
-    return SourceTensor(name, dtype, tuple(shape), path, data_start + start, end - start)
+        raise CheckpointError(shard.path, problem, _AGAIN)
+    return SourceTensor(name, dtype, tuple(shape), shard, data_start + start, end - start)
 
 
-def _check_layout(path: Path, tensors: list[SourceTensor], data_start: int, file_size: int) -> None:
+def _check_layout(path: PurePath, tensors: list[SourceTensor], data_start: int, file_size: int) -> None:
     position, before = data_start, "the header"
     for tensor in tensors:
         if tensor.offset < position:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 from seallm_edge.errors import CheckpointError
@@ -99,7 +99,7 @@ def _content(token: Any) -> str:
 
 @dataclass(frozen=True)
 class _TokenizerFile:
-    path: Path
+    path: PurePath
     content: Mapping[str, Any]
 
     def error(self, problem: str) -> CheckpointError:

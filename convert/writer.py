@@ -1,110 +1,163 @@
-"""The output file: checked for room beforehand, written beside its final name, renamed only when whole."""
+"""An output and its way to its final name: written beside, recorded as it grows, renamed when whole and checked.
+
+What stays after a failure or an interruption, `NAME.partial` and `NAME.journal`, is what the same command goes on from.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from seallm_edge.errors import ConversionError, OutputExists
+from seallm_edge.errors import CheckpointError, ConversionError
 
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
-
-
-def check_output(out: Path, force: bool) -> None:
-    """Raise OutputExists or ConversionError where `out` cannot be written. With `force` only a GGUF is replaced."""
-    if out.is_dir():
-        raise ConversionError(f"{out} is a folder", "give the name of a file with -o")
-    if not out.parent.is_dir():
-        raise ConversionError(f"no such folder: {out.parent}", "make it, or give another with -o")
-    if not os.access(out.parent, os.W_OK):
-        raise _not_writable(out.parent)
-    if not out.exists():
-        return
-    if not force:
-        raise OutputExists(out)
-    with translated_errors(out, 0), out.open("rb") as file:
-        if file.read(4) not in (b"GGUF", b""):
-            raise ConversionError(f"{out} is no GGUF, so it is not replaced", "give another name with -o")
+from .journal import Fingerprint, Journal, Mark
+from .layout import PartFile, Plan
+from .locking import locked_alone
+from .positioned import PositionedFile
+from .room import translated_errors
 
 
-@contextlib.contextmanager
-def written_beside(out: Path, size: int) -> Iterator[Path]:
-    """The path of `OUT.partial`, `size` bytes long, to be filled in.
+def part_paths(out: Path, plan: Plan) -> tuple[Path, ...]:
+    """The files of an output: `out` itself, or llama.cpp's names for the parts of a split one."""
+    if not plan.is_split:
+        return (out,)
+    stem, count = out.name.removesuffix(".gguf"), len(plan.parts)
+    return tuple(out.with_name(f"{stem}-{part + 1:05}-of-{count:05}.gguf") for part in range(count))
 
-    When the block ends it is synced and renamed to `out`; when it fails or is interrupted it is removed. Raises
-    ConversionError if the disk has no room, the folder refuses, or another conversion writes the same file.
+
+class Output:
+    """One plan being written: its files under their `.partial` names, and the journal that tells how far they are.
+
+    `opened_output` makes it. `start` is the mark to go on from. `write` and `read` may be called by many threads.
     """
-    partial = out.with_name(out.name + ".partial")
-    with translated_errors(out, size), contextlib.ExitStack() as stack:
-        file = stack.enter_context(partial.open("ab"))
-        _lock(file.fileno(), partial)
-        stack.callback(partial.unlink, missing_ok=True)
-        # Closed before it is removed: Windows does not remove an open file.
-        stack.callback(file.close)
-        file.truncate(0)
-        _check_room(out, size)
-        file.truncate(size)
-        yield partial
-        os.fsync(file.fileno())
-        if os.name == "nt":  # nor does it rename one; elsewhere the lock is held until the name is final
+
+    def __init__(self, plan: Plan, paths: tuple[Path, ...], journal: Journal, start: Mark) -> None:
+        self.plan = plan
+        self.paths = paths
+        self.start = start
+        self._journal = journal
+        self._files: list[PositionedFile] = []
+
+    @property
+    def partials(self) -> tuple[Path, ...]:
+        """Where its files are until they are finished."""
+        return tuple(partial_path(path) for path in self.paths)
+
+    def open(self) -> None:
+        """Bring the files to their whole size and write their headers. Raises ConversionError."""
+        with self._translated():
+            for path, part in zip(self.partials, self.plan.parts, strict=True):
+                _make_whole_sized(path, part)
+                self._files.append(PositionedFile(path, "r+"))
+                self._files[-1].write(0, memoryview(part.header))
+
+    def write(self, part: int, offset: int, data: memoryview) -> None:
+        """Write all of `data` at `offset` of the file number `part`. Raises ConversionError."""
+        with self._translated():
+            self._files[part].write(offset, data)
+
+    def read(self, part: int, offset: int, target: memoryview) -> None:
+        """Fill `target` with what was written there. Raises ConversionError."""
+        with self._translated():
+            if self._files[part].read_into(offset, target) < len(target):
+                raise ConversionError(f"{self.partials[part]} has become shorter", "--restart begins anew")
+
+    def record(self, mark: Mark) -> None:
+        """Bring all that was written to the disk, then write down that `mark` is reached. Raises ConversionError."""
+        with self._translated():
+            for file in self._files:
+                file.sync()
+            self._journal.record(mark)
+
+    def finish(self, mark: Mark) -> None:
+        """Give the files their final names, the first of a split set last. Raises ConversionError."""
+        self.record(replace(mark, renaming=True))
+        self.close()
+        with self._translated():
+            self._rename()
+
+    def close(self) -> None:
+        """Close the files; what was written stays. Safe twice."""
+        for file in self._files:
             file.close()
-        partial.replace(out)
-        _sync_folder(out.parent)
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        self.close()
+        for path in self.partials:
+            path.unlink(missing_ok=True)
+        self._journal.remove()
+
+    def _rename(self) -> None:
+        for partial, path in reversed(list(zip(self.partials, self.paths, strict=True))):
+            if partial.exists():  # else an earlier run had come this far
+                partial.replace(path)
+        _sync_folder(self.paths[0].parent)
+        self._journal.remove()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        with translated_errors(self.paths[0], self.plan.file_size, self.partials):
+            yield
 
 
 @contextlib.contextmanager
-def translated_errors(out: Path, size: int) -> Iterator[None]:
-    """Turn the system's refusals to write `size` bytes at `out` into ConversionError."""
-    try:
-        yield
-    except PermissionError as error:
-        raise _not_writable(out.parent) from error
-    except OSError as error:
-        if error.errno in _NO_SPACE:
-            free = shutil.disk_usage(out.parent).free
-            raise _no_room(out, size, free) from error
-        raise ConversionError(f"cannot write {out}: {error.strerror or error}", "give another place with -o") from error
+def opened_output(plan: Plan, out: Path, fingerprint: Fingerprint, restart: bool) -> Iterator[Output]:
+    """The output of `plan` that will be called `out`, this process's alone, begun anew or to be gone on with.
+
+    What was written stays when the block fails, unless the source was at fault. Raises ConversionError if the disk has
+    no room, the folder refuses, another conversion writes the same file, or the journal is of another conversion.
+    """
+    paths = part_paths(out, plan)
+    partials = [partial_path(path) for path in paths]
+    with contextlib.ExitStack() as stack:
+        with translated_errors(paths[0], plan.file_size, partials):
+            journal = _locked_journal(paths[0], stack)
+            mark = None if restart else journal.resume(fingerprint)
+            if mark is None or not (mark.renaming or _are_there(partials, plan)):
+                for partial in partials:
+                    partial.unlink(missing_ok=True)
+                mark = Mark()
+                journal.begin(fingerprint)
+        output = Output(plan, paths, journal, mark)
+        stack.callback(output.close)
+        if not mark.renaming:
+            output.open()
+        try:
+            yield output
+        except CheckpointError:
+            output.discard()
+            raise
 
 
-def _check_room(out: Path, size: int) -> None:
-    free = shutil.disk_usage(out.parent).free
-    if free < size:
-        raise _no_room(out, size, free)
+def partial_path(path: Path) -> Path:
+    """What the file is called until it is finished."""
+    return path.with_name(path.name + ".partial")
 
 
-def _no_room(out: Path, size: int, free: int) -> ConversionError:
-    problem = f"{out.name} takes {readable(size)} but {out.parent} has {readable(free)} free"
-    missing = readable(max(size - free, 0))
-    return ConversionError(problem, f"free {missing}, give another disk with -o, or choose a smaller --type")
+def _are_there(partials: list[Path], plan: Plan) -> bool:
+    sizes = [partial.stat().st_size if partial.exists() else -1 for partial in partials]
+    return sizes == [part.size for part in plan.parts]
 
 
-def readable(n_bytes: int) -> str:
-    """A size in the unit that suits it, such as "4.68 GB"."""
-    return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.2f} MB"
+def _make_whole_sized(path: Path, part: PartFile) -> None:
+    """Make the file if it is not there; a hole stands where tensors will be."""
+    with path.open("ab") as file:
+        file.truncate(part.size)
 
 
-def _not_writable(folder: Path) -> ConversionError:
-    return ConversionError(f"the folder {folder} is not writable", "give another place with -o")
-
-
-def _lock(descriptor: int, partial: Path) -> None:
-    """Hold the partial file alone: a second conversion to the same name would ruin it. The system frees the lock."""
-    try:
-        import fcntl
-    except ImportError:  # Windows, which refuses to remove or rename a file that another process has open
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The other one may have ended, and renamed the file, between our opening and our locking it.
-        is_ours = partial.exists() and os.path.samestat(partial.stat(), os.fstat(descriptor))
-    except BlockingIOError:
-        is_ours = False
-    if not is_ours:
-        raise ConversionError(f"another conversion is writing {partial}", "wait for it, or give another name with -o")
+def _locked_journal(path: Path, stack: contextlib.ExitStack) -> Journal:
+    """The journal beside `path`. A second conversion to the same name would ruin it, so it is refused."""
+    journal = Journal(path.with_name(path.name + ".journal"))
+    stack.callback(journal.close)
+    # The other one may have ended, and removed its journal, between our opening and our locking it.
+    if not (locked_alone(journal.file) and journal.is_in_place()):
+        problem = f"another conversion is writing {partial_path(path)}"
+        raise ConversionError(problem, "wait for it, or give another name with -o")
+    return journal
 
 
 def _sync_folder(folder: Path) -> None:

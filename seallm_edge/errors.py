@@ -6,6 +6,8 @@ SeaLLMError
 ├── CheckpointError      a Hugging Face folder that cannot be converted
 ├── ConversionError      a conversion that cannot start or go on
 │   └── OutputExists     its output is there already
+├── HubError             the hub or the network refused, or failed for good
+│   └── HashMismatch     a file came with other bytes than the hub lists
 ├── InvalidOption        an option that does not exist, or a value that it cannot take (also a ValueError)
 ├── NotEnoughMemory      a model that does not fit in free memory
 ├── ContextOverflow      a prompt that does not fit in the context
@@ -19,7 +21,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 
 
 class SeaLLMError(Exception):
@@ -55,8 +57,8 @@ class ModelFileError(SeaLLMError):
 class CheckpointError(SeaLLMError):
     """A checkpoint that cannot be converted: the file or folder at fault and its `problem` in words."""
 
-    def __init__(self, path: Path | str, problem: str, cure: str = "") -> None:
-        self.path = Path(path)
+    def __init__(self, path: PurePath | str, problem: str, cure: str = "") -> None:
+        self.path = PurePath(path)
         self.problem = problem
         super().__init__(f"{self.path.name}: {problem}", cure)
 
@@ -71,6 +73,25 @@ class OutputExists(ConversionError):
     def __init__(self, path: Path) -> None:
         self.path = path
         super().__init__(f"{path} exists already", "give another name with -o, or --force to replace it")
+
+
+class HubError(SeaLLMError):
+    """The hub or the network refused, or failed for good: `url` is what was asked for, or the hub's address."""
+
+    def __init__(self, message: str, cure: str = "", url: str = "") -> None:
+        self.url = url
+        super().__init__(message, cure)
+
+
+class HashMismatch(HubError):
+    """A file came with other bytes than the hub lists: both hashes in hexadecimal digits."""
+
+    def __init__(self, file: str, expected: str, found: str, url: str = "") -> None:
+        self.file = file
+        self.expected = expected
+        self.found = found
+        problem = f"{file} was damaged on its way: its hash is {found[:12]}…, the hub's is {expected[:12]}…"
+        super().__init__(problem, "start again; if it happens twice, use another network", url)
 
 
 class InvalidOption(SeaLLMError, ValueError):

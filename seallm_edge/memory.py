@@ -7,6 +7,7 @@ from typing import Protocol
 
 from .catalogue import Card
 from .machine import Machine
+from .recipes import UNQUANTIZED
 
 CPU_BATCH, GPU_BATCH = 128, 512  # prompt tokens read at once
 SMALLEST_CONTEXT = 2_048  # what a chat still works with
@@ -14,7 +15,6 @@ SMALLEST_CONTEXT = 2_048  # what a chat still works with
 # for what other programs may come to need.
 MARGIN_BYTES = 120_000_000
 VOCABULARY_BYTES_PER_TOKEN = 300  # llama.cpp's tables of texts, merges and pieces
-UNQUANTIZED = ("F32", "BF16", "F16")
 
 _FLOAT = 4
 

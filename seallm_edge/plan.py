@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from .catalogue import Card, cards, match_header
-from .errors import InvalidOption, ModelFileError, NotEnoughMemory
+from .errors import InvalidOption, NotEnoughMemory
 from .gguf_file import Header
 from .machine import Gpu, Machine
 from .memory import CPU_BATCH, GPU_BATCH, SMALLEST_CONTEXT, best_type, compute_bytes, largest_that_fits, other_bytes
@@ -62,12 +62,8 @@ def make_plan(
 ) -> Plan:
     """The plan for a model on a machine. None and "auto" choose; `force` plans even what does not fit.
 
-    Raises InvalidOption; ModelFileError for one part of a split model; NotEnoughMemory, whose cure names the nearest
-    choice that fits.
+    Raises InvalidOption; NotEnoughMemory, whose cure names the nearest choice that fits.
     """
-    if header.n_splits > 1:
-        problem = f"is one of the {header.n_splits} files of a split model, which cannot be run"
-        raise ModelFileError(header.path, problem, "join them first: llama-gguf-split --merge FIRST OUT")
     _check_options(header, gpus, context, threads, gpu_layers)
     n_threads = threads or machine.threads
     contexts = [context] if context else _contexts(header)

@@ -1,20 +1,17 @@
-"""The shape of a dense transformer, and from it the bytes of its weights in every type that `seallm convert` writes.
-
-Sizes only: which tensor gets which type, and why, is the converter's business. A test compares the two.
-"""
+"""The shape of a dense transformer, and from it the bytes of its weights by every recipe."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from math import prod
 
 from .gguf_file.types import TENSOR_TYPES
+from .recipes import RECIPES, Model, tensor_type
 
-TYPES = ("F32", "BF16", "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q4_0")  # largest file first
+# What cards speak of, the largest file first: the types that serve everyone without an importance matrix.
+TYPES = ("F32", "BF16", "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q4_0")
 
-_Role = Literal["vector", "embedding", "output", "value", "down", "other"]
-_BASE = {"Q5_K_M": "Q5_K", "Q4_K_M": "Q4_K", "Q4_K_S": "Q4_K"}
 _BYTES = {name: block_bytes / block for name, block, block_bytes in TENSOR_TYPES.values()}
 
 
@@ -44,44 +41,28 @@ class Shape:
     @property
     def n_params(self) -> int:
         """How many weights there are."""
-        return sum(n for _, _, n in self._matrices())
+        return sum(prod(shape) for _, shape in self._tensors())
 
     def tensor_bytes(self, type_name: str) -> int:
-        """Bytes of all weights in one of `TYPES`. Raises KeyError for another type."""
-        if type_name not in TYPES:
-            raise KeyError(type_name)
-        return round(sum(n * _BYTES[self._type(type_name, role, layer)] for role, layer, n in self._matrices()))
+        """Bytes of all weights by the recipe of this name, without an importance matrix. Raises KeyError if none is."""
+        recipe, model = RECIPES[type_name], Model(self.n_layer, self.n_head // self.n_head_kv, self.tied)
+        types = ((tensor_type(recipe, name, shape, model), shape) for name, shape in self._tensors())
+        return round(sum(_BYTES[kind] * prod(shape) for kind, shape in types))
 
-    def _matrices(self) -> Iterator[tuple[_Role, int, int]]:
-        """(role, layer, number of weights) of every tensor."""
+    def _tensors(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Every matrix by its GGUF name, rows first; the vectors of a layer together, as one."""
         kv = self.n_head_kv * self.head_dim
-        # a tied embedding is the output matrix too, and is kept as precisely
-        yield ("output" if self.tied else "embedding"), 0, self.n_vocab * self.n_embd
+        yield "token_embd.weight", (self.n_vocab, self.n_embd)
         if not self.tied:
-            yield "output", 0, self.n_vocab * self.n_embd
+            yield "output.weight", (self.n_vocab, self.n_embd)
         for layer in range(self.n_layer):
-            yield "other", layer, 2 * self.n_embd**2 + kv * self.n_embd  # query, attention output, key
-            yield "value", layer, kv * self.n_embd
-            yield "other", layer, 2 * self.n_embd * self.n_ff  # gate and up
-            yield "down", layer, self.n_embd * self.n_ff
-            yield "vector", layer, 2 * self.n_embd + (self.n_embd + 2 * kv if self.qkv_bias else 0)
-        yield "vector", 0, self.n_embd
-
-    def _type(self, recipe: str, role: _Role, layer: int) -> str:
-        """The tensor type of `role` in `layer`. ref: llama.cpp src/llama-quant.cpp"""
-        if role == "vector":
-            return "F32"
-        if recipe in ("F32", "F16", "BF16", "Q8_0"):
-            return recipe
-        if role == "output":
-            return "Q6_K"
-        if role in ("value", "down"):
-            if recipe.endswith("_M") and self._takes_more_bits(layer):
-                return "Q6_K"
-            if recipe == "Q4_K_S" and layer < (4 if role == "value" else self.n_layer // 8):
-                return "Q5_K"
-        return _BASE.get(recipe, recipe)
-
-    def _takes_more_bits(self, layer: int) -> bool:
-        eighth = self.n_layer // 8
-        return layer < eighth or layer >= 7 * self.n_layer // 8 or (layer - eighth) % 3 == 2
+            block = f"blk.{layer}."
+            yield f"{block}attn_q.weight", (self.n_embd, self.n_embd)
+            yield f"{block}attn_k.weight", (kv, self.n_embd)
+            yield f"{block}attn_v.weight", (kv, self.n_embd)
+            yield f"{block}attn_output.weight", (self.n_embd, self.n_embd)
+            yield f"{block}ffn_gate.weight", (self.n_ff, self.n_embd)
+            yield f"{block}ffn_up.weight", (self.n_ff, self.n_embd)
+            yield f"{block}ffn_down.weight", (self.n_embd, self.n_ff)
+            yield f"{block}vectors", (2 * self.n_embd + (self.n_embd + 2 * kv if self.qkv_bias else 0),)
+        yield "output_norm.weight", (self.n_embd,)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,36 @@ class CommandLine:
     def command(self, *arguments: str | Path) -> list[str]:
         """The words that start `seallm` with `arguments`."""
         return [sys.executable, "-c", "from seallm_edge.cli import main; main()", *map(str, arguments)]
+
+
+@pytest.fixture(scope="session")
+def loopback_hub() -> type:
+    """The class LoopbackHub of tests/hub/server.py."""
+    spec = importlib.util.spec_from_file_location("loopback_hub", Path(__file__).parent / "hub" / "server.py")
+    assert spec
+    assert spec.loader
+    module = sys.modules["loopback_hub"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.LoopbackHub
+
+
+@pytest.fixture
+def hub(loopback_hub: type, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A hub of one's own that HF_ENDPOINT points to, for a user without a token (see tests/hub/server.py)."""
+    import huggingface_hub.constants
+
+    proxies = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+    tokens = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_OIDC_RESOURCE")
+    for name in (*proxies, *map(str.lower, proxies), *tokens, "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    no_token = tmp_path_factory.mktemp("hf") / "token"
+    monkeypatch.setenv("HF_TOKEN_PATH", str(no_token))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(no_token))
+    served = loopback_hub()
+    monkeypatch.setenv("HF_ENDPOINT", served.url)
+    yield served
+    served.close()
 
 
 @pytest.fixture

@@ -14,6 +14,10 @@ COMMANDS = {
     "models": "seallm_edge.cli.models:app",
     "show": "seallm_edge.cli.show:app",
     "convert": "seallm_edge.convert.cli:app",
+    "quantize": "seallm_edge.convert.cli_gguf:quantize",
+    "split": "seallm_edge.convert.cli_gguf:split",
+    "merge": "seallm_edge.convert.cli_gguf:merge",
+    "verify": "seallm_edge.convert.cli_verify:app",
     "doctor": "seallm_edge.cli.doctor:app",
 }
 

@@ -1,6 +1,22 @@
-"""GGUF headers, checked in Python before native code sees the file: `types` → `parse` → `checks` → `header`."""
+"""GGUF headers, checked in Python before native code sees the file: `types` → `parse` → `checks` → `reading`.
 
-from .header import Header, read_header
-from .parse import Array, Tensor, Value
+A `Header` is what comes out; `splits` finds the parts of a model in several files.
+"""
 
-__all__ = ["Array", "Header", "Tensor", "Value", "read_header"]
+from .header import Header
+from .parse import Array, Place, Tensor, Value
+from .reading import read_header, read_parts, read_structure
+from .splits import SPLIT_KEYS, split_name
+
+__all__ = [
+    "SPLIT_KEYS",
+    "Array",
+    "Header",
+    "Place",
+    "Tensor",
+    "Value",
+    "read_header",
+    "read_parts",
+    "read_structure",
+    "split_name",
+]

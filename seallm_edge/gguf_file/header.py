@@ -1,22 +1,18 @@
-"""Read and check a GGUF header in Python before native code sees the file.
-
-`read_header` is the one entrance: what it returns, llama.cpp can be given without fear for the process. It reads the
-header alone, so weights of the right size but with wrong values are not noticed.
-"""
+"""What a GGUF's header says, whether the model is in one file or in several."""
 
 from __future__ import annotations
 
 import mmap
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelFileError
-from .checks import check
-from .parse import ALIGNMENT, Array, Tensor, Value, Walker, strings
+from .parse import Array, Place, Tensor, Value, strings
 from .types import FILE_TYPES
 
 F16_BYTES = 2
@@ -24,14 +20,29 @@ F16_BYTES = 2
 
 @dataclass(frozen=True)
 class Header:
-    """What a GGUF says of itself. Sizes in bytes, offsets from the start of the file."""
+    """What a GGUF says of itself. Sizes in bytes, offsets from the start of the file.
 
-    path: Path
+    A model may be in several `parts`, with a size each: `tensors` are then those of all parts, in their order, and
+    all else is the first one's.
+    """
+
+    parts: tuple[Path, ...]
+    sizes: tuple[int, ...]
     version: int
     metadata: Mapping[str, Value]
+    places: Mapping[str, Place]
     tensors: tuple[Tensor, ...]
     data_offset: int
-    file_size: int
+
+    @property
+    def path(self) -> Path:
+        """The file; of several, the first, which stands for all of them."""
+        return self.parts[0]
+
+    @property
+    def file_size(self) -> int:
+        """Bytes of all files."""
+        return sum(self.sizes)
 
     @property
     def architecture(self) -> str:
@@ -114,7 +125,7 @@ class Header:
 
     @property
     def n_splits(self) -> int:
-        """How many files the model is spread over; this one is one of them."""
+        """How many files the model is spread over."""
         return max(self._number("split.count", 1), 1)
 
     def types(self) -> dict[str, tuple[int, int]]:
@@ -133,17 +144,29 @@ class Header:
         array = self.metadata[key]
         if not isinstance(array, Array):
             raise KeyError(key)
-        with self.path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size != self.file_size:
-                raise ModelFileError(self.path, "has changed since its header was read")
+        with self._opened() as data:
             if array.item_type == "string":
-                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                    return [item.decode(errors="replace") for item in strings(data, array)]
+                return [item.decode(errors="replace") for item in strings(data, array)]
             import numpy as np
 
             dtype = np.dtype(array.item_type).newbyteorder("<")
-            file.seek(array.offset)
-            return np.frombuffer(file.read(array.count * dtype.itemsize), dtype)
+            return np.frombuffer(data[array.offset : array.offset + array.count * dtype.itemsize], dtype)
+
+    def encoded(self) -> dict[str, bytes]:
+        """Every value as the file has it, its type before it, in the file's order.
+
+        Raises ModelFileError where the file has changed.
+        """
+        with self._opened() as data:
+            return {key: data[place.start : place.end] for key, place in self.places.items()}
+
+    @contextmanager
+    def _opened(self) -> Iterator[mmap.mmap]:
+        with self.path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size != self.sizes[0]:
+                raise ModelFileError(self.path, "has changed since its header was read")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                yield data
 
     def _own_number(self, key: str, default: int = 0) -> int:
         return self._number(f"{self.architecture}.{key}", default)
@@ -155,38 +178,3 @@ class Header:
     def _text(self, key: str) -> str:
         value = self.metadata.get(key)
         return value if isinstance(value, str) else ""
-
-
-def read_header(path: Path | str) -> Header:
-    """The header of a GGUF file, checked so that llama.cpp can load the file or fail cleanly.
-
-    Allocates less than twice the file's size (weights are never read). Raises ModelFileError.
-    """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size == 0:
-                raise ModelFileError(path, "the file is empty")
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return _read(path, data)
-    except FileNotFoundError:
-        raise ModelFileError(path, "no such file", "see what is here: seallm models") from None
-    except IsADirectoryError:
-        raise ModelFileError(path, "is a folder, not a GGUF file", "make a GGUF of it: seallm convert FOLDER") from None
-    except OSError as error:
-        raise ModelFileError(
-            path, f"cannot be read: {error.strerror or error}", "check the file's permissions"
-        ) from error
-
-
-def _read(path: Path, data: mmap.mmap) -> Header:
-    walker = Walker(path, data)
-    version, n_tensors, n_keys = walker.preamble()
-    metadata = walker.metadata(n_keys)
-    alignment = metadata.get("general.alignment", ALIGNMENT)
-    if not isinstance(alignment, int) or alignment < ALIGNMENT or alignment & (alignment - 1):
-        walker.fail(f"its alignment is {alignment!r}, not a power of two from {ALIGNMENT} up")
-    tensors, start = walker.tensors(n_tensors, alignment)
-    check(walker, metadata, tensors)
-    return Header(path, version, metadata, tensors, start, len(data))

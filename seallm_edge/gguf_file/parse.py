@@ -12,10 +12,10 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from typing import NamedTuple, NoReturn, TypeAlias
 
 from ..errors import ModelFileError
-from .types import ARRAY, NUMBERS, STRING, TENSOR_TYPES
+from .types import ARRAY, NUMBERS, STRING, TENSOR_TYPES, VALUE_TYPES
 
 ALIGNMENT = 32  # bytes; also the least that ggml takes for a mapped buffer
 
@@ -52,7 +52,10 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One tensor: `shape` with the row length first, `type` a ggml type, `offset` and `n_bytes` in the file."""
+    """One tensor: `shape` with the row length first, `type` a ggml type, `offset` and `n_bytes` in the file.
+
+    Where a model has several files, `part` says which of them it is in, from 0.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -60,11 +63,20 @@ class Tensor:
     type_name: str
     offset: int
     n_bytes: int
+    part: int = 0
 
     @property
     def n_elements(self) -> int:
         """How many numbers it holds."""
         return math.prod(self.shape)
+
+
+class Place(NamedTuple):
+    """Where a key's value stands in the file, its type included: bytes `start` to `end`."""
+
+    value_type: str
+    start: int
+    end: int
 
 
 Value: TypeAlias = bool | int | float | str | Array
@@ -77,6 +89,7 @@ class Walker:
         self.path = path
         self.data = data
         self.pos = 0
+        self.places: dict[str, Place] = {}
         self._text_room = TEXT_BYTES_KEPT
 
     def fail(self, problem: str, cure: str = "") -> NoReturn:
@@ -97,13 +110,16 @@ class Walker:
         return version, n_tensors, n_keys
 
     def metadata(self, n_keys: int) -> dict[str, Value]:
-        """Every key with its value; arrays, and texts past the first MiB, stay in the file."""
+        """Every key with its value; arrays, and texts past the first MiB, stay in the file. Fills `places`."""
         found: dict[str, Value] = {}
         for _ in range(n_keys):
             key = self.text(f"key {len(found)}", MAX_KEY_BYTES)
             if key in found:
                 self.fail(f"key {key!r} is there twice")
+            start = self.pos
             found[key] = self.value(key)
+            kind = _U32.unpack_from(self.data, start)[0]
+            self.places[key] = Place(VALUE_TYPES[kind], start, self.pos)
         return found
 
     def tensors(self, n_tensors: int, alignment: int) -> tuple[tuple[Tensor, ...], int]:
@@ -212,11 +228,14 @@ class Walker:
         return value  # type: ignore[no-any-return]
 
     def text(self, what: str, limit: int) -> str:
-        """The text at hand, of 1 to `limit` bytes."""
+        """The text at hand, of 1 to `limit` bytes; none of them 0, where llama.cpp's texts end."""
         length = self.length(what)
         if not 1 <= length <= limit:
             self.fail(f"{what} is {length:,} bytes long; 1 to {limit:,} can be")
-        return self.decoded(length, what)
+        text = self.decoded(length, what)
+        if "\0" in text:
+            self.fail(f"{what} is {text!r}, with a zero in it")
+        return text
 
     def length(self, what: str) -> int:
         """The length of the text at hand, known to lie inside the file."""

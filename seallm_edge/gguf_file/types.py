@@ -19,6 +19,7 @@ NUMBERS = {  # value type: name, struct format
     11: ("int64", "q"),
     12: ("float64", "d"),
 }
+VALUE_TYPES = {kind: name for kind, (name, _) in NUMBERS.items()} | {STRING: "string", ARRAY: "array"}
 # Q8_1 and Q8_K exist only inside a computation: no file holds them.
 TENSOR_TYPES = {  # ggml type: name, elements in a block, bytes of a block
     0: ("F32", 1, 4),

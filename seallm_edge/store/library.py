@@ -6,11 +6,13 @@ import importlib.util
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from .. import paths
 from ..catalogue import Card, cards, match
 from ..errors import ModelNotFound
+from ..gguf_file import split_name
 from ..gguf_file.types import FILE_TYPES
 from ..machine import this_machine
 from ..memory import working_bytes
@@ -21,7 +23,10 @@ PREFERRED_TYPES = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "Q4_K_S", "Q4_0", "Q4_1",
 
 @dataclass(frozen=True)
 class Installed:
-    """A model file here: `name` is what commands take, `size` in bytes, `type_name` from its name ("" unknown)."""
+    """A model here: `name` is what commands take, `size` in bytes, `type_name` from its name ("" unknown).
+
+    `path` is its file; of several, the first, and `size` is that of all.
+    """
 
     name: str
     path: Path
@@ -31,7 +36,7 @@ class Installed:
 
 
 def installed() -> list[Installed]:
-    """Every model file in the store and in the demo package, by name. Looks at names and sizes, not inside."""
+    """Every model in the store and in the demo package, by name. Looks at names and sizes, not inside."""
     return sorted((_installed(path) for path in _files()), key=lambda entry: entry.name.casefold())
 
 
@@ -47,7 +52,7 @@ def locate(model: str | Path) -> Path:
     if _exists(path) and path.is_file():
         return path
     here = installed()
-    if found := [entry for entry in here if _folded(entry.name) == _folded(name)]:
+    if found := [entry for entry in here if _folded(name) in (_folded(entry.name), _folded(entry.path.stem))]:
         return found[0].path
     card = match(name)
     if card is None:
@@ -85,13 +90,24 @@ def command_to_get(card: Card) -> str:
 
 
 def _installed(path: Path) -> Installed:
-    return Installed(path.stem, path, path.stat().st_size, match(path.stem), _type_in(path.stem))
+    part = split_name(path)
+    name = part.model if part else path.stem
+    return Installed(name, path, sum(file.stat().st_size for file in _parts(path)), match(name), _type_in(name))
+
+
+def _parts(path: Path) -> Iterator[Path]:
+    """The file itself; with the first part of a model, the other parts that are there."""
+    yield path
+    if name := split_name(path):
+        yield from takewhile(Path.is_file, (path.with_name(name.part(n)) for n in range(2, name.count + 1)))
 
 
 def _files() -> Iterator[Path]:
+    """Every file that can be run: of a model in several, the first."""
     for folder in (paths.models_dir(), *_demo_folders()):
         if folder.is_dir():
-            yield from (path for path in folder.rglob("*") if path.suffix.lower() == ".gguf" and path.is_file())
+            found = (path for path in folder.rglob("*") if path.suffix.lower() == ".gguf" and path.is_file())
+            yield from (path for path in found if (part := split_name(path)) is None or part.number == 1)
 
 
 def _demo_folders() -> Iterator[Path]:

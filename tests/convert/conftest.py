@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import runpy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -241,3 +243,16 @@ def trained(demo_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "smol-as-qwen2"
     script["write_checkpoint"](demo_file, folder, n_shards=2)
     return folder
+
+
+@pytest.fixture(scope="session")
+def imatrix_files() -> SimpleNamespace:
+    """The functions of imatrix_files.py: `write_gguf` and `write_dat` write importance matrices."""
+    return SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("imatrix_files.py"))))
+
+
+@pytest.fixture(scope="session")
+def undisturbed(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The sha256 of the trained checkpoint as Q4_K_M, made in one go."""
+    path = convert(trained, tmp_path_factory.mktemp("clean") / "clean.gguf", "Q4_K_M", verify="none")
+    return hashlib.sha256(path.read_bytes()).hexdigest()

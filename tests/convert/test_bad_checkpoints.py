@@ -8,6 +8,7 @@ import pytest
 
 from seallm_edge.convert import plan_conversion
 from seallm_edge.errors import InvalidOption
+from seallm_edge.recipes import RECIPES
 
 Checkpoints = Callable[..., Any]
 Refusal = Callable[[Path], str]
@@ -170,9 +171,9 @@ def test_an_unknown_type_gets_the_nearest_name(name: str, message: str, tmp_path
     with pytest.raises(InvalidOption) as caught:
         plan_conversion(tmp_path, name)
     assert caught.value.message == message
-    assert caught.value.cure == "the types are F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_K_S, Q4_0"
+    assert caught.value.cure == f"the types are {', '.join(RECIPES)}"
 
 
 @pytest.mark.parametrize("name", ["q4_k_m", "Q4-K-M", "Q4_K_M"])
 def test_type_names_are_known_in_any_case(name: str, checkpoint: Checkpoints) -> None:
-    assert plan_conversion(checkpoint().path, name).recipe.name == "Q4_K_M"
+    assert plan_conversion(checkpoint().path, name).content.label == "Q4_K_M"

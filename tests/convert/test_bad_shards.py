@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from seallm_edge.convert import convert
-from seallm_edge.errors import ConversionError
+from seallm_edge.errors import CheckpointError
 
 Checkpoints = Callable[..., Any]
 Refusal = Callable[[Path], str]
@@ -154,5 +154,5 @@ def test_weights_too_large_for_the_type_are_refused(
     raw = path.read_bytes()
     at = len(raw) - 2 * (3 * 256 + 256 * 512)  # the first weight of the last ffn_down
     path.write_bytes(raw[:at] + bits + raw[at + 2 :])
-    with pytest.raises(ConversionError, match=r"1\.mlp\.down_proj\.weight holds numbers that are too large for [FQ]"):
+    with pytest.raises(CheckpointError, match=r"1\.mlp\.down_proj\.weight holds numbers that are too large for [FQ]"):
         convert(path.parent, tmp_path / "out.gguf", type_name)

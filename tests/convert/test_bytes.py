@@ -5,20 +5,31 @@ from pathlib import Path
 from typing import Any
 
 import gguf
+import numpy as np
 import pytest
 
-from seallm_edge.convert import convert
-from seallm_edge.convert.recipes import RECIPES
+from seallm_edge.convert import convert, convert_many
+from seallm_edge.convert.imatrix import read_imatrix
+from seallm_edge.errors import ConversionError
 from seallm_edge.native.quantizer import requantize_file
+from seallm_edge.recipes import RECIPES
 
 SHAPES: dict[str, dict[str, Any]] = {
-    "tied, BF16": {"layers": 9, "ff": 256},
+    "tied, BF16": {"layers": 3, "ff": 256},
     "untied, F16 in 3 shards": {"layers": 3, "tied": False, "dtype": "F16", "shards": 3},
     "F32": {"dtype": "F32"},
     "rows that 32 divides but not 256": {"embd": 288, "ff": 320, "heads": 2, "kv_heads": 1},
     "untied rows that 32 divides but not 256": {"embd": 96, "ff": 256, "kv_heads": 1, "heads": 1, "tied": False},
     "rows that 32 does not divide": {"embd": 48, "ff": 80, "heads": 2, "tied": False},
+    "one layer that shares values": {"layers": 1, "ff": 256, "kv_heads": 1, "tied": False},
 }
+SMALLEST, FALLING_BACK = "one layer that shares values", "rows that 32 divides but not 256"
+GUIDED = ("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ3_XXS", "IQ3_XS", "Q2_K_S")
+# Between them they hold every tensor type that is written without importance; tests/test_recipes.py has every recipe
+# in every shape, by the types alone.
+USUAL = ("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "Q3_K_M")
+RARER = ("Q5_1", "Q5_0", "Q4_1", "IQ4_NL", "IQ4_XS", "IQ3_S", "Q2_K")
+WITH_IMPORTANCE = (*(name for name in RECIPES if name.startswith("IQ")), *RARER, *USUAL, "Q2_K_S")
 
 
 def tensors(path: Path) -> dict[str, tuple[str, bytes]]:
@@ -26,34 +37,75 @@ def tensors(path: Path) -> dict[str, tuple[str, bytes]]:
     return {t.name: (t.tensor_type.name, t.data.tobytes()) for t in gguf.GGUFReader(path).tensors}
 
 
-@pytest.fixture(params=SHAPES, scope="module")
+@pytest.fixture(scope="module")
 def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A checkpoint, and the GGUF that has its weights as they are."""
     folder = tmp_path_factory.mktemp("bytes")
     write, sizes = request.getfixturevalue("checkpoint_writer")
     shape = SHAPES[request.param]
     made = write(folder / "model", sizes(**shape))
-    return made.path, convert(made.path, folder / "plain.gguf", shape.get("dtype", "BF16"), threads=2)
+    return made.path, convert(made.path, folder / "plain.gguf", shape.get("dtype", "BF16"), threads=2, verify="none")
 
 
-@pytest.mark.parametrize("type_name", RECIPES)
+@pytest.mark.parametrize("type_name", USUAL)
+@pytest.mark.parametrize("source", SHAPES, indirect=True)
 def test_every_tensor_has_the_type_and_the_bytes_that_llama_cpp_gives_it(
     type_name: str, source: tuple[Path, Path], tmp_path: Path
 ) -> None:
     checkpoint, plain = source
-    ours = convert(checkpoint, tmp_path / "ours.gguf", type_name, threads=2)
+    ours = convert(checkpoint, tmp_path / "ours.gguf", type_name, threads=2, verify="none")
     requantize_file(plain, tmp_path / "oracle.gguf", RECIPES[type_name].file_type, threads=2)
     assert tensors(ours) == tensors(tmp_path / "oracle.gguf")
 
 
-def test_a_model_of_80_layers_has_its_values_raised_as_llama_cpp_does(
-    checkpoint: Callable[..., Any], tmp_path: Path
-) -> None:
-    folder = checkpoint(layers=80, ff=256, kv_heads=1).path
-    plain = convert(folder, tmp_path / "plain.gguf", "BF16")
-    ours = convert(folder, tmp_path / "ours.gguf", "Q4_K_S", threads=2)
-    requantize_file(plain, tmp_path / "oracle.gguf", RECIPES["Q4_K_S"].file_type, threads=2)
+@pytest.mark.parametrize("type_name", RARER)
+@pytest.mark.parametrize("source", [SMALLEST], indirect=True)
+def test_rarer_types_have_llama_cpps_bytes_too(type_name: str, source: tuple[Path, Path], tmp_path: Path) -> None:
+    checkpoint, plain = source
+    ours = convert(checkpoint, tmp_path / "ours.gguf", type_name, threads=2, verify="none")
+    requantize_file(plain, tmp_path / "oracle.gguf", RECIPES[type_name].file_type, threads=2)
     assert tensors(ours) == tensors(tmp_path / "oracle.gguf")
+
+
+def write_importance(imatrix_files: Any, plain: Path, path: Path) -> Path:
+    """An importance matrix for every matrix of a GGUF: columns of very different weight, and some of none."""
+    rng = np.random.default_rng(23)
+    entries = {}
+    for tensor in gguf.GGUFReader(plain).tensors:
+        if len(tensor.shape) == 2:
+            sums = rng.gamma(0.3, 50, (1, int(tensor.shape[0]))).astype(np.float32)
+            sums[:, ::17] = 0
+            entries[tensor.name] = (sums, np.array([1536], np.float32))
+    written: Path = imatrix_files.write_gguf(path, entries)
+    return written
+
+
+@pytest.mark.parametrize(
+    ("source", "type_name"),
+    [
+        *((SMALLEST, name) for name in dict.fromkeys(WITH_IMPORTANCE)),
+        *((FALLING_BACK, name) for name in ("IQ2_M", "Q4_0", "Q5_0", "Q2_K_S")),
+    ],
+    indirect=["source"],
+)
+def test_with_importance_every_tensor_has_the_bytes_that_llama_cpp_gives_it(
+    type_name: str, source: tuple[Path, Path], imatrix_files: Any, tmp_path: Path
+) -> None:
+    checkpoint, plain = source
+    matrix = write_importance(imatrix_files, plain, tmp_path / "importance.gguf")
+    (ours,) = convert_many(checkpoint, [type_name], tmp_path / "ours.gguf", imatrix=matrix, threads=2, verify="none")
+    values = read_imatrix(matrix).values
+    requantize_file(plain, tmp_path / "oracle.gguf", RECIPES[type_name].file_type, threads=2, importance=values)
+    assert tensors(ours) == tensors(tmp_path / "oracle.gguf")
+
+
+@pytest.mark.parametrize("type_name", GUIDED)
+def test_types_that_need_importance_are_refused_without(
+    type_name: str, checkpoint: Callable[..., Any], tmp_path: Path
+) -> None:
+    with pytest.raises(ConversionError, match=r"would be garbage without an importance matrix"):
+        convert(checkpoint(layers=1, ff=256).path, tmp_path / "ours.gguf", type_name)
+    assert not (tmp_path / "ours.gguf").exists()
 
 
 def test_unquantized_matrices_are_the_source_bytes(checkpoint: Callable[..., Any], tmp_path: Path) -> None:

@@ -3,11 +3,8 @@
 import errno
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from seallm_edge.convert import convert, pipeline, plan_conversion, writer
+from seallm_edge.convert import convert, pipeline, plan_conversion
+from seallm_edge.convert.positioned import PositionedFile
+from seallm_edge.convert.room import check_room
 from seallm_edge.errors import CheckpointError, ConversionError, InvalidOption, OutputExists
 
 Checkpoints = Callable[..., Any]
@@ -60,7 +59,7 @@ def test_paths_may_have_any_name(checkpoint: Checkpoints, tmp_path: Path) -> Non
 def test_progress_ends_with_all_bytes(source: Path, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     convert(source, tmp_path / "out.gguf", progress=lambda done, total: seen.append((done, total)))
-    total = plan_conversion(source).source_bytes
+    total = sum(tensor.source.n_bytes for tensor in plan_conversion(source).content.tensors)
     assert seen[-1] == (total, total)
     assert seen == sorted(seen)
 
@@ -99,12 +98,15 @@ def test_a_folder_that_is_not_writable(source: Path, tmp_path: Path, monkeypatch
 
 
 def test_a_folder_that_refuses_after_all(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path, *_: Any) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+    real_open = Path.open
+
+    def refuse(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        if mode.startswith("a"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real_open(path, mode, *arguments, **options)
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(ConversionError, match="is not writable"), writer.written_beside(tmp_path / "out.gguf", 10):
-        pass
+    assert refusal(source, tmp_path / "out.gguf").message == f"the folder {tmp_path} is not writable"
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes anywhere")
@@ -117,7 +119,7 @@ def test_too_little_disk_is_said_before_anything_is_written(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    monkeypatch.setattr(pipeline, "write_weights", lambda *_: pytest.fail("it began to write"))
+    monkeypatch.setattr("seallm_edge.convert.run.write_weights", lambda *_: pytest.fail("it began to write"))
     error = refusal(source, tmp_path / "out.gguf", type="F32")
     assert error.message == f"out.gguf takes 5.03 MB but {tmp_path} has 0.00 MB free"
     assert not list(tmp_path.glob("out.gguf*"))
@@ -125,47 +127,41 @@ def test_too_little_disk_is_said_before_anything_is_written(
 
 def test_missing_room_is_told_in_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1_250_000_000))
-    with pytest.raises(ConversionError) as caught, writer.written_beside(tmp_path / "out.gguf", 4_680_000_000):
-        pass
+    with pytest.raises(ConversionError) as caught:
+        check_room(tmp_path / "out.gguf", 4_680_000_000)
     assert str(caught.value) == (
         f"out.gguf takes 4.68 GB but {tmp_path} has 1.25 GB free\n"
         "  free 3.43 GB, give another disk with -o, or choose a smaller --type"
     )
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_disk_that_fills_up_leaves_nothing(
-    threads: int, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written = []
-
-    def full(*arguments: Any) -> None:
-        written.append(arguments)
-        if len(written) > 3:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(pipeline, "_write_at", full)
-    assert "out.gguf takes " in refusal(source, tmp_path / "out.gguf", threads=threads).message
-    assert not list(tmp_path.glob("out.gguf*"))
-
-
 def test_another_failure_to_write_names_the_file(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(pipeline, "_write_at", fail)
+    monkeypatch.setattr(PositionedFile, "write", fail)
     assert refusal(source, tmp_path / "out.gguf").message == f"cannot write {tmp_path / 'out.gguf'}: Input/output error"
 
 
-def test_a_shard_cut_short_meanwhile_is_noticed(source: Path, tmp_path: Path) -> None:
-    planned = plan_conversion(source)
-    os.truncate(source / "model.safetensors", 5000)
-    out = tmp_path / "out.gguf"
-    with (
-        pytest.raises(CheckpointError, match="has become shorter while it was read"),
-        writer.written_beside(out, planned.file_size) as partial,
-    ):
-        pipeline.write_weights(planned, partial, out, threads=2)
+def test_a_shard_cut_short_meanwhile_is_noticed(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut_first(*arguments: Any) -> Any:
+        os.truncate(source / "model.safetensors", 5000)
+        return real(*arguments)
+
+    real = pipeline.write_weights
+    monkeypatch.setattr("seallm_edge.convert.run.write_weights", cut_first)
+    with pytest.raises(CheckpointError, match="has become shorter while it was read"):
+        convert(source, tmp_path / "out.gguf")
+    assert not list(tmp_path.glob("out.gguf*"))
+
+
+def test_a_shard_changed_meanwhile_is_noticed(source: Path, tmp_path: Path) -> None:
+    def touch(done: int, total: int) -> None:
+        os.utime(source / "model.safetensors", (1, 1))
+
+    with pytest.raises(CheckpointError) as caught:
+        convert(source, tmp_path / "out.gguf", progress=touch)
+    assert caught.value.message == "model.safetensors: was changed while it was read"
     assert not list(tmp_path.glob("out.gguf*"))
 
 
@@ -176,63 +172,10 @@ def test_a_partial_file_left_by_a_crash_is_written_over(source: Path, tmp_path: 
     assert not (tmp_path / "out.gguf.partial").exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps open files by itself")
-def test_two_conversions_to_one_name_do_not_mix(source: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.gguf"
-    with writer.written_beside(out, 10) as partial:
-        assert refusal(source, out).message == f"another conversion is writing {partial}"
-        assert partial.stat().st_size == 10
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps open files by itself")
-def test_a_file_renamed_by_another_conversion_is_not_written_to(tmp_path: Path) -> None:
-    partial = tmp_path / "out.gguf.partial"
-    with partial.open("ab") as file:
-        partial.replace(tmp_path / "out.gguf")
-        with pytest.raises(ConversionError, match="another conversion is writing"):
-            writer._lock(file.fileno(), partial)
-
-
 @pytest.mark.parametrize("threads", [0, -1, 100_000])
 def test_absurd_numbers_of_threads(threads: int, source: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidOption, match=f"{threads} threads cannot work"):
         convert(source, tmp_path / "out.gguf", threads=threads)
-
-
-def test_an_interruption_stops_the_workers_and_leaves_nothing(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(done: int, total: int) -> None:
-        raise KeyboardInterrupt
-
-    written = []
-
-    def write_slowly(*arguments: Any) -> None:
-        written.append(arguments)
-        time.sleep(0.05)
-
-    monkeypatch.setattr(pipeline, "_write_at", write_slowly)
-    with pytest.raises(KeyboardInterrupt):
-        convert(source, tmp_path / "out.gguf", threads=2, progress=interrupt)
-    assert not list(tmp_path.glob("out.gguf*"))
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("convert")]
-    assert len(written) < len(plan_conversion(source).tensors)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for another process")
-def test_ctrl_c_ends_the_command_at_once_with_130(trained: Path, tmp_path: Path, seallm: Any) -> None:
-    out = tmp_path / "out.gguf"
-    command = seallm.command("convert", trained, "-o", out, "--threads", "1")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while not (tmp_path / "out.gguf.partial").exists() and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    started = time.monotonic()
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130, errors
-    assert b"Traceback" not in errors
-    assert time.monotonic() - started < 5
-    assert not list(tmp_path.glob("out.gguf*"))
 
 
 _MEASURED = """

@@ -11,8 +11,9 @@ PACKAGE = Path(seallm_edge.__file__).parent
 ROOT = PACKAGE.parent
 FLOORS = (
     {"errors", "paths"},
-    {"languages", "text", "prompt", "sampling", "reply", "gguf_file", "shape", "catalogue", "machine", "models"},
-    {"memory", "plan", "native"},
+    {"languages", "text", "prompt", "sampling", "reply", "gguf_file", "recipes", "shape"}
+    | {"catalogue", "machine", "models"},
+    {"hub", "memory", "plan", "native"},
     {"engine", "store", "stream"},
     {"llm"},
     {"chat"},

@@ -26,6 +26,8 @@ def test_exported_names_are_these() -> None:
         "ConversionError",
         "EngineBusy",
         "EngineError",
+        "HashMismatch",
+        "HubError",
         "InvalidOption",
         "Message",
         "ModelFileError",

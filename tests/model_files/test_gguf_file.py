@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from seallm_edge.errors import ModelFileError
-from seallm_edge.gguf_file import Array, read_header
+from seallm_edge.gguf_file import Array, Header, read_header
 
 WriteGguf = Callable[..., Path]
 
@@ -49,12 +49,13 @@ def test_arrays_stay_in_the_file_until_asked_for(write_gguf: WriteGguf) -> None:
         header.array("general.name")
 
 
-def test_array_of_a_file_that_was_cut_since_is_an_error(write_gguf: WriteGguf) -> None:
+@pytest.mark.parametrize("read", [lambda h: h.array("tokenizer.ggml.tokens"), Header.encoded])
+def test_values_of_a_file_that_was_cut_since_are_an_error(write_gguf: WriteGguf, read: Callable[..., object]) -> None:
     header = read_header(path := write_gguf())
     path.write_bytes(b"GGUF")
 
     with pytest.raises(ModelFileError, match="has changed since its header was read"):
-        header.array("tokenizer.ggml.tokens")
+        read(header)
 
 
 def test_demo_model_is_read_whole(demo_file: Path) -> None:
@@ -285,3 +286,14 @@ def test_key_there_twice_is_refused(write_gguf: WriteGguf) -> None:
     path.write_bytes(path.read_bytes().replace(b"a.b", b"a.a"))
 
     assert problem_of(path) == "key 'a.a' is there twice"
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"change": {"a\0b": ("uint8", 1)}}, "key 15 is 'a\\x00b', with a zero in it"),
+        ({"tensors": [("a\0b", (4, 4), 0)]}, "the name of tensor 0 is 'a\\x00b', with a zero in it"),
+    ],
+)
+def test_name_with_a_zero_in_it_is_refused(write_gguf: WriteGguf, options: dict, problem: str) -> None:
+    assert problem_of(write_gguf(**options)) == problem

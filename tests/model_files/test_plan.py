@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seallm_edge.catalogue import cards
-from seallm_edge.errors import InvalidOption, ModelFileError, NotEnoughMemory
+from seallm_edge.errors import InvalidOption, NotEnoughMemory
 from seallm_edge.gguf_file import Header, read_header
 from seallm_edge.machine import Gpu, Machine
 from seallm_edge.memory import best_type, compute_bytes, largest_that_fits, needed_bytes
@@ -162,13 +162,6 @@ def test_two_gpus_share_the_layers(seallm_7b: Header) -> None:
 def test_tiny_gpu_and_no_gpu_layers_leave_all_on_the_cpu(seallm_7b: Header) -> None:
     assert make_plan(seallm_7b, MACHINE, gpus=[gpu(0.5)]).gpu_layers == 0
     assert make_plan(seallm_7b, MACHINE, gpus=[gpu(20)], gpu_layers=0).gpu_layers == 0
-
-
-def test_part_of_a_split_model_is_refused(write_gguf: Callable[..., Path]) -> None:
-    header = read_header(write_gguf("a-00001-of-00003.gguf", change={"split.count": ("uint16", 3)}))
-    with pytest.raises(ModelFileError) as caught:
-        make_plan(header, MACHINE)
-    assert caught.value.problem == "is one of the 3 files of a split model, which cannot be run"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,120 @@
+"""What is checked of an output before it gets its name: its header, samples of its weights, its tokens, and a trial."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+
+from seallm_edge.errors import ConversionError, InvalidOption, ModelFileError, did_you_mean
+from seallm_edge.gguf_file import Header, read_header, read_parts
+from seallm_edge.native import quantizer
+from seallm_edge.native.trial import try_model
+
+from .hashes import sha256_of
+from .journal import Errors
+from .layout import ContentTensor, Place
+from .sentences import TEXTS
+from .verification import check_finite, check_tokens
+from .verify_bounds import dequantized, within_bound
+from .verify_report import Report, TensorError, report_path
+from .writer import Output
+
+NONE, QUICK, FULL = MODES = ("none", "quick", "full")
+
+_SAMPLES = 24  # rows; of a hub each is a request
+_WORDS = 12  # tokens that the trial of a full check generates
+
+
+def check_mode(mode: str) -> None:
+    """Raise InvalidOption if that is no way to check."""
+    if mode not in MODES:
+        raise InvalidOption(f"unknown check {mode!r}{did_you_mean(mode, MODES)}", f"the checks are {', '.join(MODES)}")
+
+
+@dataclass(frozen=True)
+class Checks:
+    """How thoroughly outputs are checked, and against whose tokenizer (a tokenizer.json; None where there is none).
+
+    What cannot be run by us (`is_runnable` False) is not loaded.
+    """
+
+    mode: str
+    source_name: str
+    tokenizer: bytes | None = None
+    is_runnable: bool = True
+
+    @property
+    def sums_errors(self) -> bool:
+        """Whether every tensor's error is to be summed up while it is written."""
+        return self.mode == FULL
+
+    def run(self, output: Output, errors: Errors) -> Report | None:
+        """Raise ConversionError or EngineError if the output is not what it should be; a full check makes a report."""
+        if self.mode == NONE:
+            return None
+        try:
+            self._check_header(output)
+            _check_samples(output)
+            text = self._try(output) if self.is_runnable else ""
+        except ModelFileError as error:
+            cure = "check the disk, then give --restart; --verify none would let it pass"
+            raise ConversionError(f"the GGUF came out damaged: {error.problem}", cure) from error
+        return self._report(output, errors, text) if self.mode == FULL else None
+
+    def _check_header(self, output: Output) -> None:
+        read = read_header if self.is_runnable else read_parts
+        _check_places(read(output.partials[0]), output)
+
+    def _try(self, output: Output) -> str:
+        """Load it and take a step; compare its tokens; go on for a few words if that is asked for."""
+        n_words = _WORDS if self.mode == FULL else 0
+        trial = try_model(output.partials, self.tokenizer, TEXTS if self.tokenizer else (), n_words)
+        check_tokens(trial)
+        check_finite(output.paths[0], trial)
+        return trial.text
+
+    def _report(self, output: Output, errors: Errors, text: str) -> Report:
+        content = output.plan.content
+        tensors = [TensorError(t.name, t.type.name, t.source.shape, *errors[t.name]) for t in content.tensors]
+        done = ["header", f"{_SAMPLES} rows of weights"]
+        done += ["tokens of 12 languages"] if self.tokenizer else []
+        done += ["trial"] if self.is_runnable else []
+        hashes = {path.name: sha256_of(partial) for path, partial in zip(output.paths, output.partials, strict=True)}
+        report = Report(content.name, content.label, self.source_name, hashes, tensors, text, done)
+        report.write(report_path(output.paths[0]))
+        return report
+
+
+def _check_places(header: Header, output: Output) -> None:
+    """Raise ModelFileError if a tensor is not where, or not what, it was planned to be."""
+    found = {t.name: (t.type_name, t.part, t.offset) for t in header.tensors}
+    for tensor, place in zip(output.plan.content.tensors, output.plan.places, strict=True):
+        if found.get(tensor.name) != (tensor.type.name, place.part, place.offset):
+            raise ModelFileError(output.partials[place.part], f"tensor {tensor.name!r} is not where it was put")
+
+
+def _check_samples(output: Output) -> None:
+    """Raise ModelFileError if rows of the output, read from the disk, are not near enough to those of the source.
+
+    The same rows every time.
+    """
+    placed = list(zip(output.plan.content.tensors, output.plan.places, strict=True))
+    floats = [(t, place) for t, place in placed if t.source.dtype in {"F32", *quantizer.WIDENABLE}]
+    chance = random.Random(output.plan.digest())
+    for tensor, place in chance.sample(floats, min(_SAMPLES, len(floats))):
+        _check_row(output, tensor, place, chance.randrange(tensor.source.n_rows))
+
+
+def _check_row(output: Output, tensor: ContentTensor, place: Place, row: int) -> None:
+    source, kind = tensor.source, tensor.type
+    raw = np.empty(source.row_bytes, np.uint8)
+    source.shard.read(source.offset + row * source.row_bytes, raw.data)
+    stored = np.empty(kind.row_bytes(source.n_per_row), np.uint8)
+    output.read(place.part, place.offset + row * stored.size, stored.data)
+    wanted = dequantized(quantizer.TENSOR_TYPES[source.dtype], raw)
+    importance = tensor.columns(output.plan.content.importance, row)
+    if not within_bound(kind, wanted, dequantized(kind, stored), importance):
+        problem = f"row {row:,} of {tensor.name} is not what its source is as {kind.name}"
+        raise ModelFileError(output.partials[place.part], problem)

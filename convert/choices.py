@@ -1,0 +1,147 @@
+"""What a conversion decides for each tensor: a recipe's choice, or that of an override which names the tensor.
+
+Knows names, shapes and types, not where tensors come from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from seallm_edge.errors import ConversionError, InvalidOption, did_you_mean
+from seallm_edge.native.quantizer import TENSOR_TYPES, WRITABLE, TensorType
+from seallm_edge.recipes import Model, Recipe, is_quantizable, needs_importance, tensor_type
+
+Shape = tuple[int, ...]  # rows first
+
+_TYPES = tuple(name for name in TENSOR_TYPES if name in WRITABLE)
+
+
+@dataclass(frozen=True)
+class Override:
+    """The tensors in whose names `pattern` is found get `type`."""
+
+    pattern: re.Pattern[str]
+    type: TensorType
+
+    @property
+    def expression(self) -> str:
+        """The pattern as it was given."""
+        return self.pattern.pattern
+
+
+@dataclass(frozen=True)
+class UserRecipe:
+    """A built-in recipe but for the overrides, of which the first that fits wins; `name` goes into file names."""
+
+    name: str
+    base: Recipe
+    overrides: tuple[Override, ...] = ()
+
+    @property
+    def file_type(self) -> int:
+        """What `general.file_type` says: the base's number, since none stands for a user's recipe."""
+        return self.base.file_type
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A tensor's type, and whether it is worth anything only where an importance matrix has an entry for the tensor."""
+
+    type: TensorType
+    needs_importance: bool
+
+
+def choose(recipe: UserRecipe, tensors: Mapping[str, Shape], model: Model) -> dict[str, Choice]:
+    """The choice for every one of all the `tensors` of a model, by their GGUF names.
+
+    An override changes the tensors it names and no other; with llama.cpp's own, naming an attn_v shifts which layers
+    its neighbours' rules count. Built-in choices fall back where rows are no whole blocks; an override that asks for
+    that raises InvalidOption, as does one that names no matrix.
+    """
+    built_in = {name: tensor_type(recipe.base, name, shape, model) for name, shape in tensors.items()}
+    quantizable = {name for name, shape in tensors.items() if is_quantizable(name, shape)}
+    return choose_over(built_in, recipe, tensors, quantizable)
+
+
+def choose_over(
+    built_in: Mapping[str, str], recipe: UserRecipe, tensors: Mapping[str, Shape], quantizable: Collection[str]
+) -> dict[str, Choice]:
+    """`choose` for a model whose built-in choices somebody else made: type names, by tensor.
+
+    Overrides reach the tensors in `quantizable` only. Raises InvalidOption as `choose` does.
+    """
+    for override in recipe.overrides:
+        _check_names_something(override, tensors, quantizable)
+    choices = {}
+    for name, shape in tensors.items():
+        fitting = _first_that_fits(recipe.overrides, name) if name in quantizable else None
+        kind = _checked(fitting.type, name, shape) if fitting else TENSOR_TYPES[built_in[name]]
+        choices[name] = Choice(kind, name in quantizable and needs_importance(recipe.base, name, kind.name))
+    return choices
+
+
+def check_importance(choices: Mapping[str, Choice], covered: Collection[str] | None) -> None:
+    """Raise ConversionError for a tensor that needs an importance matrix and is not among those `covered` by one.
+
+    None: there is no matrix.
+    """
+    lacking = [name for name, choice in choices.items() if choice.needs_importance and name not in (covered or ())]
+    if not lacking:
+        return
+    first = f"{lacking[0]} as {choices[lacking[0]].type.name}"
+    more = f" (and {len(lacking) - 1:,} more)" if len(lacking) > 1 else ""
+    if covered is None:
+        problem = f"{first}{more} would be garbage without an importance matrix"
+        raise ConversionError(problem, "give one with --imatrix, or choose --type Q3_K_M or a larger one")
+    problem = f"{first}{more} would be garbage: the importance matrix has no entry for it"
+    raise ConversionError(problem, "take a matrix of this model, or choose --type Q3_K_M or a larger one")
+
+
+def make_override(expression: str, type_name: str) -> Override:
+    """The override of a regular expression and the name of a tensor's type. Raises InvalidOption."""
+    kind = type_name.strip().upper().replace("-", "_")
+    if kind not in _TYPES:
+        problem = f"unknown tensor type {type_name!r}{did_you_mean(type_name, _TYPES)}"
+        raise InvalidOption(problem, f"a tensor's types are {', '.join(_TYPES)}")
+    if not expression:
+        raise InvalidOption(
+            f"nothing says which tensors are to be {kind}", "give a part of their names, such as attn_v"
+        )
+    try:
+        return Override(re.compile(expression), TENSOR_TYPES[kind])
+    except (re.error, RecursionError, OverflowError) as error:
+        problem = f"{expression!r} is no regular expression: {error}"
+        raise InvalidOption(problem, r"a part of a tensor's name is enough: attn_v, or blk\.0\.") from error
+
+
+def parse_override(text: str) -> Override:
+    """The override that "REGEX=TYPE" means; the last = parts the two. Raises InvalidOption."""
+    expression, parted, type_name = text.rpartition("=")
+    if not parted:
+        raise InvalidOption(f"{text!r} names no type", "give REGEX=TYPE, such as attn_v=Q6_K")
+    return make_override(expression, type_name)
+
+
+def _first_that_fits(overrides: Sequence[Override], name: str) -> Override | None:
+    return next((override for override in overrides if override.pattern.search(name)), None)
+
+
+def _check_names_something(override: Override, tensors: Mapping[str, Shape], quantizable: Collection[str]) -> None:
+    named = [name for name in tensors if override.pattern.search(name)]
+    if not named:
+        matrices = [name for name in tensors if name in quantizable]
+        cure = f"its matrices are {matrices[0]} to {matrices[-1]}" if matrices else "it has no matrices"
+        raise InvalidOption(f"{override.expression!r} names no tensor of this model", cure)
+    if quantizable and not any(name in quantizable for name in named):
+        problem = f"{override.expression!r} names only what is never quantized, such as {named[0]}"
+        raise InvalidOption(problem, "name matrices, such as attn_v.weight")
+
+
+def _checked(kind: TensorType, name: str, shape: Shape) -> TensorType:
+    if kind.divides(shape[-1]):
+        return kind
+    fitting = [other for other in ("Q8_0", "Q5_0", "Q4_0", "F16") if TENSOR_TYPES[other].divides(shape[-1])]
+    problem = f"{name} has rows of {shape[-1]:,}, which {kind.name}'s blocks of {kind.block} do not divide"
+    raise InvalidOption(problem, f"these types fit: {', '.join(fitting)}")

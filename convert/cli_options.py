@@ -1,0 +1,157 @@
+"""What the converter's commands have in common: options, a bar while they work, and what they say at the end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from .choices import UserRecipe
+    from .layout import Plan
+    from .run import Options, Result
+    from .tasks import Task
+
+RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="A recipe of your own, a TOML file.")]
+Tensors = Annotated[
+    list[str] | None, typer.Option("--tensor", metavar="REGEX=TYPE", help="A type for the tensors so named.")
+]
+Imatrix = Annotated[Path | None, typer.Option(help="An importance matrix by llama.cpp, GGUF or .dat.")]
+Split = Annotated[str | None, typer.Option("--split", metavar="SIZE", help="Write files of at most 2G, 700M, …")]
+Verify = Annotated[str, typer.Option(metavar="HOW", help="What to check before it gets its name: quick, full, none.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and write nothing.")]
+Threads = Annotated[int | None, typer.Option(help="Worker threads; without it, one a logical processor.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the output if it is there already.")]
+Restart = Annotated[bool, typer.Option("--restart", help="Forget what was begun, and begin anew.")]
+
+_CONTEXTS = (4_096, 8_192, 32_768)
+
+
+def recipes(types: list[str], file: Path | None, tensors: list[str]) -> list[UserRecipe]:
+    """What is asked for: the file's recipe and the types', or else the default; `tensors` are above all of them."""
+    from seallm_edge.recipes import DEFAULT_TYPE
+
+    from .choices import parse_override
+    from .tasks import named_recipe, with_overrides
+    from .user_recipe import read_recipe
+
+    overrides = [parse_override(text) for text in tensors]
+    asked = [read_recipe(file)] if file else []
+    asked += [named_recipe(name) for name in types or ([] if file else [DEFAULT_TYPE])]
+    return [with_overrides(recipe, overrides) for recipe in asked]
+
+
+def parsed_size(text: str) -> int:
+    """The bytes that a size such as 2G means. Raises InvalidOption."""
+    from .sizes import parse_size
+
+    return parse_size(text)
+
+
+def part_bytes(split: str | None) -> int | None:
+    """The most that a part shall hold; None for one file."""
+    return parsed_size(split) if split else None
+
+
+def settings(threads: int | None, force: bool, restart: bool, verify: str) -> Options:
+    """The options by their names. Raises InvalidOption."""
+    from .run import Options
+
+    return Options(threads, force, restart, verify)
+
+
+def carry_out(task: Task, doing: str, options: Options, dry_run: bool) -> None:
+    """Show the plans, or do what they say, with a bar at a terminal, and tell what came of it."""
+    if dry_run:
+        for path, plan in task.plans.items():
+            typer.echo(_described(plan, path))
+        return
+    import time
+
+    started = time.monotonic()
+    results = _run_shown(task, doing, options)
+    seconds = time.monotonic() - started
+    for result, plan in zip(results, task.plans.values(), strict=True):
+        typer.echo(_outcome(task, result, plan, seconds))
+
+
+def _run_shown(task: Task, doing: str, options: Options) -> list[Result]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    from .run import run
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        shown = bar.add_task(doing, total=None)
+
+        def progress(done: int, total: int) -> None:
+            bar.update(shown, completed=done, total=total, description=doing if done < total else "checking")
+
+        try:
+            return run(task.source, task.plans, replace(options, progress=progress))[0]
+        except KeyboardInterrupt:
+            how_far = f"stopped at {bar.tasks[0].percentage:.0f}%"
+            console.print(f"{how_far}; the same command goes on from there", highlight=False)
+            raise
+
+
+def _outcome(task: Task, result: Result, plan: Plan, seconds: float) -> str:
+    from .sizes import readable
+
+    lines = [str(result.paths[0]), f"{readable(plan.file_size)}{_in_parts(plan)} in {seconds:.1f} s"]
+    if result.report:
+        lines.append(result.report.table())
+    if task.source.is_runnable:
+        lines.append(f"chat with it: {_chat_command(result.paths[0])}")
+    return "\n".join(lines)
+
+
+def _in_parts(plan: Plan) -> str:
+    return f" in {len(plan.parts)} files" if plan.is_split else ""
+
+
+def _chat_command(path: Path) -> str:
+    import shlex
+
+    from seallm_edge.paths import models_dir
+
+    name = path.stem if path.parent == models_dir() else str(path)
+    return f"seallm chat {shlex.quote(name)}"
+
+
+def _described(plan: Plan, out: Path) -> str:
+    """The plan as text: a line for each type, then the whole, then the memory that it will need."""
+    from .sizes import readable
+
+    content = plan.content
+    kinds = [f"{name:<8}{count:>6,} tensors{readable(size):>14}" for name, (count, size) in content.types().items()]
+    weights = f"{content.n_parameters:,} parameters, {content.bits_per_weight:.2f} bits per weight"
+    return "\n".join(
+        [
+            f"{content.name} as {content.label}",
+            *kinds,
+            f"{len(content.tensors):,} tensors, {weights}",
+            f"{readable(plan.file_size)}{_in_parts(plan)} would be written to {out}",
+            *_memory(plan),
+        ]
+    )
+
+
+def _memory(plan: Plan) -> list[str]:
+    """What a computer must have free to run it, where that can be told."""
+    from seallm_edge.memory import working_bytes
+
+    from .sizes import readable
+
+    sized = plan.content.sized
+    if sized is None:
+        return []
+    needs = [readable(plan.content.tensor_bytes + working_bytes(sized, n_ctx)) for n_ctx in _CONTEXTS]
+    shown = ", ".join(f"{need} at {n_ctx:,}" for need, n_ctx in zip(needs, _CONTEXTS, strict=True))
+    return [f"memory to run it, by tokens of context: {shown}"]

@@ -1,0 +1,117 @@
+"""Where a checkpoint's files are: a folder, one .safetensors with its settings beside it, or a repository of a hub."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+from typing import Protocol
+
+from seallm_edge.errors import CheckpointError
+
+from .shards import LocalShard, Shard
+
+HUB_PREFIX = "hf:"
+WHOLE_CHECKPOINT = "give the folder of a checkpoint: config.json, tokenizer.json and *.safetensors"
+
+
+class Files(Protocol):
+    """The files of one checkpoint."""
+
+    @property
+    def path(self) -> PurePath:
+        """What it is called in messages."""
+
+    @property
+    def name(self) -> str:
+        """The checkpoint's name, such as "SeaLLMs-v3-7B-Chat"."""
+
+    @property
+    def origin(self) -> str:
+        """Where it came from, for people."""
+
+    def names(self) -> frozenset[str]:
+        """Every file's name."""
+
+    def read(self, name: str) -> bytes:
+        """A small file, whole. Raises CheckpointError or HubError."""
+
+    def shard(self, name: str) -> Shard:
+        """A file of weights. Raises CheckpointError or HubError."""
+
+
+class LocalFiles:
+    """A folder on this computer; with `only`, just that .safetensors of it."""
+
+    def __init__(self, folder: Path, only: str | None = None) -> None:
+        self.path = folder
+        self._only = only
+
+    @property
+    def name(self) -> str:
+        """The folder's name; of a hub's cache, the repository's."""
+        real = self.path.resolve()
+        # A hub cache keeps revisions by hash: models--ORG--NAME/snapshots/REVISION.
+        if real.parent.name == "snapshots" and (cached := real.parent.parent.name).startswith("models--"):
+            return cached.rpartition("--")[2]
+        return real.name or "model"
+
+    @property
+    def origin(self) -> str:
+        """The folder."""
+        return str(self.path)
+
+    def names(self) -> frozenset[str]:
+        """Every file's name; of the weights only the one that was given, if one was."""
+        try:
+            found = frozenset(entry.name for entry in self.path.iterdir())
+        except OSError as error:
+            problem = f"cannot be listed: {error.strerror}"
+            raise CheckpointError(self.path, problem, "check the folder's permissions") from error
+        if self._only is None:
+            return found
+        is_other = (name for name in found if ".safetensors" in name and name != self._only)
+        return found - frozenset(is_other)
+
+    def read(self, name: str) -> bytes:
+        """A file, whole."""
+        path = self.path / name
+        try:
+            return path.read_bytes()
+        except FileNotFoundError as error:
+            problem = f"is no whole checkpoint: it has no {name}"
+            raise CheckpointError(self.path, problem, WHOLE_CHECKPOINT) from error
+        except OSError as error:
+            raise CheckpointError(path, f"cannot be read: {error.strerror}", WHOLE_CHECKPOINT) from error
+
+    def shard(self, name: str) -> Shard:
+        """A file of weights."""
+        return LocalShard(self.path / name)
+
+
+def open_files(source: str | Path) -> Files:
+    """The files that `source` means: a folder, a .safetensors, or `hf:ORG/NAME[@REVISION]`.
+
+    Raises CheckpointError, and for a hub HubError and InvalidOption.
+    """
+    if isinstance(source, str) and source.startswith(HUB_PREFIX):
+        from .hub_files import HubFiles
+
+        return HubFiles(source.removeprefix(HUB_PREFIX))
+    path = Path(source)
+    if path.is_dir():
+        return LocalFiles(path)
+    if path.suffix == ".safetensors" and path.is_file():
+        return LocalFiles(path.parent, only=path.name)
+    raise _no_checkpoint(path)
+
+
+def _no_checkpoint(path: Path) -> CheckpointError:
+    if path.suffix == ".gguf" and path.is_file():
+        cure = f"quantize it: seallm quantize {path} OUT.gguf, or chat with it: seallm chat {path}"
+        return CheckpointError(path, "is a GGUF file already", cure)
+    if path.exists():
+        return CheckpointError(path, "is a file, not a folder", WHOLE_CHECKPOINT)
+    if len(path.parts) == 2 and not path.parent.exists():
+        return CheckpointError(
+            path, "there is no such folder", f"from the hub: seallm convert {HUB_PREFIX}{path.as_posix()}"
+        )
+    return CheckpointError(path, "there is no such folder", WHOLE_CHECKPOINT)

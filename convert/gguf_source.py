@@ -1,0 +1,119 @@
+"""A GGUF as the source of another: its tensors where they are, its metadata byte for byte.
+
+Any model that is sound as a file, whether it can be run here or not. What llama.cpp's quantizer makes of names and
+keys is repeated here, so that a file made from these is the one that it would write.
+ref: llama.cpp src/llama-quant.cpp `llama_model_quantize_impl`, src/llama-model-loader.h `weight_name_comparer`
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from seallm_edge.errors import ConversionError
+from seallm_edge.gguf_file import SPLIT_KEYS, Header, Place, read_parts
+
+from . import encoding
+
+_ALIGNMENT, _FILE_TYPE = "general.alignment", "general.file_type"
+_QUANTIZATION_VERSION, _VERSION = "general.quantization_version", 2  # ref: GGML_QNT_VERSION
+_LAYER = re.compile(r"blk\.\s*([+-]?\d+)", re.ASCII)
+_U32, _U64, _ARRAY_HEAD = struct.Struct("<I"), struct.Struct("<Q"), struct.Struct("<IIQ")
+_STRING, _BOOL = 8, 7
+
+
+@dataclass(frozen=True)
+class GgufTensor:
+    """A tensor of a GGUF: `shape` rows first, without outer dimensions of 1; `n_bytes` at `offset` of file `file`."""
+
+    name: str
+    type_name: str
+    shape: tuple[int, ...]
+    file: int
+    offset: int
+    n_bytes: int
+
+
+@dataclass(frozen=True)
+class GgufSource:
+    """A model to quantize: its `files`, the first one's `header` and encoded metadata, all `tensors` in file order."""
+
+    files: tuple[Path, ...]
+    header: Header
+    metadata_bytes: Mapping[str, bytes]
+    tensors: tuple[GgufTensor, ...]
+
+
+def open_gguf(path: Path | str) -> GgufSource:
+    """The GGUF at `path`, or the whole model of which that is the first part; nothing but headers is read.
+
+    Raises ModelFileError that names the file at fault.
+    """
+    header = read_parts(path)
+    tensors = tuple(
+        GgufTensor(t.name, t.type_name, _rows_first(t.shape), t.part, t.offset, t.n_bytes) for t in header.tensors
+    )
+    return GgufSource(header.parts, header, header.encoded(), tensors)
+
+
+def quantized_metadata(source: GgufSource, file_type: int, extra: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The keys that llama.cpp writes when it quantizes `source`, encoded, in its order; `extra` ones come last.
+
+    Setting a key moves it to the end. Raises ConversionError for another alignment than the usual: llama.cpp would
+    copy the key and lay the tensors out for the usual one.
+    """
+    alignment = source.header.metadata.get(_ALIGNMENT, encoding.ALIGNMENT)
+    if alignment != encoding.ALIGNMENT:
+        raise ConversionError(
+            f"{source.files[0].name} is aligned to {alignment} bytes, and only {encoding.ALIGNMENT} can be written",
+            f"convert the model again, without {_ALIGNMENT}",
+        )
+    places = source.header.places
+    kept = {key: _as_written(value, places[key]) for key, value in source.metadata_bytes.items()}
+    set_anew = {_QUANTIZATION_VERSION: encoding.u32(_VERSION), _FILE_TYPE: encoding.u32(file_type), **extra}
+    for key in (*set_anew, *SPLIT_KEYS):
+        kept.pop(key, None)
+    return kept | set_anew
+
+
+def quantized_order(names: Iterable[str]) -> list[str]:
+    """`names` in the order in which llama.cpp writes tensors: by layer, those of none first, then by bytes."""
+    return sorted(names, key=lambda name: (_layer(name), name.encode()))
+
+
+def _layer(name: str) -> int:
+    found = _LAYER.match(name)
+    return int(found[1]) if found else -1
+
+
+def _rows_first(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """ggml counts no dimension behind the last one that is not 1."""
+    n_dims = max((i for i, size in enumerate(shape, 1) if size > 1), default=1)
+    return shape[n_dims - 1 :: -1]
+
+
+def _as_written(value: bytes, place: Place) -> bytes:
+    """A value as llama.cpp writes what it has read: texts end at a zero, and what is true is 1."""
+    if place.value_type == "bool":
+        return encoding.flag(value[_U32.size] != 0)
+    if place.value_type == "string":
+        return value[: _U32.size] + b"".join(_cut_texts(value, _U32.size))
+    if place.value_type == "array":
+        _, item_type, _ = _ARRAY_HEAD.unpack_from(value)
+        head, items = value[: _ARRAY_HEAD.size], value[_ARRAY_HEAD.size :]
+        if item_type == _BOOL:
+            return head + bytes(item != 0 for item in items)
+        if item_type == _STRING:
+            return head + b"".join(_cut_texts(value, _ARRAY_HEAD.size))
+    return value
+
+
+def _cut_texts(data: bytes, pos: int) -> Iterator[bytes]:
+    while pos < len(data):
+        start = pos + _U64.size
+        pos = start + _U64.unpack_from(data, pos)[0]
+        text = data[start:pos].partition(b"\0")[0]
+        yield _U64.pack(len(text)) + text

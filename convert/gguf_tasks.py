@@ -1,0 +1,163 @@
+"""What is made of a GGUF: another type, several files, one file again. Each is a plan over its tensors as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from seallm_edge.errors import InvalidOption, ModelFileError
+from seallm_edge.gguf_file import SPLIT_KEYS, read_header, split_name
+from seallm_edge.native.quantizer import TENSOR_TYPES
+from seallm_edge.native.type_choice import chosen_types
+from seallm_edge.recipes import is_quantizable
+
+from .choices import Choice, UserRecipe, check_importance, choose_over
+from .gguf_source import GgufSource, open_gguf, quantized_metadata, quantized_order
+from .hashes import listed_hashes, sha256_of, sidecar_of
+from .imatrix import Importance, read_imatrix
+from .layout import Content, ContentTensor, lay_out
+from .run import Source
+from .shards import LocalShard, SourceTensor
+from .tasks import Task, output_path
+from .writer import part_paths
+
+# What loses nothing worth speaking of when it is quantized once more.
+_SOUND_SOURCES = ("F32", "F16", "BF16", "Q8_0")
+
+
+def quantize_task(
+    path: Path,
+    out: Path,
+    recipe: UserRecipe,
+    imatrix: Path | None = None,
+    part_bytes: int | None = None,
+    allow_requantize: bool = False,
+) -> Task:
+    """The GGUF `path` in another type, as llama.cpp's own quantizer would write it, overrides aside. Reads no weights.
+
+    `out` is a file, or a folder. Raises ModelFileError, ConversionError, EngineError and InvalidOption.
+    """
+    importance = read_imatrix(imatrix) if imatrix else None
+    source = open_gguf(path)
+    shapes = {tensor.name: tensor.shape for tensor in source.tensors}
+    if importance:
+        importance.check_fits(shapes)
+    built_in = chosen_types(path, recipe.file_type, importance is not None)
+    quantizable = {name for name, shape in shapes.items() if is_quantizable(name, shape)}
+    choices = choose_over(built_in, recipe, shapes, quantizable)
+    if not allow_requantize:
+        _check_sources(source, choices)
+    return _task(source, _quantized(source, recipe, choices, importance), out, part_bytes)
+
+
+def split_task(path: Path, part_bytes: int, out: Path | None = None) -> Task:
+    """The GGUF `path` in files with at most `part_bytes` of tensors each, named after `out`, else after itself.
+
+    Raises ModelFileError and InvalidOption.
+    """
+    source = open_gguf(path)
+    content = _copied(source)
+    merged = f"{_stem(source)}.gguf"
+    is_canonical = len(source.files) == 1 and _begins_with(path, lay_out(content).parts[0].header)
+    hashes = {merged: sha256_of(path)} if is_canonical else {}
+    return _task(source, content, out or path.with_name(merged), part_bytes, listed=hashes)
+
+
+def merge_task(path: Path, out: Path | None = None) -> Task:
+    """The split GGUF whose first part is `path` as one file, `out` or the parts' own name without their numbers.
+
+    Every part is compared with the hashes beside the first one, if they are there. Raises ModelFileError and
+    InvalidOption.
+    """
+    source = open_gguf(path)
+    if source.header.n_splits == 1 and split_name(path) is None:
+        raise InvalidOption(f"{path.name} is one file already", "give the first part of a split model")
+    hashes = listed_hashes(sidecar_of(path)) if sidecar_of(path).exists() else {}
+    for part in source.files:
+        if part.name in hashes and sha256_of(part) != hashes[part.name]:
+            problem = f"is not the file that {sidecar_of(path).name} lists"
+            raise ModelFileError(part, problem, "copy or download this part again")
+    merged = f"{_stem(source)}.gguf"
+    return _task(source, _copied(source), out or path.with_name(merged), None, expected=hashes.get(merged))
+
+
+def _task(
+    source: GgufSource,
+    content: Content,
+    out: Path,
+    part_bytes: int | None,
+    listed: dict[str, str] | None = None,
+    expected: str | None = None,
+) -> Task:
+    plan = lay_out(content, part_bytes)
+    path = output_path(out, f"{_stem(source)}-{content.label}.gguf")
+    for part in part_paths(path, plan):
+        if any(_is_same(part, file) for file in source.files):
+            raise InvalidOption(f"{part} is the source itself", "give another name for the output")
+    shards = _shards(content)
+    found = Source(
+        str(source.files[0]), shards, is_runnable=_is_runnable(source.files[0]), listed=listed or {}, expected=expected
+    )
+    return Task(found, {path: plan})
+
+
+def _quantized(
+    source: GgufSource, recipe: UserRecipe, choices: dict[str, Choice], importance: Importance | None
+) -> Content:
+    tensors = {tensor.name: tensor for tensor in _tensors(source)}
+    values = importance.fitting({name: t.shape for name, t in tensors.items()}) if importance else {}
+    check_importance(choices, values if importance else None)
+    extra = importance.metadata() if importance else {}
+    return Content(
+        source.header.name,
+        recipe.name,
+        quantized_metadata(source, recipe.file_type, extra),
+        tuple(ContentTensor(name, choices[name].type, tensors[name]) for name in quantized_order(tensors)),
+        values,
+        source.header,
+    )
+
+
+def _copied(source: GgufSource) -> Content:
+    metadata = {key: value for key, value in source.metadata_bytes.items() if key not in SPLIT_KEYS}
+    tensors = tuple(ContentTensor(t.name, TENSOR_TYPES[t.dtype], t) for t in _tensors(source))
+    return Content(source.header.name, source.header.file_type_name, metadata, tensors, sized=source.header)
+
+
+def _tensors(source: GgufSource) -> list[SourceTensor]:
+    shards = [LocalShard(path) for path in source.files]
+    return [SourceTensor(t.name, t.type_name, t.shape, shards[t.file], t.offset, t.n_bytes) for t in source.tensors]
+
+
+def _shards(content: Content) -> tuple[LocalShard, ...]:
+    """The shards of its tensors, each once, in the order of their names."""
+    found = {tensor.source.shard.path: tensor.source.shard for tensor in content.tensors}
+    return tuple(shard for _, shard in sorted(found.items()) if isinstance(shard, LocalShard))
+
+
+def _check_sources(source: GgufSource, choices: dict[str, Choice]) -> None:
+    for tensor in source.tensors:
+        if tensor.type_name not in _SOUND_SOURCES and choices[tensor.name].type.name != tensor.type_name:
+            problem = f"{tensor.name} is {tensor.type_name} already, and would lose once more as it is stored anew"
+            raise InvalidOption(problem, "take an F16, BF16 or Q8_0 model; --allow-requantize does it all the same")
+
+
+def _stem(source: GgufSource) -> str:
+    name = split_name(source.files[0])
+    return name.model if name else source.files[0].stem
+
+
+def _begins_with(path: Path, head: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(head)) == head
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    return path.exists() and path.samefile(other)
+
+
+def _is_runnable(path: Path) -> bool:
+    try:
+        read_header(path)
+    except ModelFileError:
+        return False
+    return True

@@ -1,0 +1,57 @@
+"""sha256 of files, and the file beside a model that lists them, as sha256sum writes and checks it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from seallm_edge.errors import ModelFileError
+
+from .room import translated_errors
+
+_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")  # ref: GNU coreutils, sha256sum
+_ENDING = ".sha256"
+
+
+def sha256_of(path: Path) -> str:
+    """The hexadecimal digits of a file's sha256. Raises ModelFileError."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelFileError(path, f"cannot be read: {error.strerror}", "check the disk") from error
+
+
+def sidecar_of(path: Path) -> Path:
+    """Where the hashes of `path`, or of the parts of which it is the first, are listed."""
+    return path.with_name(path.name + _ENDING)
+
+
+def write_sidecar(path: Path, hashes: Mapping[str, str]) -> None:
+    """List `hashes` by file name beside `path`. Raises ConversionError."""
+    sidecar = sidecar_of(path)
+    partial = sidecar.with_name(sidecar.name + ".partial")
+    text = "".join(f"{digits}  {name}\n" for name, digits in hashes.items())
+    with translated_errors(sidecar, len(text)):
+        with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(sidecar)
+
+
+def listed_hashes(sidecar: Path) -> dict[str, str]:
+    """{file name: sha256} of a sidecar, that of the file it is named after among them. Raises ModelFileError."""
+    try:
+        lines = sidecar.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError as error:
+        raise ModelFileError(sidecar, f"cannot be read: {error.strerror}", "check the file's permissions") from error
+    matches = [match for line in lines if (match := _LINE.fullmatch(line))]
+    listed = {Path(match[2]).name: match[1].lower() for match in matches}
+    if sidecar.name.removesuffix(_ENDING) not in listed:
+        problem = f"does not tell the sha256 of {sidecar.name.removesuffix(_ENDING)}"
+        raise ModelFileError(sidecar, problem, "write it with sha256sum, or remove it")
+    return listed

@@ -1,0 +1,90 @@
+"""A checkpoint on a hub, as files: its settings fetched whole, its weights streamed."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import PurePosixPath
+
+from seallm_edge.errors import CheckpointError
+from seallm_edge.hub import RemoteFile, Repository, open_repository
+
+from .files import WHOLE_CHECKPOINT
+from .shards import ShardStream
+
+_log = logging.getLogger(__name__)
+
+_HEAD_BYTES = 1 << 18  # a shard's header, usually: one request for it instead of two
+
+
+class HubFiles:
+    """The files of the repository that `spec` ("ORG/NAME" or "ORG/NAME@REVISION") means."""
+
+    def __init__(self, spec: str) -> None:
+        self._repository = open_repository(spec, on_trouble=_log.warning)
+        self.path = PurePosixPath(self._repository.id)
+
+    @property
+    def name(self) -> str:
+        """The repository's name without its owner."""
+        return self.path.name
+
+    @property
+    def origin(self) -> str:
+        """The repository and its commit."""
+        return f"{self._repository.id}@{self._repository.revision[:12]}"
+
+    def names(self) -> frozenset[str]:
+        """Every file's name; those in folders are none of the checkpoint's."""
+        return frozenset(name for name in self._repository.files if "/" not in name)
+
+    def read(self, name: str) -> bytes:
+        """A small file, whole."""
+        if name not in self._repository.files:
+            problem = f"is no whole checkpoint: it has no {name}"
+            raise CheckpointError(self.path, problem, WHOLE_CHECKPOINT)
+        return self._repository.read(name)
+
+    def shard(self, name: str) -> HubShard:
+        """A file of weights."""
+        return HubShard(self._repository, self._repository.files[name])
+
+
+class HubShard:
+    """A file of a repository."""
+
+    def __init__(self, repository: Repository, file: RemoteFile) -> None:
+        self._repository = repository
+        self._file = file
+        self._head = b""
+        self.path = PurePosixPath(repository.id) / file.name
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self._file.size
+
+    @property
+    def identity(self) -> str:
+        """Its sha256, where the hub has it; else git's hash of it."""
+        return self._file.sha256 or self._file.blob_id or ""
+
+    def read(self, offset: int, target: memoryview) -> None:
+        """Fill `target` from `offset` on, by a request of its own unless it is the file's beginning."""
+        end = offset + len(target)
+        if end <= _HEAD_BYTES and not self._head:
+            self._head = self._repository.read_range(self._file, 0, min(_HEAD_BYTES, self.size))
+        if end <= len(self._head):
+            target[:] = self._head[offset:end]
+        else:
+            target[:] = self._repository.read_range(self._file, offset, len(target))
+
+    def stream(self, offset: int, state: bytes | None) -> ShardStream:
+        """The file from `offset` to its end."""
+        return self._repository.stream(self._file, offset, state)
+
+    def check_unchanged(self) -> None:
+        """Nothing: a stream notices by itself."""
+
+    def close(self) -> None:
+        """Nothing: a stream is closed by whoever opened it."""
+        self._head = b""

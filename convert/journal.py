@@ -1,0 +1,145 @@
+"""How far a conversion has come, on disk beside it: a killed one goes on from there.
+
+The journal is a file of lines. The first says what the conversion is of; each later one is a `Mark`, written only after
+the weights before it have reached the disk. The last whole line counts: a line cut off by a power loss is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seallm_edge.errors import ConversionError
+
+Errors = Mapping[str, tuple[float, float]]  # by tensor: sum of squared errors, sum of squares
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a conversion is of. `source`, `recipe` and `version` are compared, the `…_name`s are for people."""
+
+    source: str
+    source_name: str
+    recipe: str
+    recipe_name: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Everything before byte `offset` of shard number `shard` is done.
+
+    `digest` is the running sha256 of that shard there (None where it cannot be continued); `errors` are the sums of
+    squared errors and of squares by tensor name, where they were asked for. `renaming` says that the output is whole,
+    checked, and getting its final name.
+    """
+
+    shard: int = 0
+    offset: int = 0
+    digest: bytes | None = None
+    errors: Errors = field(default_factory=dict)
+    renaming: bool = False
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Marks are in the order of their places."""
+        return self.shard, self.offset
+
+
+class Journal:
+    """The journal of one output, open for writing. Its descriptor is what the output is locked by."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = path.open("a+b", buffering=0)  # created if it is not there, never emptied by opening
+        self._errors: dict[str, tuple[float, float]] = {}
+
+    def resume(self, fingerprint: Fingerprint) -> Mark | None:
+        """The last mark of the journal, None if it holds none. Raises ConversionError if it is of something else."""
+        self.file.seek(0)
+        lines, n_bytes = _whole_lines(self.file.read())
+        if not lines:
+            return None
+        _check_same(self.path, lines[0], fingerprint)
+        self.file.truncate(n_bytes)  # what follows must not be appended to half a line
+        if len(lines) == 1:
+            return Mark()
+        for line in lines[1:]:
+            self._errors |= {name: (a, b) for name, (a, b) in line["errors"].items()}
+        last = lines[-1]
+        digest = bytes.fromhex(last["digest"]) if last["digest"] else None
+        return Mark(last["shard"], last["offset"], digest, dict(self._errors), last["renaming"])
+
+    def begin(self, fingerprint: Fingerprint) -> None:
+        """Start anew."""
+        self._errors.clear()
+        self.file.truncate(0)
+        self._append({"format": _FORMAT, **asdict(fingerprint)})
+
+    def record(self, mark: Mark) -> None:
+        """Write down `mark`, on the disk when this returns. What it says must be there already. OSError."""
+        changed = {name: sums for name, sums in mark.errors.items() if self._errors.get(name) != sums}
+        self._errors |= changed
+        digest = mark.digest.hex() if mark.digest else None
+        self._append({**asdict(mark), "digest": digest, "errors": changed})
+
+    def is_in_place(self) -> bool:
+        """Whether the open file is the one that has the name now."""
+        return self.path.exists() and os.path.samestat(self.path.stat(), os.fstat(self.file.fileno()))
+
+    def remove(self) -> None:
+        """Remove it, for there is nothing to go on with. The lock goes with its closing."""
+        if os.name == "nt":  # which removes no open file
+            self.close()
+        self.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close it; what is written stays."""
+        with contextlib.suppress(OSError):  # a full disk was told of when the line was written
+            self.file.close()
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        text = json.dumps(line).encode()
+        rest = b"%08x %s\n" % (zlib.crc32(text), text)
+        while rest:
+            rest = rest[self.file.write(rest) :]
+        os.fsync(self.file.fileno())
+
+
+def _whole_lines(data: bytes) -> tuple[list[dict[str, Any]], int]:
+    """The lines before the first one that was not written whole, and how many bytes they are."""
+    found, n_bytes = [], 0
+    for line in data.splitlines(keepends=True):
+        checksum, _, text = line.removesuffix(b"\n").partition(b" ")
+        if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
+            break
+        found.append(json.loads(text))
+        n_bytes += len(line)
+    return found, n_bytes
+
+
+def _check_same(path: Path, line: Mapping[str, Any], now: Fingerprint) -> None:
+    """Refuse by name what a journal's conversion was of, if it is not the one that is asked for."""
+    cure = "--restart begins anew; or give another name with -o"
+    begun = path.name.removesuffix(".journal")
+    if line.get("format") != _FORMAT or line.get("version") != now.version:
+        problem = f"{begun} was begun by {line.get('version')}, and this is {now.version}"
+    elif line.get("recipe") != now.recipe:
+        problem = f"{begun} was begun as {line.get('recipe_name')}, and this is {now.recipe_name}"
+        if line.get("recipe_name") == now.recipe_name:
+            problem = (
+                f"{begun} was begun with other settings or another tokenizer or config than {now.recipe_name} here"
+            )
+    elif line.get("source") != now.source:
+        problem = f"{begun} was begun from other weights ({line.get('source_name')}) than these ({now.source_name})"
+    else:
+        return
+    raise ConversionError(problem, cure)

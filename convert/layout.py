@@ -1,0 +1,188 @@
+"""A GGUF known to the byte before any weight is read: what it holds, and where in which file each part of it goes.
+
+Knows nothing of checkpoints: whoever makes a `Content` (a checkpoint and a recipe, another GGUF) gets its `Plan`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING
+
+from seallm_edge.errors import InvalidOption
+from seallm_edge.native.quantizer import TensorType
+
+from . import encoding
+from .shards import SourceTensor
+from .sizes import readable
+
+if TYPE_CHECKING:
+    from seallm_edge.memory import Sized
+    from seallm_edge.native.quantizer import Floats
+
+_MOST_PARTS = 9_999
+
+
+@dataclass(frozen=True)
+class ContentTensor:
+    """A tensor of the GGUF: its name, its type there, and where its weights come from."""
+
+    name: str
+    type: TensorType
+    source: SourceTensor
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes in the GGUF, without padding."""
+        return self.source.n_rows * self.type.row_bytes(self.source.n_per_row)
+
+    def columns(self, importance: Mapping[str, Floats], row: int) -> Floats | None:
+        """How much each column matters in the expert that has this row; None where that is not known."""
+        values = importance.get(self.name)
+        if values is None or len(self.source.shape) < 2:
+            return None
+        n_columns = self.source.n_per_row
+        expert = row // self.source.shape[-2]
+        return values[expert * n_columns : (expert + 1) * n_columns]
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that a GGUF will hold: `metadata` encoded, `tensors` in their order, `importance` by tensor name.
+
+    `name` is the model's, `label` the name of its mix of types; an importance has a number a column of each expert;
+    `sized` is what its memory follows from, where that is known.
+    """
+
+    name: str
+    label: str
+    metadata: Mapping[str, bytes]
+    tensors: tuple[ContentTensor, ...]
+    importance: Mapping[str, Floats] = field(default_factory=dict)
+    sized: Sized | None = None
+
+    @property
+    def n_parameters(self) -> int:
+        """Weights in all tensors."""
+        return sum(prod(tensor.source.shape) for tensor in self.tensors)
+
+    @property
+    def tensor_bytes(self) -> int:
+        """Bytes of all tensors in the GGUF."""
+        return sum(tensor.n_bytes for tensor in self.tensors)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Bits of tensor data for each weight."""
+        return 8 * self.tensor_bytes / max(self.n_parameters, 1)
+
+    def types(self) -> dict[str, tuple[int, int]]:
+        """{tensor type: (how many tensors, their bytes)}, most bytes first."""
+        counts, sizes = Counter[str](), Counter[str]()
+        for tensor in self.tensors:
+            counts[tensor.type.name] += 1
+            sizes[tensor.type.name] += tensor.n_bytes
+        return {name: (counts[name], n_bytes) for name, n_bytes in sizes.most_common()}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor goes: the number of the file, and the byte in it."""
+
+    part: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class PartFile:
+    """One file of the GGUF: what stands before its tensors, and its whole size in bytes."""
+
+    header: bytes
+    size: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A `content` laid out: `places[i]` is where `content.tensors[i]` goes in `parts`. A split one may have one."""
+
+    content: Content
+    parts: tuple[PartFile, ...]
+    places: tuple[Place, ...]
+    is_split: bool
+
+    @property
+    def file_size(self) -> int:
+        """Bytes of all files together."""
+        return sum(part.size for part in self.parts)
+
+    def digest(self) -> str:
+        """The sha256 of everything that decides which bytes are written, the weights aside."""
+        found = hashlib.sha256()
+        for part in self.parts:
+            found.update(part.header)
+        for tensor in self.content.tensors:
+            found.update(f"{tensor.name}\0{tensor.source.name}\0{tensor.source.dtype}\0".encode())
+        for name, values in sorted(self.content.importance.items()):
+            found.update(name.encode() + b"\0" + values.tobytes())
+        return found.hexdigest()
+
+
+def lay_out(content: Content, part_bytes: int | None = None) -> Plan:
+    """The plan for one file, or for llama.cpp's split files with at most `part_bytes` of tensors in each.
+
+    As llama.cpp's own tool counts: headers come on top. Raises InvalidOption for a tensor larger than that.
+    """
+    groups = list(_grouped(content, part_bytes))
+    if len(groups) > _MOST_PARTS:
+        raise InvalidOption(
+            f"that would be {len(groups):,} files", f"at most {_MOST_PARTS:,} can be: split into larger ones"
+        )
+    parts, places = [], []
+    for number, group in enumerate(groups):
+        offsets = _offsets(group)
+        entries = [(t.name, t.source.shape, t.type.id, offset) for t, offset in zip(group, offsets, strict=False)]
+        metadata = content.metadata if part_bytes is None else _part_metadata(content, number, len(groups))
+        header = encoding.header(metadata, entries)
+        parts.append(PartFile(header, len(header) + offsets[-1]))
+        places += [Place(number, len(header) + offset) for offset in offsets[:-1]]
+    return Plan(content, tuple(parts), tuple(places), part_bytes is not None)
+
+
+def _grouped(content: Content, part_bytes: int | None) -> Iterator[list[ContentTensor]]:
+    if part_bytes is None:
+        yield list(content.tensors)
+        return
+    group: list[ContentTensor] = []
+    size = 0
+    for tensor in content.tensors:
+        n_bytes = encoding.padded(tensor.n_bytes)
+        if n_bytes > part_bytes:
+            problem = f"{tensor.name} alone takes {readable(n_bytes)}, more than a file of {readable(part_bytes)} holds"
+            raise InvalidOption(problem, f"split into files of {readable(n_bytes)} or more")
+        if size + n_bytes > part_bytes:
+            yield group
+            group, size = [], 0
+        group.append(tensor)
+        size += n_bytes
+    yield group
+
+
+def _offsets(tensors: list[ContentTensor]) -> list[int]:
+    """Where each tensor begins behind the header, and then where the file ends."""
+    offsets = [0]
+    for tensor in tensors:
+        offsets.append(encoding.padded(offsets[-1] + tensor.n_bytes))
+    return offsets
+
+
+def _part_metadata(content: Content, number: int, count: int) -> dict[str, bytes]:
+    """The first file has all of the metadata. ref: llama.cpp tools/gguf-split"""
+    return {
+        **(content.metadata if number == 0 else {}),
+        "split.no": encoding.u16(number),
+        "split.count": encoding.u16(count),
+        "split.tensors.count": encoding.i32(len(content.tensors)),
+    }

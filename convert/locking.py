@@ -1,0 +1,32 @@
+"""One process at a time: a lock that the system lets go of when its holder ends, however that happens."""
+
+from __future__ import annotations
+
+import os
+from typing import IO, Any
+
+
+def locked_alone(file: IO[Any]) -> bool:
+    """Whether `file`, open for writing, is now this process's alone, until it is closed."""
+    try:
+        import fcntl
+    except ImportError:
+        return _locked_on_windows(file.fileno())
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _locked_on_windows(descriptor: int) -> bool:
+    import msvcrt
+
+    os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # far behind all text: the locked byte itself cannot be read
+    try:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+    except OSError:
+        return False
+    finally:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    return True

@@ -1,0 +1,66 @@
+"""A file that many threads read and write at places of their own."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+
+
+class PositionedFile:
+    """An open file without a position: every call says where. `mode` is "r" or "r+", as for `io.FileIO`."""
+
+    def __init__(self, path: Path, mode: str) -> None:
+        self._file = io.FileIO(path, mode)
+        # Windows has no call that reads or writes at a place: there the two steps are taken under a lock.
+        self._lock = threading.Lock()
+
+    def read_into(self, offset: int, target: memoryview) -> int:
+        """Bytes read to the start of `target` from `offset` on: all of it, or fewer where the file ends. OSError."""
+        done = 0
+        while done < len(target):
+            count = self._read_some(offset + done, target[done:])
+            if not count:
+                break
+            done += count
+        return done
+
+    def write(self, offset: int, data: memoryview) -> None:
+        """Write all of `data` at `offset`. OSError."""
+        done = 0
+        while done < len(data):
+            done += self._write_some(offset + done, data[done:])
+
+    def sync(self) -> None:
+        """Wait until what was written is on the disk. OSError."""
+        os.fsync(self._file.fileno())
+
+    def status(self) -> os.stat_result:
+        """What the system says of the open file."""
+        return os.fstat(self._file.fileno())
+
+    def close(self) -> None:
+        """Close it; safe twice."""
+        self._file.close()
+
+    def __enter__(self) -> PositionedFile:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self.close()
+
+    def _read_some(self, offset: int, target: memoryview) -> int:
+        if hasattr(os, "preadv"):
+            return os.preadv(self._file.fileno(), [target], offset)
+        with self._lock:
+            self._file.seek(offset)
+            return self._file.readinto(target) or 0
+
+    def _write_some(self, offset: int, data: memoryview) -> int:
+        if hasattr(os, "pwrite"):
+            return os.pwrite(self._file.fileno(), data, offset)
+        with self._lock:
+            self._file.seek(offset)
+            return self._file.write(data) or 0

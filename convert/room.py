@@ -1,0 +1,88 @@
+"""Whether an output can be written where it shall go, and what the system's refusals mean."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from seallm_edge.errors import ConversionError, OutputExists
+from seallm_edge.paths import models_dir
+
+from .sizes import readable
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
+_BLOCK = 512  # what st_blocks counts, whatever the file system's own block is
+
+
+def make_models_dir(folder: Path) -> None:
+    """Make `folder` if it is the models folder: that one need not be there before its first model."""
+    if folder != models_dir():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"cannot make the models folder {folder}: {error.strerror}"
+        raise ConversionError(problem, "give another place with -o, or set SEALLM_HOME") from error
+
+
+def check_output(out: Path, force: bool) -> None:
+    """Raise OutputExists or ConversionError where `out` cannot be written. With `force` only a GGUF is replaced."""
+    if out.is_dir():
+        raise ConversionError(f"{out} is a folder", "give the name of a file with -o")
+    if not out.parent.is_dir():
+        raise ConversionError(f"no such folder: {out.parent}", "make it, or give another with -o")
+    if not os.access(out.parent, os.W_OK):
+        raise _not_writable(out.parent)
+    if not out.exists():
+        return
+    if not force:
+        raise OutputExists(out)
+    with translated_errors(out, 0), out.open("rb") as file:
+        if file.read(4) not in (b"GGUF", b""):
+            raise ConversionError(f"{out} is no GGUF, so it is not replaced", "give another name with -o")
+
+
+def check_room(out: Path, size: int, written: Iterable[Path] = ()) -> None:
+    """Raise ConversionError if the disk of `out` cannot take `size` bytes, less what `written` files hold already."""
+    needed = size - allocated(written)
+    free = shutil.disk_usage(out.parent).free
+    if free < needed:
+        problem = f"{out.name} takes {readable(size)} but {out.parent} has {readable(free)} free"
+        cure = f"free {readable(needed - free)}, give another disk with -o, or choose a smaller --type"
+        raise ConversionError(problem, cure)
+
+
+def allocated(paths: Iterable[Path]) -> int:
+    """Bytes of disk that these files take now; those that are not there, and holes, take none."""
+    found = 0
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            found += getattr(path.stat(), "st_blocks", 0) * _BLOCK
+    return found
+
+
+@contextlib.contextmanager
+def translated_errors(out: Path, size: int, written: Iterable[Path] = ()) -> Iterator[None]:
+    """Turn the system's refusals to write `out`, of `size` bytes in all, into ConversionError."""
+    try:
+        yield
+    except PermissionError as error:
+        raise _not_writable(out.parent) from error
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise _full(out, size, written) from error
+        raise ConversionError(f"cannot write {out}: {error.strerror or error}", "give another place with -o") from error
+
+
+def _full(out: Path, size: int, written: Iterable[Path]) -> ConversionError:
+    missing = size - allocated(written) - shutil.disk_usage(out.parent).free
+    problem = f"the disk of {out.parent} is full: {out.name} needs {readable(max(missing, 0))} more"
+    return ConversionError(problem, "free as much and give the same command again: it goes on where it was")
+
+
+def _not_writable(folder: Path) -> ConversionError:
+    return ConversionError(f"the folder {folder} is not writable", "give another place with -o")

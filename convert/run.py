@@ -1,0 +1,144 @@
+"""A conversion from its plans to its files: outputs are opened, filled, checked, and only then named.
+
+Every command that writes a GGUF ends here: converting, quantizing, splitting and merging differ in their plans alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from seallm_edge.errors import ConversionError, InvalidOption
+
+from .checking import QUICK, Checks, check_mode
+from .hashes import sha256_of, write_sidecar
+from .journal import Fingerprint
+from .layout import Plan
+from .pipeline import Job, Progress, Statistics, default_threads, end_of, write_weights
+from .room import check_output, check_room, make_models_dir
+from .shards import Shard
+from .verify_report import Report
+from .writer import Output, opened_output, part_paths, partial_path
+
+_MOST_THREADS = 256
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to go about it: `force` replaces what has the name, `restart` forgets what was begun.
+
+    `verify` is "quick", "full" or "none". Raises InvalidOption.
+    """
+
+    threads: int | None = None
+    force: bool = False
+    restart: bool = False
+    verify: str = QUICK
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        check_mode(self.verify)
+        if self.threads is not None and not 1 <= self.threads <= _MOST_THREADS:
+            problem = f"{self.threads} threads cannot work"
+            raise InvalidOption(problem, f"give 1 to {_MOST_THREADS} threads")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the weights of a run come from: `name` for people, and what the results are checked against.
+
+    `tokenizer` is a tokenizer.json; what we cannot run (`is_runnable` False) is not loaded. `listed` hashes are written
+    down beside a split output, with those of its parts; `expected` is the sha256 that a single file must have.
+    """
+
+    name: str
+    shards: Sequence[Shard]
+    tokenizer: bytes | None = None
+    is_runnable: bool = True
+    listed: Mapping[str, str] = field(default_factory=dict)
+    expected: str | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished output: its files, the first of which stands for it, and what a full check found."""
+
+    paths: tuple[Path, ...]
+    report: Report | None
+
+
+def run(source: Source, plans: Mapping[Path, Plan], options: Options) -> tuple[list[Result], Statistics | None]:
+    """Write each plan to its path: (what came out of each, what the time went to if any weights were written).
+
+    Raises CheckpointError, ConversionError (OutputExists without `force`), HubError and EngineError.
+    """
+    for path, plan in plans.items():
+        make_models_dir(path.parent)
+        check_output(part_paths(path, plan)[0], options.force)
+    _check_room(plans)
+    checks = Checks(options.verify, source.name, source.tokenizer, source.is_runnable)
+    with contextlib.ExitStack() as stack:
+        stack.callback(_close, source.shards)
+        outputs = [
+            stack.enter_context(opened_output(plan, path, _fingerprint(source, plan, checks), options.restart))
+            for path, plan in plans.items()
+        ]
+        reports, statistics = _fill(source, [o for o in outputs if not o.start.renaming], checks, options)
+        for output in outputs:
+            _compare_hashes(source, output)
+            output.finish(end_of(source.shards))
+    return [Result(output.paths, reports.get(output)) for output in outputs], statistics
+
+
+def _check_room(plans: Mapping[Path, Plan]) -> None:
+    """Raise ConversionError if what goes to one folder does not fit there all together."""
+    for path in plans:
+        beside = {other: plan for other, plan in plans.items() if other.parent == path.parent}
+        partials = [partial_path(part) for other, plan in beside.items() for part in part_paths(other, plan)]
+        check_room(path, sum(plan.file_size for plan in beside.values()), partials)
+
+
+def _fill(
+    source: Source, outputs: list[Output], checks: Checks, options: Options
+) -> tuple[dict[Output, Report | None], Statistics | None]:
+    if not outputs:
+        return {}, None
+    job = Job(outputs, source.shards, options.threads or default_threads(), checks.sums_errors)
+    errors, statistics = write_weights(job, options.progress)
+    return {output: checks.run(output, sums) for output, sums in zip(outputs, errors, strict=True)}, statistics
+
+
+def _compare_hashes(source: Source, output: Output) -> None:
+    """List the sha256 of every part beside a split output; compare that of a single one, if it is known."""
+    if output.start.renaming:
+        return
+    if output.plan.is_split:
+        parts = zip(output.paths, output.partials, strict=True)
+        write_sidecar(output.paths[0], {path.name: sha256_of(partial) for path, partial in parts} | dict(source.listed))
+    elif source.expected and sha256_of(output.partials[0]) != source.expected:
+        problem = f"{output.paths[0].name} did not become the file that its parts were made of"
+        raise ConversionError(problem, "check the disk, then give --restart")
+
+
+def _fingerprint(source: Source, plan: Plan, checks: Checks) -> Fingerprint:
+    weights = hashlib.sha256()
+    for shard in source.shards:
+        weights.update(f"{shard.path.name}\0{shard.size}\0{shard.identity}\0".encode())
+    with_errors = " with --verify full" if checks.sums_errors else ""
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("seallm-edge", "llama-cpp-python")]
+    return Fingerprint(
+        source=weights.hexdigest(),
+        source_name=source.name,
+        recipe=plan.digest() + with_errors,
+        recipe_name=plan.content.label + with_errors,
+        version=" with ".join(versions),
+    )
+
+
+def _close(shards: Sequence[Shard]) -> None:
+    for shard in shards:
+        shard.close()

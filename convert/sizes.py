@@ -1,0 +1,24 @@
+"""Sizes as people write and read them."""
+
+from __future__ import annotations
+
+import re
+
+from seallm_edge.errors import InvalidOption
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([MG])B?", re.IGNORECASE)
+_UNITS = {"M": 10**6, "G": 10**9}
+
+
+def readable(n_bytes: int) -> str:
+    """A size in the unit that suits it, such as "4.68 GB"."""
+    return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.2f} MB"
+
+
+def parse_size(text: str) -> int:
+    """The bytes that "2G" or "700M" means (powers of ten, as llama.cpp's tool counts). Raises InvalidOption."""
+    match = _SIZE.fullmatch(text.strip())
+    n_bytes = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
+    if n_bytes < _UNITS["M"]:
+        raise InvalidOption(f"{text!r} is no size", "give one such as 2G or 700M")
+    return n_bytes

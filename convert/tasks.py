@@ -1,0 +1,81 @@
+"""What each command has to do, made ready: the source it reads and the plan of every file it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seallm_edge.errors import InvalidOption
+from seallm_edge.paths import models_dir
+from seallm_edge.recipes import recipe_named
+
+from .checkpoint import open_checkpoint
+from .choices import Override, UserRecipe
+from .files import open_files
+from .imatrix import read_imatrix
+from .layout import Plan, lay_out
+from .plan import map_checkpoint
+from .run import Source
+
+
+@dataclass(frozen=True)
+class Task:
+    """A source, and the plans of what shall be made of it by the paths they go to."""
+
+    source: Source
+    plans: Mapping[Path, Plan]
+
+
+def named_recipe(type_name: str) -> UserRecipe:
+    """The built-in recipe of that name. Raises InvalidOption."""
+    base = recipe_named(type_name)
+    return UserRecipe(base.name, base)
+
+
+def with_overrides(recipe: UserRecipe, overrides: Sequence[Override]) -> UserRecipe:
+    """The recipe with `overrides` before its own. The name says that it is another."""
+    if not overrides:
+        return recipe
+    return UserRecipe(f"{recipe.name}-custom", recipe.base, (*overrides, *recipe.overrides))
+
+
+def checkpoint_task(
+    source: str | Path,
+    recipes: Sequence[UserRecipe],
+    out: str | Path | None = None,
+    imatrix: str | Path | None = None,
+    part_bytes: int | None = None,
+) -> Task:
+    """A checkpoint's conversion by every one of `recipes`. Reads no weights.
+
+    Raises CheckpointError, ConversionError, HubError and InvalidOption.
+    """
+    _check_distinct(recipes)
+    importance = read_imatrix(imatrix) if imatrix else None
+    files = open_files(source)
+    checkpoint = open_checkpoint(files)
+    mapped = map_checkpoint(checkpoint)
+    plans = {}
+    for recipe in recipes:
+        content = mapped.content(recipe, importance)
+        path = output_path(out, f"{content.name}-{recipe.name}.gguf", is_one=len(recipes) == 1)
+        plans[path] = lay_out(content, part_bytes)
+    return Task(Source(files.origin, checkpoint.shards, files.read("tokenizer.json")), plans)
+
+
+def output_path(out: str | Path | None, file_name: str, is_one: bool = True) -> Path:
+    """Where a file goes: to `out` itself, or under its own name in the folder `out` or the models folder."""
+    if out is None:
+        return models_dir() / file_name
+    if Path(out).is_dir():
+        return Path(out) / file_name
+    if not is_one:
+        raise InvalidOption(f"{out} is no folder, and there are several files to write", "give a folder with -o")
+    return Path(out)
+
+
+def _check_distinct(recipes: Sequence[UserRecipe]) -> None:
+    names = [recipe.name for recipe in recipes]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InvalidOption(f"{twice} is asked for twice", "name each type once")

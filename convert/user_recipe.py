@@ -1,0 +1,93 @@
+"""A recipe that a user writes: a TOML file with a base and types for the tensors that are to differ from it.
+
+name = "careful"           # default: the file's name without its ending
+base = "Q4_K_M"            # default: Q4_K_M
+[tensors]                  # the first expression that is found in a tensor's name decides
+'attn_v' = "Q6_K"
+'^blk[.][0-3][.]' = "Q5_K"
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from seallm_edge.errors import InvalidOption, did_you_mean
+from seallm_edge.recipes import DEFAULT_TYPE, RECIPES, recipe_named
+
+from .choices import Override, UserRecipe, make_override
+
+_KEYS = ("name", "base", "tensors")
+_MOST_BYTES = 1 << 20
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+_EXAMPLE = """write expressions in single quotes and types in double quotes: 'attn_v' = "Q6_K\""""
+
+
+def read_recipe(path: str | Path) -> UserRecipe:
+    """The recipe in the TOML file `path`. Raises InvalidOption, which names the file and what is wrong in it."""
+    path = Path(path)
+    try:
+        return _recipe(path.stem, _values(_text(path)))
+    except InvalidOption as error:
+        raise InvalidOption(f"{path.name}: {error.message}", error.cure) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise InvalidOption(f"cannot be read: {error.strerror}", "give the path of a recipe, a TOML file") from error
+    if len(data) > _MOST_BYTES:
+        raise InvalidOption("is larger than 1 MiB, which no recipe is", "give the path of a recipe, a TOML file")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InvalidOption(f"line {line} is not UTF-8", "give a recipe, a TOML file; save it as UTF-8") from error
+
+
+def _values(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = str(error)
+        place = _PLACE.search(message)
+        line = int(place[1]) if place and place[1] else text.count("\n") + 1
+        problem = _PLACE.sub("", message)
+        raise InvalidOption(f"line {line} is not TOML: {problem[:1].lower()}{problem[1:]}", _EXAMPLE) from error
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists in lists in lists
+        raise InvalidOption(f"is not TOML that can be read: {error}", _EXAMPLE) from error
+
+
+def _recipe(stem: str, values: dict[str, Any]) -> UserRecipe:
+    for key in values:
+        if key not in _KEYS:
+            raise InvalidOption(f"unknown key {key!r}{did_you_mean(key, _KEYS)}", f"a recipe has: {' '.join(_KEYS)}")
+    base = recipe_named(_string("base", values.get("base", DEFAULT_TYPE)))
+    return UserRecipe(_checked_name(_string("name", values.get("name", stem))), base, _overrides(values.get("tensors")))
+
+
+def _checked_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        cure = "give another: name = with 1 to 64 letters a-z, digits, and . _ -"
+        raise InvalidOption(f"its name {name!r} cannot be part of a file's name", cure)
+    if name.upper().replace("-", "_") in RECIPES:
+        raise InvalidOption(f"its name {name!r} is that of a built-in type", 'give another: name = "mine"')
+    return name
+
+
+def _overrides(table: Any) -> tuple[Override, ...]:
+    if not isinstance(table, dict) or not table:
+        raise InvalidOption("has no [tensors], so nothing would differ from its base", _EXAMPLE)
+    return tuple(make_override(expression, _string(expression, kind)) for expression, kind in table.items())
+
+
+def _string(key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        what = "a table" if isinstance(value, dict) else f"{value!r:.40}"
+        raise InvalidOption(f"{key!r} is {what}, not text in quotes", _EXAMPLE)
+    return value

@@ -1,0 +1,148 @@
+"""`NAME.report.json`, beside a finished model: how far its tensors are from their source, and what was checked."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from seallm_edge.errors import ModelFileError
+from seallm_edge.native.quantizer import TENSOR_TYPES
+
+from .room import translated_errors
+from .verify_bounds import relative_rmse
+
+_ENDING = re.compile(r"(-\d{5}-of-\d{5})?\.gguf$")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class TensorError:
+    """A tensor of the file, its `shape` rows first: the sum of its squared errors, and of its source's squares."""
+
+    name: str
+    type_name: str
+    shape: tuple[int, ...]
+    squared_error: float
+    squared: float
+
+    @property
+    def n_weights(self) -> int:
+        """Weights in it."""
+        return math.prod(self.shape)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes in the file."""
+        return self.n_weights // self.shape[-1] * TENSOR_TYPES[self.type_name].row_bytes(self.shape[-1])
+
+    @property
+    def relative_rmse(self) -> float:
+        """The root mean square error in shares of the weights' root mean square; 0 where there is neither."""
+        return relative_rmse(self.squared_error, self.squared)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is known of a model that was made from `source`.
+
+    `sha256` has the hexadecimal digits by file name, `text` is what the model wrote in its trial, and `checks` says in
+    words what was checked.
+    """
+
+    name: str
+    type_name: str
+    source: str
+    sha256: Mapping[str, str]
+    tensors: Sequence[TensorError]
+    text: str = ""
+    checks: Sequence[str] = ()
+
+    @property
+    def relative_rmse(self) -> float:
+        """The relative root mean square error over all tensors."""
+        errors, squares = (math.fsum(column) for column in self._sums())
+        return relative_rmse(errors, squares)
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as it is written."""
+        return {
+            "name": self.name,
+            "type": self.type_name,
+            "source": self.source,
+            "converter": f"seallm-edge {version('seallm-edge')}",
+            "llama.cpp": f"llama-cpp-python {version('llama-cpp-python')}",
+            "sha256": dict(self.sha256),
+            "checks": list(self.checks),
+            "text": self.text,
+            "totals": {
+                "tensors": len(self.tensors),
+                "weights": sum(tensor.n_weights for tensor in self.tensors),
+                "bytes": sum(tensor.n_bytes for tensor in self.tensors),
+                "relative_rmse": _rounded(self.relative_rmse),
+            },
+            "tensors": [
+                {
+                    "name": tensor.name,
+                    "type": tensor.type_name,
+                    "shape": list(tensor.shape),
+                    "bytes": tensor.n_bytes,
+                    "relative_rmse": _rounded(tensor.relative_rmse),
+                }
+                for tensor in self.tensors
+            ],
+        }
+
+    def table(self, n: int = 12) -> str:
+        """The `n` tensors with the largest relative errors as lines, the worst first, under a heading."""
+        worst = sorted(self.tensors, key=lambda tensor: -tensor.relative_rmse)[:n]
+        rows = [("tensor", "type", "shape", "error")]
+        rows += [(t.name, t.type_name, " x ".join(map(str, t.shape)), f"{t.relative_rmse:.2%}") for t in worst]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join((*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)), row[-1].rjust(8)))
+            for row in rows
+        )
+
+    def write(self, path: Path) -> None:
+        """Write the report to `path`: beside it first, renamed when it is on the disk. Raises ConversionError."""
+        text = json.dumps(self.as_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        partial = path.with_name(path.name + ".partial")
+        with translated_errors(path, len(text)):
+            with partial.open("w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+
+    def _sums(self) -> tuple[list[float], list[float]]:
+        return [tensor.squared_error for tensor in self.tensors], [tensor.squared for tensor in self.tensors]
+
+
+def report_path(model: Path) -> Path:
+    """Where the report of a model is: beside it, and of a split set beside its first part."""
+    return model.with_name(_ENDING.sub("", model.name) + ".report.json")
+
+
+def recorded_hashes(path: Path) -> dict[str, str]:
+    """The sha256 by file name that the report `path` tells. Raises ModelFileError if it is none."""
+    try:
+        hashes = json.loads(path.read_text(encoding="utf-8"))["sha256"]
+        if all(_SHA256.fullmatch(digits) for digits in hashes.values()):
+            return dict(hashes)
+    except OSError as error:
+        raise ModelFileError(path, f"cannot be read: {error.strerror}", "check the file's permissions") from error
+    except (ValueError, TypeError, KeyError, AttributeError):
+        pass
+    raise ModelFileError(path, "is no report of a conversion", "remove it, or convert again")
+
+
+def _rounded(share: float) -> float | None:
+    """Six digits; None for an infinite share, which JSON has no number for."""
+    return float(f"{share:.6g}") if math.isfinite(share) else None

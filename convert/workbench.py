@@ -1,0 +1,111 @@
+"""One thread's memory, and what is done in it to a piece: widened to f32 once, stored in each type that is asked for.
+
+Memory is a few buffers a thread, whatever the model's size. Knows nothing of files, names or recipes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seallm_edge.errors import CheckpointError, EngineError
+from seallm_edge.native import quantizer
+from seallm_edge.native.quantizer import TENSOR_TYPES, TensorType
+
+if TYPE_CHECKING:
+    from seallm_edge.native.quantizer import Bytes, Floats
+
+    from .feed import Piece
+
+# Signed integers that have a number's bits, and the bits of an infinity.
+_INFINITY = {"F32": ("i4", 0x7F800000), "F16": ("i2", 0x7C00), "BF16": ("i2", 0x7F80)}
+# 2 to the 32: well past it, cubes overflow in the search for a scale, and ggml may write zeros without a word.
+_HUGE = ("i4", 0x4F800000)
+
+
+class Workbench:
+    """Buffers for one piece after the other; `raw` is where a piece's source bytes are to be put."""
+
+    def __init__(self, n_raw: int) -> None:
+        self.raw: Bytes = np.empty(n_raw, np.uint8)
+        self._wide: Floats = np.empty(0, np.float32)
+        self._stored: Bytes = np.empty(0, np.uint8)
+        self._back: Floats = np.empty(0, np.float32)
+        self._rows: Floats | None = None
+
+    def begin(self, piece: Piece) -> None:
+        """Look at the piece in `raw`. Raises CheckpointError for numbers that are not finite."""
+        self._rows = None
+        raw, dtype = self.raw[: piece.n_bytes], piece.source.dtype
+        if dtype in _INFINITY:
+            is_sound = not _reaches(raw, *_INFINITY[dtype])
+        else:
+            is_sound = dtype not in quantizer.WIDENABLE or quantizer.valid(TENSOR_TYPES[dtype], raw)
+        if not is_sound:
+            problem = f"{piece.source.name} holds numbers that are not finite"
+            raise CheckpointError(piece.source.shard.path, problem, "download or copy this file again")
+
+    def stored(self, piece: Piece, kind: TensorType, importance: Floats | None) -> Bytes:
+        """The piece's bytes as `kind`. They stay until the next call.
+
+        Raises CheckpointError for numbers that are too large for it.
+        """
+        raw = self.raw[: piece.n_bytes]
+        if piece.source.dtype == kind.name:
+            return raw
+        rows = self._widened(piece)
+        if kind.name == "F32":
+            return rows.view(np.uint8)
+        n_bytes = piece.n_rows * kind.row_bytes(piece.source.n_per_row)
+        self._stored = _grown(self._stored, n_bytes)
+        out = self._stored[:n_bytes]
+        try:
+            if kind.block > 1 and _reaches(rows.view(np.uint8), *_HUGE):
+                raise EngineError(f"weights too large for {kind.name}")
+            quantizer.quantize(rows, kind, piece.source.n_per_row, out, importance)
+            if kind.block == 1 and _reaches(out, *_INFINITY[kind.name]):
+                raise EngineError(f"weights too large for {kind.name}")
+        except EngineError as error:
+            problem = f"{piece.source.name} holds numbers that are too large for {kind.name}"
+            raise CheckpointError(piece.source.shard.path, problem, "choose --type BF16 or F32") from error
+        return out
+
+    def errors(self, piece: Piece, kind: TensorType, stored: Bytes) -> tuple[float, float]:
+        """(sum of squared errors, sum of squares) of the piece, stored as `kind` in these bytes."""
+        if piece.source.dtype not in quantizer.WIDENABLE | {"F32"}:
+            return 0.0, 0.0
+        rows = self._widened(piece)
+        squares = float(np.dot(rows, rows))
+        if kind.name == "F32" or piece.source.dtype == kind.name:
+            return 0.0, squares
+        self._back = _grown(self._back, rows.size)
+        back = self._back[: rows.size]
+        quantizer.widen(stored, kind.name, back)
+        np.subtract(back, rows, out=back)
+        return float(np.dot(back, back)), squares
+
+    def _widened(self, piece: Piece) -> Floats:
+        """The piece's weights as f32, made once for all types."""
+        if self._rows is None:
+            raw = self.raw[: piece.n_bytes]
+            n_weights = piece.n_rows * piece.source.n_per_row
+            if piece.source.dtype == "F32":
+                self._rows = raw.view(np.float32)
+            else:
+                self._wide = _grown(self._wide, n_weights)
+                self._rows = self._wide[:n_weights]
+                quantizer.widen(raw, piece.source.dtype, self._rows)
+        return self._rows
+
+
+def _reaches(raw: Bytes, integer: str, magnitude: int) -> bool:
+    """Whether a number's bits, the sign aside, are `magnitude` or more (what is no number lies past infinity)."""
+    # As signed integers positive numbers stand in order; as unsigned ones the negative ones stand above them all.
+    signed = raw.view(integer)
+    sign = 1 << (8 * signed.itemsize - 1)
+    return bool(signed.max() >= magnitude or signed.view(f"u{signed.itemsize}").max() >= (sign | magnitude))
+
+
+def _grown(buffer: Any, n: int) -> Any:
+    return buffer if buffer.size >= n else np.empty(n, buffer.dtype)

@@ -1,0 +1,78 @@
+"""Open GGUF files and check their headers in Python before native code sees them.
+
+`read_header` is the entrance for models: what it returns, llama.cpp can be given without fear for the process. The
+others are for GGUFs that only we read. Headers alone are read, so weights of the right size but with wrong values are
+not noticed.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import ModelFileError
+from .checks import check
+from .header import Header
+from .parse import ALIGNMENT, Walker
+from .splits import joined
+
+
+def read_header(path: Path | str) -> Header:
+    """The header of a model, checked so that llama.cpp can load it or fail cleanly.
+
+    Of a model in several files `path` is the first; all are checked. Allocates less than twice a file's size (weights
+    are never read). Raises ModelFileError.
+    """
+    return _mapped(Path(path), _runnable)
+
+
+def read_parts(path: Path | str) -> Header:
+    """The header of any model in one or more files, `path` the first, whether it can be run or not.
+
+    Raises ModelFileError.
+    """
+    return joined(read_structure(path), read_structure)
+
+
+def read_structure(path: Path | str) -> Header:
+    """The header of one GGUF file, whether it can be run or not: counts, types, names and places are checked.
+
+    Raises ModelFileError.
+    """
+    return _mapped(Path(path), _structure)
+
+
+def _mapped(path: Path, read: Callable[[Walker], Header]) -> Header:
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size == 0:
+                raise ModelFileError(path, "the file is empty")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return read(Walker(path, data))
+    except FileNotFoundError:
+        raise ModelFileError(path, "no such file", "see what is here: seallm models") from None
+    except IsADirectoryError:
+        raise ModelFileError(path, "is a folder, not a GGUF file", "make a GGUF of it: seallm convert FOLDER") from None
+    except OSError as error:
+        raise ModelFileError(
+            path, f"cannot be read: {error.strerror or error}", "check the file's permissions"
+        ) from error
+
+
+def _runnable(walker: Walker) -> Header:
+    header = joined(_structure(walker), read_structure)
+    check(walker, header.metadata, header.tensors)
+    return header
+
+
+def _structure(walker: Walker) -> Header:
+    version, n_tensors, n_keys = walker.preamble()
+    metadata = walker.metadata(n_keys)
+    alignment = metadata.get("general.alignment", ALIGNMENT)
+    if not isinstance(alignment, int) or alignment < ALIGNMENT or alignment & (alignment - 1):
+        walker.fail(f"its alignment is {alignment!r}, not a power of two from {ALIGNMENT} up")
+    tensors, start = walker.tensors(n_tensors, alignment)
+    return Header((walker.path,), (len(walker.data),), version, metadata, walker.places, tensors, start)

@@ -1,0 +1,8 @@
+"""A Hugging Face style hub: what a repository holds, and its files' bytes, in order and whole, through bad networks."""
+
+from .digest import Sha256, new_sha256
+from .patience import Patience
+from .repository import RemoteFile, Repository, open_repository
+from .stream import FileStream
+
+__all__ = ["FileStream", "Patience", "RemoteFile", "Repository", "Sha256", "new_sha256", "open_repository"]

@@ -1,0 +1,204 @@
+"""Requests to a hub and to the servers that it sends its clients to; foreign errors become ours here.
+
+Knows nothing of tries: what may pass is raised as Trouble.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import ssl
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ..errors import HubError
+from .patience import OnTrouble, Patience, Stop, Trouble
+from .refusals import LOG_IN_TO_NETWORK, Wanted, check_kind, check_status
+
+if TYPE_CHECKING:
+    import httpx2
+
+_DEFAULT_ENDPOINT = "https://huggingface.co"
+_MAX_REDIRECTS = 5
+_LONGEST_CONNECTING = 15.0  # seconds
+_REDIRECTS = {301, 302, 303, 307, 308}
+_CHECK_ENDPOINT = "check HF_ENDPOINT"
+
+
+class Answer:
+    """An answer whose body is still to come: a file or a part of it. The owner closes it."""
+
+    def __init__(self, hub: Hub, response: httpx2.Response, told: dict[str, str]) -> None:
+        self.status = response.status_code
+        self.headers = response.headers
+        self.host = _host(response.url)
+        self.told_by_hub = told
+        self._hub = hub
+        self._response = response
+        self._chunks = response.iter_raw()
+        self._rest = memoryview(b"")
+
+    def readinto(self, target: memoryview) -> int:
+        """The number of bytes put into `target`, 0 at the end of the body. Raises Trouble."""
+        if not self._rest:
+            with self._hub.translated(self._response.url):
+                self._rest = memoryview(next(self._chunks, b""))
+        count = min(len(self._rest), len(target))
+        target[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+    def read_all(self, most: int) -> bytes:
+        """The whole body. Raises Trouble, and ValueError if it is longer than `most` bytes."""
+        with self._hub.translated(self._response.url):
+            body = bytearray(self._rest)
+            for chunk in self._chunks:
+                body += chunk
+                if len(body) > most:
+                    raise ValueError(f"more than {most} bytes")
+        return bytes(body)
+
+    def close(self) -> None:
+        """Close the connection; safe twice."""
+        self._response.close()
+
+
+class Hub:
+    """The hub of the environment (HF_ENDPOINT, HF_TOKEN, proxies), and how patiently it is asked.
+
+    It keeps no connection between two requests, so there is nothing to close.
+    """
+
+    def __init__(self, patience: Patience, on_trouble: OnTrouble | None) -> None:
+        """Raises HubError if the environment forbids the network or cannot be used."""
+        import httpx2
+
+        self.patience = patience
+        self.on_trouble = on_trouble
+        self.endpoint = endpoint()
+        self.token = _token()
+        slowest = httpx2.Timeout(patience.stall_seconds, connect=min(patience.stall_seconds, _LONGEST_CONNECTING))
+        try:
+            self._origin = _origin(httpx2.URL(self.endpoint))
+            self._client = httpx2.Client(timeout=slowest, limits=httpx2.Limits(max_keepalive_connections=0))
+        except (ImportError, ValueError, OSError, httpx2.InvalidURL) as error:
+            # A SOCKS proxy whose package is not installed, a proxy or an endpoint that is no URL, certificates.
+            raise HubError(f"the network's settings cannot be used: {error}", "check HTTPS_PROXY, ALL_PROXY") from error
+
+    def open(self, url: str, wanted: Wanted, stop: Stop, span: str = "") -> Answer:
+        """The answer to a GET of `url`, or of the `span` of it ("bytes=5-"). Raises Trouble, HubError.
+
+        The token is sent to the hub alone, wherever that redirects to.
+        """
+        import httpx2
+
+        told: dict[str, str] = {}
+        with self.translated(url):
+            target = httpx2.URL(url)
+        for _ in range(_MAX_REDIRECTS + 1):
+            response = self._send(target, stop, span)
+            is_hub = _origin(target) == self._origin
+            if is_hub:
+                told |= response.headers
+            if response.status_code not in _REDIRECTS:
+                return self._checked(Answer(self, response, told), is_hub, wanted)
+            response.close()
+            with self.translated(target):
+                target = redirected(target, response.headers.get("location", ""))
+        problem = f"{target.host} redirects more than {_MAX_REDIRECTS} times"
+        raise HubError(problem, LOG_IN_TO_NETWORK, url=str(target))
+
+    @contextlib.contextmanager
+    def translated(self, url: httpx2.URL | str) -> Iterator[None]:
+        """Turn the HTTP client's errors into Trouble, or HubError where no patience helps."""
+        import httpx2
+
+        try:
+            yield
+        except httpx2.ConnectTimeout as error:
+            raise Trouble(f"{_host(url)} does not answer") from error
+        except httpx2.TimeoutException as error:
+            raise Trouble(f"nothing came from {_host(url)} for {self.patience.stall_seconds:g} s") from error
+        except httpx2.ConnectError as error:
+            if (refused := _certificate_problem(error)) is not None:
+                problem = f"the certificate of {_host(url)} is not trusted: {refused}"
+                cure = f"set this computer's clock, or {LOG_IN_TO_NETWORK}"
+                raise HubError(problem, cure, url=str(url)) from error
+            reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
+            raise Trouble(f"no connection to {_host(url)} ({reason})") from error
+        except (httpx2.NetworkError, httpx2.RemoteProtocolError) as error:
+            raise Trouble(f"the connection to {_host(url)} was lost") from error
+        except httpx2.ProxyError as error:
+            raise Trouble(f"the proxy refuses: {error}") from error
+        except (httpx2.TransportError, httpx2.InvalidURL) as error:
+            raise HubError(f"{str(url)!r} cannot be asked for: {error}", _CHECK_ENDPOINT, url=str(url)) from error
+
+    def _send(self, url: httpx2.URL, stop: Stop, span: str) -> httpx2.Response:
+        from .. import __version__
+
+        # A compressed answer could not be gone on with in its middle.
+        headers = {"Accept-Encoding": "identity", "User-Agent": f"seallm-edge/{__version__}"}
+        if span:
+            headers["Range"] = span
+        if self.token and _origin(url) == self._origin:
+            headers["Authorization"] = f"Bearer {self.token}"
+        with self.translated(url):
+            request = self._client.build_request("GET", url, headers=headers, extensions={"trace": stop.watch})
+            return self._client.send(request, stream=True)
+
+    def _checked(self, answer: Answer, is_hub: bool, wanted: Wanted) -> Answer:
+        try:
+            check_status(answer.status, answer.headers, answer.host, is_hub, wanted)
+            check_kind(answer.headers, answer.host, wanted)
+        except BaseException:
+            answer.close()
+            raise
+        return answer
+
+
+def endpoint() -> str:
+    """The address of the hub, HF_ENDPOINT if it is set now."""
+    return (os.environ.get("HF_ENDPOINT") or _DEFAULT_ENDPOINT).rstrip("/")
+
+
+def redirected(url: httpx2.URL, location: str) -> httpx2.URL:
+    """Where `url` redirects to. Raises HubError if that would give up encryption, or is no web address."""
+    target = url.join(location)
+    if not location or target.scheme not in ("http", "https"):
+        raise HubError(f"{url.host} redirects to {location!r}", _CHECK_ENDPOINT, url=str(url))
+    if url.scheme == "https" and target.scheme == "http":
+        raise HubError(f"{url.host} redirects to {target.host} without encryption", LOG_IN_TO_NETWORK, url=str(url))
+    return target
+
+
+def _token() -> str | None:
+    import httpx2
+    import huggingface_hub
+
+    if huggingface_hub.is_offline_mode() or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        raise HubError("HF_HUB_OFFLINE forbids the network", "unset HF_HUB_OFFLINE, or give a folder on this computer")
+    try:
+        token = huggingface_hub.get_token()
+    except (huggingface_hub.errors.OIDCError, httpx2.HTTPError, OSError, ValueError) as error:
+        raise HubError(f"the token for the hub cannot be read: {error}", "log in again: hf auth login") from error
+    if token and not (token.isascii() and token.isprintable()):
+        raise HubError("the token for the hub holds characters that no token has", "log in again: hf auth login")
+    return token
+
+
+def _origin(url: httpx2.URL) -> str:
+    return f"{url.scheme}://{_host(url)}"
+
+
+def _host(url: httpx2.URL | str) -> str:
+    return url if isinstance(url, str) else url.netloc.decode("ascii")
+
+
+def _certificate_problem(error: BaseException) -> str | None:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return cause.verify_message
+        cause = cause.__cause__ or cause.__context__
+    return None

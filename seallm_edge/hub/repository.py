@@ -1,0 +1,195 @@
+"""A repository of a hub at one commit: what it holds, and ways to its bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import quote
+
+from ..errors import HubError, InvalidOption, did_you_mean
+from .connection import Hub, endpoint
+from .digest import Digest, PlainDigest, new_sha256
+from .patience import OnTrouble, Patience, Retries, Stop, Trouble
+from .refusals import LOG_IN_TO_NETWORK, Wanted
+from .stream import FileStream
+from .transfer import Piece, Transfer
+
+_PATIENT = Patience()
+# Nothing is lost yet when a repository is opened: who has no network is told so within seconds.
+_OPENING_RETRIES = 3
+_MAX_SMALL_FILE = 64 << 20
+_MAX_LISTING = 64 << 20
+# ref: huggingface_hub, validate_repo_id
+_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+_SPEC = re.compile(rf"({_PART}/{_PART})(?:@([A-Za-z0-9_.][\w./+-]*))?", re.ASCII)
+_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_GIT_BLOB = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of a repository: bytes, the sha256 of its content if the hub tells it, its git blob otherwise."""
+
+    name: str
+    size: int
+    sha256: str | None
+    blob_id: str | None
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository at the commit `revision`: its files by name, whether its licence must be accepted, the licence."""
+
+    id: str
+    revision: str
+    files: Mapping[str, RemoteFile]
+    gated: bool
+    license: str | None
+    license_link: str | None
+    _hub: Hub = field(repr=False, compare=False)
+
+    def read(self, name: str) -> bytes:
+        """A small file, whole and checked. Raises HubError, HashMismatch."""
+        if name not in self.files:
+            problem = f"{self.id} has no file {name}{did_you_mean(name, self.files)}"
+            raise HubError(problem, f"see its files: {self._hub.endpoint}/{self.id}/tree/{self.revision}")
+        file = self.files[name]
+        if file.size > _MAX_SMALL_FILE:
+            problem = f"{name} of {self.id} is {file.size / 1e6:.0f} MB, too large for what it should be"
+            raise HubError(problem, "check that the repository is a model's")
+        data = bytearray(file.size)
+        with self.stream(file) as stream:
+            stream.readinto(memoryview(data))
+            stream.finish()
+        return bytes(data)
+
+    def stream(self, file: RemoteFile, offset: int = 0, state: bytes | None = None) -> FileStream:
+        """`file` from the byte `offset` to its end, hashed as it passes; nothing is asked for before it is read.
+
+        `state` is a stream's `digest_state()` at `offset`. Without it a file whose hash is known is read from its
+        first byte, since its hash cannot be told otherwise.
+        """
+        _check_span(file, offset, 0)
+        digest, start = _digest_from(file, offset, state)
+        expected = file.sha256 or file.blob_id or ""
+        return FileStream(file.name, file.size, offset, self._transfer(file, start, file.size), digest, expected)
+
+    def read_range(self, file: RemoteFile, offset: int, n: int) -> bytes:
+        """`n` bytes of `file` from `offset` on; no hash is checked. Raises HubError."""
+        _check_span(file, offset, n)
+        data = bytearray(n)
+        rest = memoryview(data)
+        with contextlib.closing(self._transfer(file, offset, offset + n)) as transfer:
+            while rest:
+                rest = rest[transfer.readinto(rest) :]
+        return bytes(data)
+
+    def _transfer(self, file: RemoteFile, start: int, end: int) -> Transfer:
+        url = f"{self._hub.endpoint}/{self.id}/resolve/{quote(self.revision, safe='')}/{quote(file.name)}"
+        wanted = Wanted(self._hub.endpoint, self.id, self.revision, file.name, bool(self._hub.token))
+        return Transfer(self._hub, Piece(url, wanted, file.size, file.sha256, start, end))
+
+
+def open_repository(spec: str, patience: Patience = _PATIENT, on_trouble: OnTrouble | None = None) -> Repository:
+    """The repository `ORG/NAME` or `ORG/NAME@REVISION` (branch, tag or commit), as the hub lists it now.
+
+    `on_trouble` is told of failures that are tried again, by the thread that reads. Raises InvalidOption, HubError.
+    """
+    name, revision = parse_spec(spec)
+    hub = Hub(patience, on_trouble)
+    url = f"{hub.endpoint}/api/models/{name}/revision/{quote(revision, safe='')}?blobs=true"
+    listing = _listing(hub, url, Wanted(hub.endpoint, name, revision, has_token=bool(hub.token)))
+    try:
+        return _repository(hub, listing)
+    except (AttributeError, KeyError, TypeError, InvalidOption) as error:
+        problem = f"{hub.endpoint} does not tell what {name} holds ({type(error).__name__}: {error})"
+        raise HubError(problem, "use another hub in HF_ENDPOINT", url=url) from error
+
+
+def parse_spec(spec: str) -> tuple[str, str]:
+    """`ORG/NAME` and the revision, "main" where none is given; the address of its page will do too.
+
+    Raises InvalidOption.
+    """
+    hosts = "|".join(map(re.escape, (*_HOSTS, endpoint().partition("://")[2])))
+    page = re.fullmatch(rf"https?://(?:{hosts})/([^/]+/[^/]+?)(?:/tree/([^/]+))?/?", spec)
+    bare = "@".join(filter(None, page.groups())) if page else spec
+    match = _SPEC.fullmatch(bare)
+    if match is None or ".." in bare or "--" in match[1]:
+        cure = "give ORG/NAME or ORG/NAME@REVISION, such as SeaLLMs/SeaLLMs-v3-1.5B-Chat"
+        raise InvalidOption(f"{spec!r} is no name of a repository", cure)
+    return match[1], match[2] or "main"
+
+
+def _listing(hub: Hub, url: str, wanted: Wanted) -> Any:
+    stop = Stop()
+    patience = replace(hub.patience, retries=min(hub.patience.retries, _OPENING_RETRIES))
+    retries = Retries(patience, stop, hub.on_trouble, url)
+    while True:
+        try:
+            with contextlib.closing(hub.open(url, wanted, stop)) as answer:
+                return json.loads(answer.read_all(_MAX_LISTING))
+        except Trouble as trouble:
+            retries.wait_after(trouble)
+        except (ValueError, RecursionError) as error:
+            raise HubError(f"{hub.endpoint} sends no listing of {wanted.repository}", LOG_IN_TO_NETWORK, url) from error
+
+
+def _repository(hub: Hub, listing: Any) -> Repository:
+    card, commit = listing.get("cardData") or {}, listing["sha"]
+    if not isinstance(commit, str):
+        raise TypeError(f"its commit is {commit!r}")
+    licence = card.get("license_name") or card.get("license")
+    link = card.get("license_link")
+    files = [_file(entry) for entry in listing["siblings"] if _is_harmless(entry["rfilename"])]
+    return Repository(
+        id=parse_spec(listing["id"])[0],
+        revision=commit,
+        files={file.name: file for file in files},
+        gated=bool(listing.get("gated")),
+        license=licence if isinstance(licence, str) else None,
+        license_link=link if isinstance(link, str) else None,
+        _hub=hub,
+    )
+
+
+def _file(entry: Mapping[str, Any]) -> RemoteFile:
+    large = entry.get("lfs") or {}
+    size = large.get("size", entry.get("size"))
+    if not isinstance(size, int) or size < 0:
+        raise TypeError(f"the size of {entry['rfilename']} is {size!r}")
+    sha256, blob_id = str(large.get("sha256")), str(entry.get("blobId"))
+    return RemoteFile(
+        name=entry["rfilename"],
+        size=size,
+        sha256=sha256 if _SHA256.fullmatch(sha256) else None,
+        # A large file's blob is the pointer to it, not its content.
+        blob_id=blob_id if not large and _GIT_BLOB.fullmatch(blob_id) else None,
+    )
+
+
+def _is_harmless(name: str) -> bool:
+    """Whether a file's name stays in its folder on every system."""
+    return name.isprintable() and not set(name) & set("\\:") and not {"", ".", ".."} & set(name.split("/"))
+
+
+def _digest_from(file: RemoteFile, offset: int, state: bytes | None) -> tuple[Digest | None, int]:
+    """The hash to go on with, and the byte from which it must see the file."""
+    if file.sha256:
+        resumed = new_sha256(state, offset)
+        return (resumed, offset) if resumed else (new_sha256(), 0)
+    if file.blob_id:
+        header = f"blob {file.size}\0".encode()
+        return PlainDigest(hashlib.sha1(header, usedforsecurity=False)), 0
+    return None, offset
+
+
+def _check_span(file: RemoteFile, offset: int, n: int) -> None:
+    if offset < 0 or n < 0 or offset + n > file.size:
+        raise HubError(f"{file.name} has {file.size} bytes: {n} from {offset} on are not among them")

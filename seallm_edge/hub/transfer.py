@@ -1,0 +1,152 @@
+"""A file's bytes in order, from the byte where the last connection left off, whatever the network does.
+
+Knows nothing of hashes.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass
+
+from ..errors import HubError
+from .connection import Answer, Hub
+from .patience import Retries, Stop, Trouble
+from .refusals import Wanted
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_SCRAP_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The bytes from `start` to before `end` of a file at `url`, of `size` bytes, with the sha256 that is known."""
+
+    url: str
+    wanted: Wanted
+    size: int
+    sha256: str | None
+    start: int
+    end: int
+
+
+class Transfer:
+    """Reads a piece from its start to its end. One thread reads; any other may close it."""
+
+    def __init__(self, hub: Hub, piece: Piece) -> None:
+        self.position = piece.start
+        self._hub = hub
+        self._piece = piece
+        self._stop = Stop()
+        self._retries = Retries(hub.patience, self._stop, hub.on_trouble, piece.url)
+        self._answer: Answer | None = None
+        self._tags: dict[str, str] = {}
+        self._reading = threading.Lock()
+
+    def readinto(self, target: memoryview) -> int:
+        """The number of bytes put into `target`, at least 1: it is not empty, and the end is not reached.
+
+        Raises HubError when trouble lasts, when the file is not what it was, and when it was closed.
+        """
+        try:
+            with self._reading:
+                count = self._read(target[: self._piece.end - self.position])
+        finally:
+            self._let_go_if_stopped()
+        self.position += count
+        self._retries.progressed()
+        return count
+
+    def close(self) -> None:
+        """End it, also while another thread reads; safe twice."""
+        self._stop.set()
+        self._let_go_if_stopped()
+
+    def _read(self, target: memoryview) -> int:
+        while not self._stop.is_set():
+            try:
+                if self._answer is None:
+                    self._answer = self._connected()
+                if count := self._answer.readinto(target):
+                    return count
+                raise Trouble(f"the connection to {self._answer.host} was lost")
+            except Trouble as trouble:
+                self._disconnect()
+                if not self._stop.is_set():
+                    self._retries.wait_after(trouble, f" at {_progress(self.position, self._piece)}")
+        raise HubError(f"the reading of {self._piece.wanted.file} was ended", url=self._piece.url)
+
+    def _connected(self) -> Answer:
+        first, last = self.position, self._piece.end - 1
+        span = ""
+        if self._piece.end < self._piece.size:
+            span = f"bytes={first}-{last}"
+        elif first:
+            span = f"bytes={first}-"
+        answer = self._hub.open(self._piece.url, self._piece.wanted, self._stop, span)
+        try:
+            self._pass_over(answer, first - self._first_byte(answer))
+        except BaseException:
+            answer.close()
+            raise
+        return answer
+
+    def _first_byte(self, answer: Answer) -> int:
+        """Where in the file the answer begins. Raises HubError if the file is no longer the one that was listed."""
+        self._check_tags(answer)
+        first, total = 0, answer.headers.get("content-length", "*")
+        if answer.status == 206:
+            match = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
+            if match is None or int(match[1]) != self.position:
+                raise Trouble(f"{answer.host} sends another part than it was asked for")
+            first, total = int(match[1]), match[2]
+        for size in (total, answer.told_by_hub.get("x-linked-size", "*")):
+            if size != "*" and size != str(self._piece.size):
+                raise self._changed(f"it is {size} bytes now, and was {self._piece.size}")
+        return first
+
+    def _check_tags(self, answer: Answer) -> None:
+        linked = answer.told_by_hub.get("x-linked-etag", "").removeprefix("W/").strip('"')
+        if self._piece.sha256 and len(linked) == 64 and linked != self._piece.sha256:
+            raise self._changed("its sha256 is another")
+        tag = answer.headers.get("etag", "")
+        # Servers of one file may tag it each in their own way.
+        if tag and not tag.startswith("W/") and self._tags.setdefault(answer.host, tag) != tag:
+            raise self._changed("its ETag is another")
+
+    def _changed(self, how: str) -> HubError:
+        wanted = self._piece.wanted
+        problem = f"{wanted.file} of {wanted.repository} changed while it was read: {how}"
+        return HubError(problem, "start again", url=self._piece.url)
+
+    def _pass_over(self, answer: Answer, n: int) -> None:
+        """Read what a server that knows no ranges sends again."""
+        scrap = memoryview(bytearray(min(n, _SCRAP_BYTES)))
+        while n:
+            count = answer.readinto(scrap[:n])
+            if not count:
+                raise Trouble(f"the connection to {answer.host} was lost")
+            n -= count
+
+    def _disconnect(self) -> None:
+        if self._answer is not None:
+            self._answer.close()
+            self._answer = None
+
+    def _let_go_if_stopped(self) -> None:
+        # Whoever comes last of the reader and the closer finds the lock free and the sign set.
+        if self._stop.is_set() and self._reading.acquire(blocking=False):
+            try:
+                self._disconnect()
+            finally:
+                self._reading.release()
+
+
+def _progress(position: int, piece: Piece) -> str:
+    unit, bytes_of_unit = next(
+        ((unit, n) for unit, n in (("GB", 10**9), ("MB", 10**6), ("kB", 1000)) if piece.size >= n), ("bytes", 1)
+    )
+    if bytes_of_unit == 1:
+        return f"{position} of {piece.size} bytes of {piece.wanted.file}"
+    done, total = position / bytes_of_unit, piece.size / bytes_of_unit
+    return f"{done:.1f} of {total:.1f} {unit} of {piece.wanted.file}"

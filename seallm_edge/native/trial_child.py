@@ -1,0 +1,152 @@
+"""Runs in a child process: one model loaded, some texts tokenized, a few steps taken.
+
+A request comes on stdin and its answer goes to stdout, both JSON; see `answer`. llama.cpp's warnings go to stderr.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from ctypes import addressof, c_char_p, c_void_p
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from ..errors import EngineError
+from ..text import normalize
+from . import log, symbols
+from .context import Context
+from .library import load_backends
+from .model import Model, Vocabulary
+from .trial import PROMPT
+
+_MOST_PROMPT_TOKENS = 32  # a vocabulary of bare bytes takes one for each letter
+_THREADS = 2
+
+
+def main() -> None:
+    """Answer the request on stdin. What cannot be answered is an answer too, with its `error`."""
+    _be_the_first_to_go()
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    try:
+        found = answer(json.load(sys.stdin.buffer))
+    except EngineError as error:
+        found = {"error": error.message.partition("\n")[0], "cure": error.cure, "log_tail": error.log_tail}
+    json.dump(found, sys.stdout)
+
+
+def answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a `Trial` but for its time, for the fields of `try_model`'s call. Raises EngineError."""
+    memory = _Memory()
+    model = _MappedModel([Path(path) for path in request["paths"]])
+    try:
+        memory.look()
+        tokens = [model.vocabulary.tokenize(normalize(text), special=True) for text in request["texts"]]
+        decoded = [model.vocabulary.detokenize(ids, special=True).decode("utf-8", "replace") for ids in tokens]
+        finite, text = _steps(model, request["n_words"], memory)
+    finally:
+        model.close()
+    return {
+        "tokens": tokens,
+        "decoded": decoded,
+        "finite": finite,
+        "text": text,
+        "resident_bytes": memory.resident,
+        "anonymous_bytes": memory.anonymous,
+        "expected": _expected(request["tokenizer"], request["texts"]),  # last: its memory is not the model's
+    }
+
+
+class _MappedModel(Model):
+    """Weights as they lie in the files, in one or in given parts: mapped, not repacked, and on no GPU."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        load_backends()
+        self.path = paths[0]
+        self._llama = llama = symbols.llama_cpp()
+        no_devices = (c_void_p * 1)()  # a list of GPUs that ends at once
+        parameters = llama.llama_model_default_params()
+        parameters.devices = addressof(no_devices)
+        parameters.load_mode = llama.LLAMA_LOAD_MODE_MMAP
+        parameters.use_extra_bufts = False
+        names = [os.fsencode(path) for path in paths]
+        log.relay().take_complaints()
+        if len(names) == 1:  # llama.cpp finds other parts by their names
+            self.pointer = llama.llama_model_load_from_file(names[0], parameters)
+        else:
+            self.pointer = llama.llama_model_load_from_splits((c_char_p * len(names))(*names), len(names), parameters)
+        if not self.pointer:
+            complaints = log.relay().take_complaints()
+            raise EngineError(f"llama.cpp cannot load {self.path.name}", "convert or copy the file again", complaints)
+        self.vocabulary = Vocabulary(llama, llama.llama_model_get_vocab(self.pointer))
+
+
+class _Memory:
+    """The most memory that this process was seen to take, in bytes."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self.resident = 0
+        self.anonymous = 0
+
+    def look(self) -> None:
+        found = self._process.memory_info()
+        self.resident = max(self.resident, found.rss)
+        self.anonymous = max(self.anonymous, found.rss - getattr(found, "shared", 0))  # Linux alone tells them apart
+
+
+def _steps(model: Model, n_words: int, memory: _Memory) -> tuple[bool, str]:
+    """(whether the first step gave numbers only, the text of the `n_words` likeliest tokens, each after the other)."""
+    vocabulary = model.vocabulary
+    prompt = [vocabulary.bos] if vocabulary.add_bos else []
+    prompt = (prompt + vocabulary.tokenize(PROMPT))[:_MOST_PROMPT_TOKENS]
+    threads = min(_THREADS, os.cpu_count() or 1)
+    n_ctx = _MOST_PROMPT_TOKENS + n_words
+    context = Context(model, n_ctx=n_ctx, n_batch=_MOST_PROMPT_TOKENS, n_threads=threads)
+    written: list[int] = []
+    try:
+        context.decode(prompt, 0)
+        memory.look()
+        finite = bool(np.isfinite(context.logits()).all())
+        while finite and len(written) < n_words:
+            token = int(context.logits().argmax())
+            if vocabulary.ends_generation(token):
+                break
+            written.append(token)
+            context.decode([token], len(prompt) + len(written) - 1)
+            memory.look()
+    finally:
+        context.close()
+    # The last token may end inside a character: what is there of it is left out.
+    return finite, codecs.getincrementaldecoder("utf-8")("replace").decode(vocabulary.detokenize(written))
+
+
+def _expected(tokenizer: str | None, texts: Sequence[str]) -> list[list[int]] | None:
+    """The ids that the tokenizers library gives each text, None without a tokenizer.json. Raises EngineError."""
+    if tokenizer is None:
+        return None
+    from tokenizers import Tokenizer
+
+    try:
+        judge = Tokenizer.from_str(tokenizer)
+    except Exception as error:  # the library raises nothing more precise
+        message = f"the tokenizers library cannot read tokenizer.json: {error}"
+        raise EngineError(message, "take tokenizer.json from the original checkpoint") from error
+    return [judge.encode(normalize(text), add_special_tokens=False).ids for text in texts]
+
+
+def _be_the_first_to_go() -> None:
+    """Where memory runs out, Linux shall end this process rather than the one that waits for it."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""Checkpoints streamed from a hub: never stored, never fetched twice, checked to the last byte."""
+
+import hashlib
+import random
+import subprocess
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seallm_edge.convert import convert, convert_many
+from seallm_edge.errors import CheckpointError, ConversionError, HashMismatch, HubError, InvalidOption
+from seallm_edge.hub import Patience, open_repository
+
+Checkpoints = Callable[..., Any]
+NAME = "SeaLLMs/tiny"
+SOURCE = f"hf:{NAME}"
+
+
+@pytest.fixture
+def source(checkpoint: Checkpoints) -> Path:
+    """A checkpoint of three shards."""
+    folder: Path = checkpoint(vocab=6000, layers=3, shards=3).path
+    return folder
+
+
+@pytest.fixture
+def served(hub: Any, source: Path) -> Path:
+    """The same, on the hub."""
+    hub.add_repository(NAME, source)
+    return source
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No waits between tries."""
+    patience = Patience(first_wait=0, longest_wait=0)
+    monkeypatch.setattr("seallm_edge.convert.hub_files.open_repository", partial(open_repository, patience=patience))
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def shard_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+
+
+def sent(hub: Any) -> int:
+    """Bytes of weights that left the hub."""
+    return sum(n for name, n in hub.sent.items() if name.endswith(".safetensors"))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_streamed_conversion_is_the_local_one_byte_for_byte(
+    threads: int, hub: Any, served: Path, tmp_path: Path
+) -> None:
+    local = convert(served, tmp_path / "local.gguf", "Q4_K_M")
+    streamed = convert(SOURCE, tmp_path / "streamed.gguf", "Q4_K_M", threads=threads)
+    assert sha256(streamed) == sha256(local)
+
+
+def test_weights_are_fetched_once_for_several_outputs(hub: Any, served: Path, tmp_path: Path) -> None:
+    convert_many(SOURCE, ["Q4_0", "Q8_0"], tmp_path, verify="none")
+    assert sent(hub) == pytest.approx(shard_bytes(served), rel=0.2)  # headers are fetched before
+
+
+def test_nothing_but_the_output_is_on_the_disk(hub: Any, served: Path, tmp_path: Path, home: Path) -> None:
+    folder = tmp_path / "only"
+    folder.mkdir()
+    convert(SOURCE, folder / "out.gguf", "Q8_0")
+    assert [path.name for path in folder.iterdir()] == ["out.gguf"]
+    assert [path.name for path in home.iterdir()] == ["cache"]
+
+
+def test_without_a_name_it_is_called_after_the_repository(hub: Any, served: Path, home: Path) -> None:
+    assert convert(SOURCE, type="Q8_0") == home / "models" / "tiny-Q8_0.gguf"
+
+
+@pytest.mark.parametrize(
+    "trouble", [{"drop_after": 700_000}, {"status": 503}, {"status": 429, "headers": {"Retry-After": "0"}}]
+)
+def test_trouble_on_the_way_is_overcome(
+    trouble: dict[str, Any], hub: Any, served: Path, tmp_path: Path, quick_retries: None
+) -> None:
+    local = convert(served, tmp_path / "local.gguf", "Q8_0")
+    hub.trouble(on="00002-of-00003", times=3, **trouble)
+    assert sha256(convert(SOURCE, tmp_path / "streamed.gguf", "Q8_0")) == sha256(local)
+
+
+def test_a_shard_with_other_bytes_than_the_hub_lists_is_named_and_fetched_again(
+    hub: Any, served: Path, tmp_path: Path
+) -> None:
+    shard = served / "model-00002-of-00003.safetensors"
+    good = spoil(hub, shard, -10)
+    out = tmp_path / "out.gguf"
+    with pytest.raises(HashMismatch, match=r"model-00002-of-00003\.safetensors"):
+        convert(SOURCE, out, "Q8_0")
+    assert not out.exists()
+    shard.write_bytes(good)
+    hub.sent.clear()
+    convert(SOURCE, out, "Q8_0")
+    assert hub.sent["model-00001-of-00003.safetensors"] < 300_000  # its header, and samples
+    assert sha256(out) == sha256(convert(served, tmp_path / "local.gguf", "Q8_0"))
+
+
+def test_a_resumed_shard_is_hashed_over_all_of_its_bytes(
+    hub: Any, served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The byte that is wrong came before the interruption; it is noticed at the end of the shard all the same."""
+    shard = served / "model-00003-of-00003.safetensors"
+    good = spoil(hub, shard, 8 + int.from_bytes(shard.read_bytes()[:8], "little") + 10)
+    out = tmp_path / "out.gguf"
+    stop_within_last_shard(hub, out, monkeypatch)
+    shard.write_bytes(good)
+    with pytest.raises(HashMismatch, match=r"model-00003-of-00003\.safetensors"):
+        convert(SOURCE, out, "Q8_0")
+    assert not out.exists()
+
+
+def spoil(hub: Any, shard: Path, at: int) -> bytes:
+    """Change a bit of a shard without the hub's knowing: its bytes as they were."""
+    good = shard.read_bytes()
+    etag = f'"{hashlib.sha256(good).hexdigest()}"'
+    hub.trouble(on=shard.name, times=1000, headers={"ETag": etag, "X-Linked-Etag": etag})
+    raw = bytearray(good)
+    raw[at] ^= 1
+    shard.write_bytes(raw)
+    return good
+
+
+def stop_within_last_shard(hub: Any, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop a conversion when it has a part of the third shard, leaving its partial file and journal."""
+    from seallm_edge.convert.workbench import Workbench
+
+    seen: list[str] = []
+    real = Workbench.begin
+
+    def begin(bench: Workbench, piece: Any) -> None:
+        seen.append(piece.source.shard.path.name)
+        if seen.count("model-00003-of-00003.safetensors") == 4:
+            raise Stop
+        real(bench, piece)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workbench, "begin", begin)
+        with pytest.raises(Stop):
+            convert(SOURCE, out, "Q8_0", threads=1)
+
+
+class Stop(Exception):
+    """What a test ends a conversion with."""
+
+
+def test_what_was_fetched_is_not_fetched_again(
+    hub: Any, served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.gguf"
+    stop_within_last_shard(hub, out, monkeypatch)
+    hub.sent.clear()
+    convert(SOURCE, out, "Q8_0", verify="quick")
+    assert hub.sent["model-00001-of-00003.safetensors"] < 300_000
+    assert sha256(out) == sha256(convert(served, tmp_path / "local.gguf", "Q8_0"))
+
+
+def test_without_a_hash_that_can_be_continued_only_the_shard_at_work_is_fetched_again(
+    hub: Any, served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seallm_edge.hub.stream.FileStream.digest_state", lambda _: None)
+    out = tmp_path / "out.gguf"
+    stop_within_last_shard(hub, out, monkeypatch)
+    convert(SOURCE, out, "Q8_0")
+    assert sha256(out) == sha256(convert(served, tmp_path / "local.gguf", "Q8_0"))
+
+
+def test_a_repository_that_moved_on_is_refused_by_name(
+    hub: Any, served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkpoint: Checkpoints
+) -> None:
+    out = tmp_path / "out.gguf"
+    stop_within_last_shard(hub, out, monkeypatch)
+    shard = served / "model-00001-of-00003.safetensors"
+    raw = bytearray(shard.read_bytes())
+    raw[-1] ^= 1
+    shard.write_bytes(raw)
+    hub.add_repository(NAME, served)
+    with pytest.raises(ConversionError, match="was begun from other weights"):
+        convert(SOURCE, out, "Q8_0")
+
+
+def test_a_repository_that_is_not_there(hub: Any, tmp_path: Path) -> None:
+    with pytest.raises(HubError) as caught:
+        convert("hf:SeaLLMs/nothing", tmp_path / "out.gguf")
+    assert caught.value.cure
+
+
+def test_a_repository_without_weights(hub: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "bare"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    hub.add_repository("SeaLLMs/bare", folder)
+    with pytest.raises(CheckpointError, match=r"^bare: has no tokenizer\.json"):
+        convert("hf:SeaLLMs/bare", tmp_path / "out.gguf")
+
+
+@pytest.mark.parametrize("spec", ["hf:", "hf:tiny", "hf:a/b/c", "hf:a/b@", "hf:../x"])
+def test_what_is_no_repository(spec: str, hub: Any, tmp_path: Path) -> None:
+    with pytest.raises(InvalidOption):
+        convert(spec, tmp_path / "out.gguf")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_any_moment_it_ends_in_the_same_file(
+    seed: int, hub: Any, trained: Path, undisturbed: str, tmp_path: Path, seallm: Any
+) -> None:
+    hub.add_repository(f"SeaLLMs/{trained.name}", trained)
+    out, chance = tmp_path / "out.gguf", random.Random(100 + seed)
+    command = seallm.command("convert", f"hf:SeaLLMs/{trained.name}", "-o", out, "--threads", "2", "--verify", "none")
+    for _ in range(5):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(chance.uniform(0.8, 2.2))
+        process.kill()
+        process.communicate()
+    if not out.exists():
+        assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert sha256(out) == undisturbed
+    assert [path.name for path in tmp_path.glob("out.gguf*")] == ["out.gguf"]

@@ -1,0 +1,126 @@
+"""Encryption and proxies; and that the loopback hub is one to huggingface_hub too."""
+
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+
+from seallm_edge import HubError
+from seallm_edge.hub import Patience, open_repository
+
+ONCE = Patience(stall_seconds=600, retries=0)
+NAME = "SeaLLMs/tiny"
+needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl to make a certificate with")
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PEM of a fresh key and its own certificate for 127.0.0.1."""
+    folder = tmp_path_factory.mktemp("tls")
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=loopback"
+    files = ["-keyout", folder / "key", "-out", folder / "certificate"]
+    command = ["openssl", *words.split(), "-addext", "subjectAltName=IP:127.0.0.1", *files]
+    subprocess.run(command, check=True, capture_output=True)
+    path = folder / "both.pem"
+    path.write_bytes((folder / "key").read_bytes() + (folder / "certificate").read_bytes())
+    return path
+
+
+@pytest.fixture
+def https_hub(hub, loopback_hub, certificate: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
+    """A hub with encryption, whose storage has none."""
+    served = loopback_hub(certificate)
+    served.add_repository(NAME, folder)
+    monkeypatch.setenv("HF_ENDPOINT", served.url)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    yield served
+    served.close()
+
+
+@needs_openssl
+def test_a_file_comes_through_encryption_and_drops(https_hub, folder: Path) -> None:
+    https_hub.trouble(on="/tokenizer.json", drop_after=30_000)
+    repository = open_repository(NAME, Patience(first_wait=0))
+    assert repository.read("tokenizer.json") == (folder / "tokenizer.json").read_bytes()
+    assert https_hub.sent["tokenizer.json"] == 40_000
+
+
+@needs_openssl
+def test_a_redirect_that_gives_up_encryption_is_refused(https_hub) -> None:
+    with pytest.raises(HubError) as caught:
+        open_repository(NAME, ONCE).read("model.safetensors")
+    assert caught.value.message == "127.0.0.1 redirects to 127.0.0.1 without encryption"
+    assert https_hub.paths("cdn") == []
+
+
+@needs_openssl
+def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(https_hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    told: list[str] = []
+    with pytest.raises(HubError) as caught:
+        open_repository(NAME, Patience(), told.append)
+    host = https_hub.host
+    assert caught.value.message == f"the certificate of {host} is not trusted: self-signed certificate"
+    assert caught.value.cure.startswith("set this computer's clock, or open a web page in a browser")
+    assert told == []
+
+
+@needs_openssl
+def test_closing_from_another_thread_ends_an_encrypted_read(https_hub) -> None:
+    repository = open_repository(NAME, ONCE)
+    https_hub.trouble(on="/tokenizer.json", stall_after=5)
+    stream = repository.stream(repository.files["tokenizer.json"])
+    raised: list[HubError] = []
+
+    def work() -> None:
+        with pytest.raises(HubError) as caught:
+            stream.skip(40_000)
+        raised.append(caught.value)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert https_hub.silenced.wait(60)
+    stream.close()
+    thread.join()
+    assert [error.message for error in raised] == ["the reading of tokenizer.json was ended"]
+
+
+def test_the_proxy_of_the_environment_is_used(hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add_repository(NAME, folder)
+    monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
+    monkeypatch.setenv("HTTP_PROXY", hub.url)
+    assert open_repository(NAME, ONCE).read("config.json") == (folder / "config.json").read_bytes()
+
+
+def test_a_proxy_that_refuses_is_named(hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.invalid")
+    monkeypatch.setenv("HTTPS_PROXY", hub.url)  # it knows no CONNECT
+    with pytest.raises(HubError, match=r"^the proxy refuses: 501 .*\n  check the network"):
+        open_repository(NAME, ONCE)
+
+
+def test_the_loopback_hub_tells_huggingface_hub_the_same_as_us(hub, folder: Path) -> None:
+    commit = hub.add_repository(NAME, folder, card={"license": "apache-2.0"})
+    try:
+        info = huggingface_hub.HfApi(endpoint=hub.url).model_info(NAME, files_metadata=True)
+    finally:
+        huggingface_hub.close_session()
+    ours = open_repository(NAME)
+    assert (info.id, info.sha, info.card_data.license) == (ours.id, ours.revision, ours.license)
+    assert info.sha == commit
+    theirs = {entry.rfilename: (entry.size, entry.lfs and entry.lfs.sha256) for entry in info.siblings}
+    assert theirs == {file.name: (file.size, file.sha256) for file in ours.files.values()}
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_huggingface_hub_downloads_from_the_loopback_hub(hub, folder: Path, tmp_path: Path, name: str) -> None:
+    hub.add_repository(NAME, folder)
+    try:
+        path = huggingface_hub.hf_hub_download(NAME, name, endpoint=hub.url, cache_dir=tmp_path / "cache", token=False)
+    finally:
+        huggingface_hub.close_session()
+    assert Path(path).read_bytes() == (folder / name).read_bytes()
