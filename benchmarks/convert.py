@@ -1,101 +1,167 @@
-"""Conversion time and memory, next to llama.cpp's own quantizer.
+"""Conversion time, memory and disk, next to llama.cpp's own way.
 
-    python benchmarks/convert.py CHECKPOINT [--types Q8_0 Q4_K_M] [--rounds 3] [--threads 2]
+    python benchmarks/convert.py CHECKPOINT [--types Q8_0 Q4_K_M] [--rounds 3] [--verify none]
+        [--llama-cpp FOLDER --torch-python PYTHON]
 
-CHECKPOINT is a Hugging Face folder. Ours reads it and writes the type in one pass; `llama_model_quantize` needs a
-BF16 GGUF first, which is made once and not counted, so the comparison favours the peer. The two take turns, each in
-a process of its own; medians, and the largest anonymous memory seen (Linux). Needs the checkpoint's size in disk,
-and the output's.
+CHECKPOINT is a Hugging Face folder. Ours reads it and writes the type in one pass, with one worker and with two.
+llama.cpp's way is its `convert_hf_to_gguf.py` (FOLDER is its source, PYTHON one with torch, transformers and gguf) to
+BF16, then its quantizer on that file; without those two the BF16 file is made by us and only the quantizer is timed.
+All take turns, each in a process of its own: medians of wall time; the most memory resident in the process, mapped
+pages included; and the most disk that was taken beside the output.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from seallm_edge.convert import convert
-from seallm_edge.native.quantizer import requantize_file
+import psutil
+
 from seallm_edge.recipes import recipe_named
+
+OURS = """
+import sys
+from pathlib import Path
+from seallm_edge.convert.run import Options, run
+from seallm_edge.convert.tasks import checkpoint_task, named_recipe
+source, out, name, threads, verify = sys.argv[1:]
+task = checkpoint_task(source, [named_recipe(name)], out)
+_, spent = run(task.source, task.plans, Options(int(threads), True, True, verify))
+in_all = spent.seconds * int(threads)
+print((spent.computing + spent.writing) / in_all, spent.reading / in_all)
+"""
+QUANTIZER = """
+import sys
+from pathlib import Path
+from seallm_edge.native.quantizer import requantize_file
+requantize_file(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+"""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a process took: seconds, the most bytes resident in it, the most disk in its folder, and what it printed."""
+
+    seconds: float
+    resident: int
+    disk: int
+    printed: str
 
 
 def main() -> None:
-    """Print a line a type."""
+    """Print a table a type."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--types", nargs="+", default=["Q8_0", "Q4_K_M"])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--verify", default="none")
+    parser.add_argument("--cold", action="store_true", help="drop the checkpoint from the page cache before our turns")
+    parser.add_argument("--llama-cpp", type=Path)
+    parser.add_argument("--torch-python", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.checkpoint.parent) as scratch:
-        intermediate, out = Path(scratch) / "bf16.gguf", Path(scratch) / "out.gguf"
-        convert(arguments.checkpoint, intermediate, "BF16")
         for name in arguments.types:
-            compare(arguments, name, intermediate, out)
+            compare(arguments, name, Path(scratch))
 
 
-def compare(arguments: argparse.Namespace, name: str, intermediate: Path, out: Path) -> None:
+def compare(arguments: argparse.Namespace, name: str, scratch: Path) -> None:
     """Take turns, then print medians."""
-    threads, file_type = arguments.threads, recipe_named(name).file_type
-    seconds: dict[str, list[float]] = {"ours": [], "peer": []}
-    memory = 0
+    taken: dict[str, list[Taken]] = defaultdict(list)
     for _ in range(arguments.rounds):
-        taken, most = in_child(convert, arguments.checkpoint, out, name, threads, True)
-        seconds["ours"].append(taken)
-        memory = max(memory, most)
-        seconds["peer"].append(in_child(requantize_file, intermediate, out, file_type, threads)[0])
-    ours, peer = (statistics.median(taken) for taken in seconds.values())
-    ratio = statistics.median(a / b for a, b in zip(*seconds.values(), strict=True))
-    print(
-        f"{name}, {threads} threads: ours {ours:.1f} s, {memory >> 20} MiB of its own memory; "
-        f"llama_model_quantize {peer:.1f} s from an existing BF16 file; ours / peer {ratio:.2f}",
-        flush=True,
-    )
+        for workers in (2, 1):
+            if arguments.cold:
+                forget(arguments.checkpoint)
+            command = [str(arguments.checkpoint), str(scratch / "ours.gguf"), name, str(workers), arguments.verify]
+            taken[f"ours, {workers} workers"].append(measured([sys.executable, "-c", OURS, *command], scratch))
+            (scratch / "ours.gguf").unlink()
+        if arguments.torch_python:
+            script = arguments.llama_cpp / "convert_hf_to_gguf.py"
+            options = ["--outtype", "bf16", "--outfile", str(scratch / "bf16.gguf")]
+            command = [str(arguments.torch_python), str(script), str(arguments.checkpoint), *options]
+            taken["convert_hf_to_gguf.py"].append(measured(command, scratch))
+        elif not (scratch / "bf16.gguf").exists():
+            command = [str(arguments.checkpoint), str(scratch / "bf16.gguf"), "BF16", "2", "none"]
+            measured([sys.executable, "-c", OURS, *command], scratch)
+        command = [str(scratch / "bf16.gguf"), str(scratch / "theirs.gguf"), str(recipe_named(name).file_type), "2"]
+        taken["llama_model_quantize"].append(measured([sys.executable, "-c", QUANTIZER, *command], scratch))
+        (scratch / "theirs.gguf").unlink()
+    show(name, taken)
 
 
-def in_child(work: Callable[..., Any], *arguments: Any) -> tuple[float, int]:
-    """(seconds, largest anonymous memory in bytes) of `work` in a fresh process."""
-    context = multiprocessing.get_context("spawn")
-    results = context.SimpleQueue()
-    child = context.Process(target=measured, args=(results, work, *arguments))
-    child.start()
-    child.join()
-    if child.exitcode:
-        raise SystemExit(f"{work.__name__} failed")
-    seconds, memory = results.get()
-    return seconds, memory
+def show(name: str, taken: dict[str, list[Taken]]) -> None:
+    """A line for each process, then the ratios."""
+    print(f"{name}")
+    medians = {what: statistics.median(t.seconds for t in turns) for what, turns in taken.items()}
+    for what, turns in taken.items():
+        resident, disk = max(t.resident for t in turns), max(t.disk for t in turns)
+        print(f"  {what}: {medians[what]:.1f} s, {resident >> 20} MiB resident, {disk / 1e9:.2f} GB of disk", end="")
+        print(workers_time(turns) if what.startswith("ours") else "")
+    theirs = [what for what in taken if not what.startswith("ours")]
+    ratios = [
+        sum(taken[what][turn].seconds for what in theirs) / ours.seconds
+        for turn, ours in enumerate(taken["ours, 2 workers"])
+    ]
+    speedups = [
+        one.seconds / two.seconds for one, two in zip(taken["ours, 1 workers"], taken["ours, 2 workers"], strict=True)
+    ]
+    print(f"  {' + '.join(theirs)} ÷ ours: {statistics.median(ratios):.2f}; one worker ÷ two: ", end="")
+    print(f"{statistics.median(speedups):.2f}", flush=True)
 
 
-def measured(results: Any, work: Callable[..., Any], *arguments: Any) -> None:
-    """Do `work`, watched by a thread that reads this process's anonymous memory."""
-    most, done = 0, threading.Event()
+def workers_time(turns: list[Taken]) -> str:
+    """What share of their time the workers computed and wrote, and what share they waited for bytes, at worst."""
+    busy, reading = zip(*(map(float, turn.printed.split()) for turn in turns), strict=True)
+    return f", workers busy {min(busy):.1%}, reading {max(reading):.1%}"
+
+
+def measured(command: list[str], scratch: Path) -> Taken:
+    """What the command takes, watched from outside."""
+    before = used(scratch)
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    most_resident, most_disk, done = 0, 0, threading.Event()
 
     def watch() -> None:
-        nonlocal most
+        nonlocal most_resident, most_disk
+        watched = psutil.Process(process.pid)
         while not done.wait(0.05):
-            most = max(most, anonymous_bytes())
+            try:
+                most_resident = max(most_resident, watched.memory_info().rss)
+            except psutil.NoSuchProcess:
+                return
+            most_disk = max(most_disk, used(scratch) - before)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    started = time.perf_counter()
-    work(*arguments)
+    printed, _ = process.communicate()
     seconds = time.perf_counter() - started
     done.set()
     watcher.join()
-    results.put((seconds, most))
+    if process.returncode:
+        raise SystemExit(f"{command[:2]} failed")
+    return Taken(seconds, most_resident, most_disk, printed.strip())
 
 
-def anonymous_bytes() -> int:
-    """This process's anonymous memory now; 0 where /proc does not tell."""
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("RssAnon")), 0)
+def used(folder: Path) -> int:
+    """Bytes of disk that a folder's files take."""
+    return sum(path.stat().st_blocks * 512 for path in folder.iterdir() if path.exists())
+
+
+def forget(checkpoint: Path) -> None:
+    """Drop the checkpoint's pages from memory (Linux)."""
+    for path in checkpoint.glob("*.safetensors"):
+        descriptor = os.open(path, os.O_RDONLY)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
 
 
 if __name__ == "__main__":

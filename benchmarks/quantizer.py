@@ -123,9 +123,8 @@ def fits(name: str, n_per_row: int) -> bool:
 
 def speed(name: str, n_per_row: int, has_importance: bool) -> float:
     """Weights a second."""
-    import numpy as np
 
-    rows = bf16(np.random.default_rng(1).standard_normal(n_per_row * (98304 // n_per_row)) * 0.02)
+    rows = KINDS["gaussian BF16"](98304 // n_per_row * n_per_row)
     n_weights, started = 0, time.thread_time()
     while (seconds := time.thread_time() - started) < LEAST_SECONDS:
         quantized(rows, name, n_per_row, has_importance)

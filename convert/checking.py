@@ -23,7 +23,7 @@ from .writer import Output
 
 NONE, QUICK, FULL = MODES = ("none", "quick", "full")
 
-_SAMPLES = 24  # rows; of a hub each is a request
+_SAMPLES, _REMOTE_SAMPLES = 24, 8  # rows; of a hub each is a request
 _WORDS = 12  # tokens that the trial of a full check generates
 
 
@@ -78,7 +78,7 @@ class Checks:
     def _report(self, output: Output, errors: Errors, text: str) -> Report:
         content = output.plan.content
         tensors = [TensorError(t.name, t.type.name, t.source.shape, *errors[t.name]) for t in content.tensors]
-        done = ["header", f"{_SAMPLES} rows of weights"]
+        done = ["header", "samples of the weights"]
         done += ["tokens of 12 languages"] if self.tokenizer else []
         done += ["trial"] if self.is_runnable else []
         hashes = {path.name: sha256_of(partial) for path, partial in zip(output.paths, output.partials, strict=True)}
@@ -103,7 +103,8 @@ def _check_samples(output: Output) -> None:
     placed = list(zip(output.plan.content.tensors, output.plan.places, strict=True))
     floats = [(t, place) for t, place in placed if t.source.dtype in {"F32", *quantizer.WIDENABLE}]
     chance = random.Random(output.plan.digest())
-    for tensor, place in chance.sample(floats, min(_SAMPLES, len(floats))):
+    n_samples = _REMOTE_SAMPLES if any(t.source.shard.is_remote for t, _ in floats) else _SAMPLES
+    for tensor, place in chance.sample(floats, min(n_samples, len(floats))):
         _check_row(output, tensor, place, chance.randrange(tensor.source.n_rows))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +28,18 @@ Force = Annotated[bool, typer.Option("--force", help="Replace the output if it i
 Restart = Annotated[bool, typer.Option("--restart", help="Forget what was begun, and begin anew.")]
 
 _CONTEXTS = (4_096, 8_192, 32_768)
+
+
+class _OnStderr(logging.Handler):
+    """Tells what the library warns of, such as a lost connection, above a bar that may be there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(record.getMessage(), err=True)
+
+
+def tell_of_trouble() -> None:
+    """From now on, print what the converter warns of."""
+    logging.getLogger(__package__).addHandler(_OnStderr(logging.WARNING))
 
 
 def recipes(types: list[str], file: Path | None, tensors: list[str]) -> list[UserRecipe]:

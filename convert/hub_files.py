@@ -52,6 +52,8 @@ class HubFiles:
 class HubShard:
     """A file of a repository."""
 
+    is_remote = True
+
     def __init__(self, repository: Repository, file: RemoteFile) -> None:
         self._repository = repository
         self._file = file

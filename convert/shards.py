@@ -62,6 +62,10 @@ class Shard(Protocol):
     def identity(self) -> str:
         """What is another when its bytes are others."""
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether every `read` is a request through a network."""
+
     def read(self, offset: int, target: memoryview) -> None:
         """Fill `target` from `offset` on. Any thread may call it."""
 
@@ -107,6 +111,8 @@ class SourceTensor:
 
 class LocalShard:
     """A file on this computer."""
+
+    is_remote = False
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -6,7 +6,7 @@ Knows nothing of how it was made; `verify_bounds` compares weights with their so
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,8 @@ Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 _WORDS = 12  # tokens that a trial generates
 _SHOWN = 40  # characters of a text in a message
+_CLIP = 8  # characters of a part of one
+_JOINERS = "\u200b\u200c\u200d"  # not to be seen, and harmless
 _AGAIN = "copy or download the file again, or convert it again"
 
 
@@ -72,13 +74,14 @@ def verify_file(
     for name in zeros:
         passed("warning", f"tensor {name!r} is all zeros")
     for name, (digits, witnesses) in check_hashes(header.parts, hashes).items():
-        known = f"as {' and '.join(witnesses)} says" if witnesses else "with nothing here to compare it with"
+        known = f"as in {' and '.join(witnesses)}" if witnesses else "with nothing here to compare it with"
         passed("sha256", f"{digits}  {name}, {known}")
     trial = try_model(header.path, texts=TEXTS, n_words=_WORDS)
     check_round_trip(path, trial)
     passed("tokens", f"{len(TEXTS)} texts in 12 languages come back as they were")
     check_finite(path, trial)
-    passed("trial", f"{PROMPT}{trial.text} … ({readable(trial.resident_bytes)} of memory, {trial.seconds:.1f} s)")
+    took = f"{readable(trial.resident_bytes)} of memory, {trial.seconds:.1f} s"
+    passed("trial", f"{_printable(PROMPT + trial.text)} … ({took})")
     return Verification(header, tuple(checks), trial)
 
 
@@ -86,8 +89,8 @@ def check_tokens(trial: Trial) -> None:
     """Raise ConversionError if a text's ids are not those of the tokenizers library; it names the first."""
     for text, found, expected in zip(trial.texts, trial.tokens, trial.expected or trial.tokens, strict=True):
         if found != expected:
-            pairs = enumerate(itertools.zip_longest(found, expected))
-            at, (ours, theirs) = next((at, pair) for at, pair in pairs if pair[0] != pair[1])
+            at = _first_difference(found, expected)
+            ours, theirs = (ids[at] if at < len(ids) else None for ids in (found, expected))
             raise ConversionError(
                 f"the tokenizer came out wrong: token {at} of {_named(text)} is {ours}, in tokenizer.json {theirs}",
                 "take tokenizer.json from the original checkpoint",
@@ -96,10 +99,11 @@ def check_tokens(trial: Trial) -> None:
 
 def check_round_trip(path: Path, trial: Trial) -> None:
     """Raise ModelFileError if tokens stand for another text than they were made of."""
-    for text, decoded in zip(trial.texts, trial.decoded, strict=True):
-        if normalize(text) not in (decoded, decoded.removeprefix(" ")):  # SentencePiece begins a text with a space
-            problem = f"its tokenizer loses text: {_named(text)} comes back as {decoded[:_SHOWN]!r}"
-            raise ModelFileError(path, problem, _AGAIN)
+    for text, decoded in zip(map(normalize, trial.texts), trial.decoded, strict=True):
+        if text not in (decoded, decoded.removeprefix(" ")):  # SentencePiece begins a text with a space
+            at = _first_difference(text, decoded)
+            becomes = f"{text[at : at + _CLIP]!r} becomes {decoded[at : at + _CLIP]!r}"
+            raise ModelFileError(path, f"its tokenizer loses a part of {_named(text)}: {becomes}", _AGAIN)
 
 
 def check_finite(path: Path, trial: Trial) -> None:
@@ -120,12 +124,12 @@ def check_hashes(paths: tuple[Path, ...], hashes: Mapping[str, str]) -> dict[str
         witnesses[report] = recorded_hashes(report)
     found: dict[str, tuple[str, list[str]]] = {}
     for path in paths:
-        agreeing = [witness.name for witness, listed in witnesses.items() if path.name in listed]
-        for witness, listed in witnesses.items():
-            if listed.get(path.name, hashes[path.name]) != hashes[path.name]:
-                problem = f"its sha256 is {hashes[path.name]}, but {witness.name} says {listed[path.name]}"
-                raise ModelFileError(path, problem, _AGAIN)
-        found[path.name] = hashes[path.name], agreeing
+        digits = hashes[path.name]
+        told = {witness.name: listed[path.name] for witness, listed in witnesses.items() if path.name in listed}
+        for witness, other in told.items():
+            if other != digits:
+                raise ModelFileError(path, f"its sha256 is {digits}, but {witness} says {other}", _AGAIN)
+        found[path.name] = digits, list(told)
     return found
 
 
@@ -152,6 +156,17 @@ def _summary(header: Header) -> str:
     files = f" in {len(header.parts)} files" if len(header.parts) > 1 else ""
     size = readable(header.file_size)
     return f"{header.architecture}, {header.file_type_name}, {len(header.tensors):,} tensors, {size}{files}"
+
+
+def _first_difference(one: Sequence[object], other: Sequence[object]) -> int:
+    """The first place where they differ; where one is the beginning of the other, its end."""
+    pairs = enumerate(itertools.zip_longest(one, other))
+    return next(at for at, (mine, yours) in pairs if mine != yours)
+
+
+def _printable(text: str) -> str:
+    """A text that a model wrote, without what a terminal would obey."""
+    return "".join(char if char.isprintable() or char in _JOINERS else " " for char in text)
 
 
 def _named(text: str) -> str:

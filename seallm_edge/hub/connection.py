@@ -125,7 +125,7 @@ class Hub:
                 problem = f"the certificate of {_host(url)} is not trusted: {refused}"
                 cure = f"set this computer's clock, or {LOG_IN_TO_NETWORK}"
                 raise HubError(problem, cure, url=str(url)) from error
-            reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
+            reason = re.sub(r"^\[(Errno|WinError) -?\d+\] ", "", str(error))
             raise Trouble(f"no connection to {_host(url)} ({reason})") from error
         except (httpx2.NetworkError, httpx2.RemoteProtocolError) as error:
             raise Trouble(f"the connection to {_host(url)} was lost") from error

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -227,3 +228,10 @@ def test_killed_at_any_moment_it_ends_in_the_same_file(
         assert subprocess.run(command, capture_output=True, check=False).returncode == 0
     assert sha256(out) == undisturbed
     assert [path.name for path in tmp_path.glob("out.gguf*")] == ["out.gguf"]
+
+
+def test_the_command_tells_of_trouble_and_goes_on(hub: Any, served: Path, tmp_path: Path, seallm: Any) -> None:
+    hub.trouble(on="00002-of-00003", status=503, headers={"Retry-After": "0"})
+    finished = seallm("convert", SOURCE, "-o", tmp_path / "out.gguf", "--type", "Q8_0")
+    assert finished.returncode == 0
+    assert re.fullmatch(rb".*00002-of-00003.*503.*\n", finished.stderr), finished.stderr
