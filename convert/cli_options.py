@@ -77,6 +77,8 @@ def settings(threads: int | None, force: bool, restart: bool, verify: str) -> Op
 
 def carry_out(task: Task, doing: str, options: Options, dry_run: bool) -> None:
     """Show the plans, or do what they say, with a bar at a terminal, and tell what came of it."""
+    if task.source.licence:
+        typer.echo(task.source.licence, err=True)
     if dry_run:
         for path, plan in task.plans.items():
             typer.echo(_described(plan, path))

@@ -28,6 +28,10 @@ class Files(Protocol):
     def origin(self) -> str:
         """Where it came from, for people."""
 
+    @property
+    def licence(self) -> str:
+        """What a user must know of the licence before the weights are fetched; nothing where they are here already."""
+
     def names(self) -> frozenset[str]:
         """Every file's name."""
 
@@ -40,6 +44,8 @@ class Files(Protocol):
 
 class LocalFiles:
     """A folder on this computer; with `only`, just that .safetensors of it."""
+
+    licence = ""
 
     def __init__(self, folder: Path, only: str | None = None) -> None:
         self.path = folder

@@ -51,12 +51,14 @@ class Options:
 class Source:
     """Where the weights of a run come from: `name` for people, and what the results are checked against.
 
-    `tokenizer` is a tokenizer.json; what we cannot run (`is_runnable` False) is not loaded. `listed` hashes are written
-    down beside a split output, with those of its parts; `expected` is the sha256 that a single file must have.
+    `licence` is what to tell before they are fetched; `tokenizer` is a tokenizer.json; what we cannot run
+    (`is_runnable` False) is not loaded. `listed` hashes are written down beside a split output, with those of its
+    parts; `expected` is the sha256 that a single file must have.
     """
 
     name: str
     shards: Sequence[Shard]
+    licence: str = ""
     tokenizer: bytes | None = None
     is_runnable: bool = True
     listed: Mapping[str, str] = field(default_factory=dict)

@@ -230,9 +230,14 @@ def test_killed_at_any_moment_it_ends_in_the_same_file(
     assert [path.name for path in tmp_path.glob("out.gguf*")] == ["out.gguf"]
 
 
-def test_the_command_tells_of_trouble_and_goes_on(hub: Any, served: Path, tmp_path: Path, seallm: Any) -> None:
+def test_the_command_tells_the_licence_and_of_trouble_and_goes_on(
+    hub: Any, source: Path, tmp_path: Path, seallm: Any
+) -> None:
+    hub.add_repository(NAME, source, card={"license_name": "seallms", "license_link": "http://x/licence"})
     hub.trouble(on="00002-of-00003", status=503, headers={"Retry-After": "0"})
     finished = seallm("convert", SOURCE, "-o", tmp_path / "out.gguf", "--type", "Q8_0")
     assert finished.returncode == 0
     told = rb"127\.0\.0\.1:\d+ answers with status 503 at 0\.0 of \d\.\d MB of model-00002-of-00003.safetensors.*\n"
-    assert re.fullmatch(told, finished.stderr), finished.stderr
+    trouble, licence = finished.stderr.splitlines(keepends=True)
+    assert re.fullmatch(rb"SeaLLMs/tiny@[0-9a-f]{12} comes under the licence seallms: http://x/licence\n", licence)
+    assert re.fullmatch(told, trouble)
