@@ -8,7 +8,7 @@ from seallm_edge.errors import InvalidOption, ModelFileError
 from seallm_edge.gguf_file import SPLIT_KEYS, read_header, split_name
 from seallm_edge.native.quantizer import TENSOR_TYPES
 from seallm_edge.native.type_choice import chosen_types
-from seallm_edge.recipes import is_quantizable
+from seallm_edge.recipes import recipe_named
 
 from .choices import Choice, UserRecipe, check_importance, choose_over
 from .gguf_source import GgufSource, open_gguf, quantized_metadata, quantized_order
@@ -42,7 +42,7 @@ def quantize_task(
     if importance:
         importance.check_fits(shapes)
     built_in = chosen_types(path, recipe.file_type, importance is not None)
-    quantizable = {name for name, shape in shapes.items() if is_quantizable(name, shape)}
+    quantizable = _quantizable(path) if recipe.overrides else set(shapes)
     choices = choose_over(built_in, recipe, shapes, quantizable)
     if not allow_requantize:
         _check_sources(source, choices)
@@ -132,6 +132,12 @@ def _shards(content: Content) -> tuple[LocalShard, ...]:
     """The shards of its tensors, each once, in the order of their names."""
     found = {tensor.source.shard.path: tensor.source.shard for tensor in content.tensors}
     return tuple(shard for _, shard in sorted(found.items()) if isinstance(shard, LocalShard))
+
+
+def _quantizable(path: Path) -> set[str]:
+    """The tensors whose types llama.cpp chooses at all: those that it makes F32 in one file type and F16 in another."""
+    kinds = [chosen_types(path, recipe_named(name).file_type) for name in ("F32", "F16")]
+    return {name for name, kind in kinds[0].items() if kind != kinds[1][name]}
 
 
 def _check_sources(source: GgufSource, choices: dict[str, Choice]) -> None:

@@ -114,7 +114,7 @@ def test_types_without_importance_are_llama_cpps_or_refused_as_by_it(
 
 @pytest.mark.parametrize("name", ["IQ2_M", "Q2_K_S"])
 def test_llama_cpp_misses_just_the_entries_that_we_say_are_needed(name: str, tmp_path: Path) -> None:
-    example = EXAMPLES["2 layers"]
+    example = Example(2, 1, is_tied=False)
     source = example.write(tmp_path / "model.gguf")
     types = chosen_by_us(example, name, has_importance=True)
     for left_out, type_name in types.items():

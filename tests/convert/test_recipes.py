@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from seallm_edge.catalogue import cards
 from seallm_edge.convert import plan_conversion
+from seallm_edge.shape import TYPES
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files have no holes there")
 
@@ -36,3 +38,13 @@ def test_a_file_is_as_large_as_the_ones_that_others_made(
 ) -> None:
     planned = plan_conversion(hollow_checkpoint("noise", **SIZES[size]), type_name)
     assert planned.file_size / 1e9 == pytest.approx(gigabytes, rel=0.005)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("type_name", [*TYPES, "IQ4_XS", "Q3_K_M", "Q2_K"])
+def test_the_shape_of_a_card_gives_the_bytes_that_a_conversion_writes(
+    size: str, type_name: str, hollow_checkpoint: Callable[..., Path]
+) -> None:
+    shape = cards()[f"seallms-v3-{size.lower()}"].shape
+    planned = plan_conversion(hollow_checkpoint("noise", **SIZES[size]), type_name)
+    assert shape.tensor_bytes(type_name) == planned.content.tensor_bytes

@@ -36,7 +36,9 @@ def test_a_reports_table_has_the_worst_tensors_first() -> None:
 
 def test_a_report_tells_types_bytes_and_errors(tmp_path: Path) -> None:
     report(sha256={"t.gguf": "0" * 64}, text="ស្រូវ", checks=("tokens",)).write(tmp_path / "t.report.json")
-    written = json.loads((tmp_path / "t.report.json").read_text(encoding="utf-8"))
+    text = (tmp_path / "t.report.json").read_text(encoding="utf-8")
+    assert "ស្រូវ" in text
+    written = json.loads(text)
     versions = [written.pop("converter"), written.pop("llama.cpp")]
     assert [words.split()[0] for words in versions] == ["seallm-edge", "llama-cpp-python"]
     assert written == {

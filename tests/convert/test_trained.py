@@ -42,7 +42,7 @@ def test_f16_has_the_originals_distributions_and_its_answer(
     assert ours.answer == original.answer
 
 
-# Measured: 0.004 and 0.05 nats a token (docs/conversion.md has the table); one wrong tensor costs several.
+# Measured: 0.004 and 0.05 nats a token (docs/convert.md has the table); one wrong tensor costs several.
 @pytest.mark.parametrize(("type_name", "most"), [("Q8_0", 0.02), ("Q4_K_M", 0.2)])
 def test_quantized_it_still_answers_sensibly(
     type_name: str,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,10 +112,19 @@ def test_checks_are_told_as_they_pass(model: Path) -> None:
 
 def test_a_split_model_is_checked_in_all_its_parts(split: Path) -> None:
     parts, last = read_header(split).parts, read_header(split).tensors[-1]
-    names = [check.result.split()[1] for check in verify_file(split).checks if check.name == "sha256"]
+    checks = verify_file(split).checks
+    assert checks[0].result == "qwen2, Q8_0, 26 tensors, 1.35 MB in 2 files"
+    names = [check.result.split()[1] for check in checks if check.name == "sha256"]
     assert names == [f"{part.name}," for part in parts]
     overwrite_at(parts[last.part], last.offset, np.float32("nan").tobytes())
     assert refusal(split) == f"{parts[last.part].name}: tensor {last.name!r} holds numbers that are not finite"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there memory tells whose it is")
+def test_weights_that_could_be_repacked_are_not(model: Path, trained: Path, tmp_path: Path) -> None:
+    large = convert(trained, tmp_path / "large.gguf", "Q4_0", verify="none")
+    more = try_model(large).anonymous_bytes - try_model(model).anonymous_bytes
+    assert more < large.stat().st_size / 2
 
 
 def test_parts_under_any_names_can_be_tried(split: Path) -> None:
