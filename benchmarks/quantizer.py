@@ -84,7 +84,7 @@ class Build:
     def __init__(self, python: str) -> None:
         self._python = python
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        command = [python, "-c", f"import runpy; runpy.run_path({__file__!r})['answer']()"]
+        command = [python, "-P", "-c", f"import runpy; runpy.run_path({__file__!r})['answer']()"]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )

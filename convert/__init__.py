@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .layout import Plan
-    from .pipeline import Progress
+    from .writing.layout import Plan
+    from .writing.pipeline import Progress
 
 __all__ = ["convert", "convert_many", "plan_conversion"]
 

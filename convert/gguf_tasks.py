@@ -10,15 +10,15 @@ from seallm_edge.native.quantizer import TENSOR_TYPES
 from seallm_edge.native.type_choice import chosen_types
 from seallm_edge.recipes import recipe_named
 
-from .choices import Choice, UserRecipe, check_importance, choose_over
-from .gguf_source import GgufSource, open_gguf, quantized_metadata, quantized_order
-from .hashes import listed_hashes, sha256_of, sidecar_of
-from .imatrix import Importance, read_imatrix
-from .layout import Content, ContentTensor, lay_out
+from .choosing.choices import Choice, UserRecipe, check_importance, choose_over
+from .choosing.imatrix import Importance, read_imatrix
 from .run import Source
-from .shards import LocalShard, SourceTensor
+from .sources.gguf_source import GgufSource, open_gguf, quantized_metadata, quantized_order
+from .sources.shards import LocalShard, SourceTensor
 from .tasks import Task, output_path
-from .writer import part_paths
+from .writing.hashes import listed_hashes, sha256_of, sidecar_of
+from .writing.layout import Content, ContentTensor, lay_out
+from .writing.writer import part_paths
 
 # What loses nothing worth speaking of when it is quantized once more.
 _SOUND_SOURCES = ("F32", "F16", "BF16", "Q8_0")

@@ -14,15 +14,15 @@ from pathlib import Path
 
 from seallm_edge.errors import ConversionError, InvalidOption
 
-from .checking import QUICK, Checks, check_mode
-from .hashes import sha256_of, write_sidecar
-from .journal import Fingerprint
-from .layout import Plan
-from .pipeline import Job, Progress, Statistics, default_threads, end_of, write_weights
-from .room import check_output, check_room, make_models_dir
-from .shards import Shard
-from .verify_report import Report
-from .writer import Output, opened_output, part_paths, partial_path
+from .checking.checks import QUICK, Checks, check_mode
+from .checking.report import Report
+from .sources.shards import Shard
+from .writing.hashes import sha256_of, write_sidecar
+from .writing.journal import Fingerprint
+from .writing.layout import Plan
+from .writing.pipeline import Job, Progress, Statistics, default_threads, end_of, write_weights
+from .writing.room import check_output, check_room, make_models_dir
+from .writing.writer import Output, opened_output, part_paths, partial_path
 
 _MOST_THREADS = 256
 

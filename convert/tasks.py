@@ -10,13 +10,13 @@ from seallm_edge.errors import InvalidOption
 from seallm_edge.paths import models_dir
 from seallm_edge.recipes import recipe_named
 
-from .checkpoint import open_checkpoint
-from .choices import Override, UserRecipe
-from .files import open_files
-from .imatrix import read_imatrix
-from .layout import Plan, lay_out
-from .plan import map_checkpoint
+from .choosing.choices import Override, UserRecipe
+from .choosing.imatrix import read_imatrix
+from .mapping.plan import map_checkpoint
 from .run import Source
+from .sources.checkpoint import open_checkpoint
+from .sources.files import open_files
+from .writing.layout import Plan, lay_out
 
 
 @dataclass(frozen=True)

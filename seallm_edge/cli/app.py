@@ -13,11 +13,11 @@ COMMANDS = {
     "run": "seallm_edge.cli.run:app",
     "models": "seallm_edge.cli.models:app",
     "show": "seallm_edge.cli.show:app",
-    "convert": "seallm_edge.convert.cli:app",
-    "quantize": "seallm_edge.convert.cli_gguf:quantize",
-    "split": "seallm_edge.convert.cli_gguf:split",
-    "merge": "seallm_edge.convert.cli_gguf:merge",
-    "verify": "seallm_edge.convert.cli_verify:app",
+    "convert": "seallm_edge.convert.cli.checkpoint:app",
+    "quantize": "seallm_edge.convert.cli.gguf:quantize",
+    "split": "seallm_edge.convert.cli.gguf:split",
+    "merge": "seallm_edge.convert.cli.gguf:merge",
+    "verify": "seallm_edge.convert.cli.verify:app",
     "doctor": "seallm_edge.cli.doctor:app",
 }
 

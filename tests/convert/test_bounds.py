@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seallm_edge.convert.verify_bounds import BOUNDS, dequantized, relative_rmse, sample_error, within_bound
+from seallm_edge.convert.checking.bounds import BOUNDS, dequantized, relative_rmse, sample_error, within_bound
 from seallm_edge.native.quantizer import TENSOR_TYPES, WRITABLE, TensorType, needs_importance, quantize
 
 N_ROWS, N_PER_ROW = 16, 2048

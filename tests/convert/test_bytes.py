@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from seallm_edge.convert import convert, convert_many
-from seallm_edge.convert.imatrix import read_imatrix
+from seallm_edge.convert.choosing.imatrix import read_imatrix
 from seallm_edge.errors import ConversionError
 from seallm_edge.native.quantizer import requantize_file
 from seallm_edge.recipes import RECIPES

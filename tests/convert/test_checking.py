@@ -11,7 +11,7 @@ import pytest
 from seallm_edge.convert import convert
 from seallm_edge.convert.run import Options, run
 from seallm_edge.convert.tasks import checkpoint_task, named_recipe
-from seallm_edge.convert.writer import Output
+from seallm_edge.convert.writing.writer import Output
 from seallm_edge.errors import ConversionError, InvalidOption
 
 Checkpoints = Callable[..., Any]
@@ -96,7 +96,7 @@ def test_weights_that_were_damaged_on_the_disk_are_noticed(
 
     monkeypatch.setattr(Output, "write", write)
     with pytest.raises(
-        ConversionError, match=r"the GGUF came out damaged: row 0 of .* is not what its source is as F32"
+        ConversionError, match=r"the GGUF came out damaged: row 0 of .* is too far from its source for F32"
     ):
         convert(source, tmp_path / "out.gguf", verify=verify)
     assert not (tmp_path / "out.gguf").exists()
@@ -127,7 +127,7 @@ def test_tokens_that_are_not_the_tokenizers_are_noticed(checkpoint: Checkpoints,
 
 
 def test_without_checks_nothing_is_checked(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seallm_edge.convert.checking.read_header", lambda _: pytest.fail("it checked"))
+    monkeypatch.setattr("seallm_edge.convert.checking.checks.read_header", lambda _: pytest.fail("it checked"))
     assert convert(source, tmp_path / "out.gguf", verify="none").exists()
 
 

@@ -8,7 +8,7 @@ import gguf
 import numpy as np
 import pytest
 
-from seallm_edge.convert.choices import (
+from seallm_edge.convert.choosing.choices import (
     Choice,
     UserRecipe,
     check_importance,

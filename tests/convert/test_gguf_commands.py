@@ -11,7 +11,7 @@ import pytest
 
 from seallm_edge import SeaLLM
 from seallm_edge.convert import convert
-from seallm_edge.convert.choices import parse_override
+from seallm_edge.convert.choosing.choices import parse_override
 from seallm_edge.convert.gguf_tasks import merge_task, quantize_task, split_task
 from seallm_edge.convert.run import Options, Result, run
 from seallm_edge.convert.tasks import Task, named_recipe, with_overrides

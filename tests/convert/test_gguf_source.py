@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from seallm_edge.convert import encoding
-from seallm_edge.convert.gguf_source import GgufSource, open_gguf, quantized_metadata, quantized_order
+from seallm_edge.convert.sources.gguf_source import GgufSource, open_gguf, quantized_metadata, quantized_order
 from seallm_edge.errors import ConversionError, ModelFileError
 from seallm_edge.gguf_file import read_structure
 from seallm_edge.native.quantizer import TENSOR_TYPES, quantize, requantize_file, widen

@@ -39,7 +39,9 @@ def served(hub: Any, source: Path) -> Path:
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waits between tries."""
     patience = Patience(first_wait=0, longest_wait=0)
-    monkeypatch.setattr("seallm_edge.convert.hub_files.open_repository", partial(open_repository, patience=patience))
+    monkeypatch.setattr(
+        "seallm_edge.convert.sources.hub_files.open_repository", partial(open_repository, patience=patience)
+    )
 
 
 def sha256(path: Path) -> str:
@@ -135,7 +137,7 @@ def spoil(hub: Any, shard: Path, at: int) -> bytes:
 
 def stop_within_last_shard(hub: Any, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop a conversion when it has a part of the third shard, leaving its partial file and journal."""
-    from seallm_edge.convert.workbench import Workbench
+    from seallm_edge.convert.writing.workbench import Workbench
 
     seen: list[str] = []
     real = Workbench.begin

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from seallm_edge.convert import encoding
-from seallm_edge.convert.imatrix import Importance, read_imatrix
+from seallm_edge.convert.choosing.imatrix import Importance, read_imatrix
 from seallm_edge.errors import ConversionError, InvalidOption
 
 SUMS = np.array([[3.0, 1.0, 0.0, 2.5]], np.float32)

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from seallm_edge.convert import convert, pipeline, plan_conversion
-from seallm_edge.convert.positioned import PositionedFile
-from seallm_edge.convert.room import check_room
+from seallm_edge.convert import convert, plan_conversion
+from seallm_edge.convert.sources.positioned import PositionedFile
+from seallm_edge.convert.writing import pipeline
+from seallm_edge.convert.writing.room import check_room
 from seallm_edge.errors import CheckpointError, ConversionError, InvalidOption, OutputExists
 
 Checkpoints = Callable[..., Any]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from seallm_edge.convert.verify_report import Report, TensorError, recorded_hashes, report_path
+from seallm_edge.convert.checking.report import Report, TensorError, recorded_hashes, report_path
 from seallm_edge.errors import ConversionError, ModelFileError
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from seallm_edge.convert import convert, convert_many
-from seallm_edge.convert.positioned import PositionedFile
-from seallm_edge.convert.shards import LocalShard
+from seallm_edge.convert.sources.positioned import PositionedFile
+from seallm_edge.convert.sources.shards import LocalShard
 from seallm_edge.errors import ConversionError
 
 Checkpoints = Callable[..., Any]

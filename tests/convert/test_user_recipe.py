@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seallm_edge.convert.user_recipe import read_recipe
+from seallm_edge.convert.choosing.user_recipe import read_recipe
 from seallm_edge.errors import InvalidOption
 
 EXAMPLE = """write expressions in single quotes and types in double quotes: 'attn_v' = "Q6_K\""""

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from seallm_edge.convert import convert
-from seallm_edge.convert.sentences import SENTENCES, TEXTS, language_of
-from seallm_edge.convert.verification import check_finite, check_hashes, check_tokens, verify_file
-from seallm_edge.convert.verify_report import Report, report_path
+from seallm_edge.convert.checking.report import Report, report_path
+from seallm_edge.convert.checking.sentences import SENTENCES, TEXTS, language_of
+from seallm_edge.convert.checking.verification import check_finite, check_hashes, check_tokens, verify_file
 from seallm_edge.errors import ConversionError, EngineError, ModelFileError
 from seallm_edge.gguf_file import read_header
 from seallm_edge.languages import LANGUAGES

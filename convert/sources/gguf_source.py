@@ -16,7 +16,7 @@ from pathlib import Path
 from seallm_edge.errors import ConversionError
 from seallm_edge.gguf_file import SPLIT_KEYS, Header, Place, read_parts
 
-from . import encoding
+from .. import encoding
 
 _ALIGNMENT, _FILE_TYPE = "general.alignment", "general.file_type"
 _QUANTIZATION_VERSION, _VERSION = "general.quantization_version", 2  # ref: GGML_QNT_VERSION

@@ -14,8 +14,8 @@ from typing import Any
 
 from seallm_edge.errors import CheckpointError
 
-from . import encoding
-from .checkpoint import Checkpoint
+from .. import encoding
+from ..sources.checkpoint import Checkpoint
 
 END_OF_TURN, END_OF_TEXT = "<|im_end|>", "<|endoftext|>"
 # ref: llama.cpp `llama_token_type`

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from seallm_edge.errors import CheckpointError, ConversionError
 
+from ..sources.positioned import PositionedFile
 from .journal import Fingerprint, Journal, Mark
 from .layout import PartFile, Plan
 from .locking import locked_alone
-from .positioned import PositionedFile
 from .room import translated_errors
 
 

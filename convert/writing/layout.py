@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from seallm_edge.errors import InvalidOption
 from seallm_edge.native.quantizer import TensorType
 
-from . import encoding
-from .shards import SourceTensor
-from .sizes import readable
+from .. import encoding
+from ..sizes import readable
+from ..sources.shards import SourceTensor
 
 if TYPE_CHECKING:
     from seallm_edge.memory import Sized

@@ -9,13 +9,13 @@ from math import prod
 from seallm_edge.errors import CheckpointError
 from seallm_edge.recipes import Model
 
+from ..choosing.choices import UserRecipe, check_importance, choose
+from ..choosing.imatrix import Importance
+from ..sources.checkpoint import Checkpoint
+from ..writing.layout import Content, ContentTensor
 from .architectures import Architecture, MappedTensor, architecture_metadata, architecture_of, map_tensors
-from .checkpoint import Checkpoint
-from .choices import UserRecipe, check_importance, choose
 from .hyperparameters import Hyperparameters, read_hyperparameters
 from .identity import Identity, general_metadata, identify
-from .imatrix import Importance
-from .layout import Content, ContentTensor
 from .tokenizer import read_vocabulary
 
 

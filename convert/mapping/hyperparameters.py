@@ -10,7 +10,7 @@ from typing import Any
 
 from seallm_edge.errors import CheckpointError
 
-from .checkpoint import Checkpoint
+from ..sources.checkpoint import Checkpoint
 
 # ref: llama.cpp `LLAMA_MAX_LAYERS`
 _MAX_LAYERS = 512

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from .choices import UserRecipe
-    from .layout import Plan
-    from .run import Options, Result
-    from .tasks import Task
+    from ..choosing.choices import UserRecipe
+    from ..run import Options, Result
+    from ..tasks import Task
+    from ..writing.layout import Plan
 
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="A recipe of your own, a TOML file.")]
 Tensors = Annotated[
@@ -39,16 +39,16 @@ class _OnStderr(logging.Handler):
 
 def tell_of_trouble() -> None:
     """From now on, print what the converter warns of."""
-    logging.getLogger(__package__).addHandler(_OnStderr(logging.WARNING))
+    logging.getLogger("seallm_edge.convert").addHandler(_OnStderr(logging.WARNING))
 
 
 def recipes(types: list[str], file: Path | None, tensors: list[str]) -> list[UserRecipe]:
     """What is asked for: the file's recipe and the types', or else the default; `tensors` are above all of them."""
     from seallm_edge.recipes import DEFAULT_TYPE
 
-    from .choices import parse_override
-    from .tasks import named_recipe, with_overrides
-    from .user_recipe import read_recipe
+    from ..choosing.choices import parse_override
+    from ..choosing.user_recipe import read_recipe
+    from ..tasks import named_recipe, with_overrides
 
     overrides = [parse_override(text) for text in tensors]
     asked = [read_recipe(file)] if file else []
@@ -58,7 +58,7 @@ def recipes(types: list[str], file: Path | None, tensors: list[str]) -> list[Use
 
 def parsed_size(text: str) -> int:
     """The bytes that a size such as 2G means. Raises InvalidOption."""
-    from .sizes import parse_size
+    from ..sizes import parse_size
 
     return parse_size(text)
 
@@ -70,7 +70,7 @@ def part_bytes(split: str | None) -> int | None:
 
 def settings(threads: int | None, force: bool, restart: bool, verify: str) -> Options:
     """The options by their names. Raises InvalidOption."""
-    from .run import Options
+    from ..run import Options
 
     return Options(threads, force, restart, verify)
 
@@ -96,7 +96,7 @@ def _run_shown(task: Task, doing: str, options: Options) -> list[Result]:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    from .run import run
+    from ..run import run
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(stderr=True)
@@ -117,7 +117,7 @@ def _run_shown(task: Task, doing: str, options: Options) -> list[Result]:
 
 
 def _outcome(task: Task, result: Result, plan: Plan, seconds: float) -> str:
-    from .sizes import readable
+    from ..sizes import readable
 
     lines = [str(result.paths[0]), f"{readable(plan.file_size)}{_in_parts(plan)} in {seconds:.1f} s"]
     if result.report:
@@ -142,7 +142,7 @@ def _chat_command(path: Path) -> str:
 
 def _described(plan: Plan, out: Path) -> str:
     """The plan as text: a line for each type, then the whole, then the memory that it will need."""
-    from .sizes import readable
+    from ..sizes import readable
 
     content = plan.content
     kinds = [f"{name:<8}{count:>6,} tensors{readable(size):>14}" for name, (count, size) in content.types().items()]
@@ -162,7 +162,7 @@ def _memory(plan: Plan) -> list[str]:
     """What a computer must have free to run it, where that can be told."""
     from seallm_edge.memory import working_bytes
 
-    from .sizes import readable
+    from ..sizes import readable
 
     sized = plan.content.sized
     if sized is None:

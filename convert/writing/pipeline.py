@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 from seallm_edge.errors import HashMismatch
 
+from ..sources.shards import Shard, SourceTensor
 from .feed import Feed, Piece, largest_piece
 from .journal import Errors, Mark
 from .layout import ContentTensor, Place
 from .ledger import Ledger
-from .shards import Shard, SourceTensor
 from .workbench import Workbench
 from .writer import Output
 

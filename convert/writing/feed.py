@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..sources.shards import Shard, ShardStream, SourceTensor
 from .journal import Mark
-from .shards import Shard, ShardStream, SourceTensor
 
 if TYPE_CHECKING:
     from seallm_edge.native.quantizer import Bytes

@@ -1,7 +1,8 @@
 """How far weights may lie from what they were before they were stored: the error of a type, and its bound.
 
 A bound tells a block that came out as well as its type allows from one that is damaged: of other weights, with a
-flipped bit in its scale, or from a quantizer that was compiled wrongly.
+flipped bit in its scale, or from a quantizer that was compiled wrongly. It also shows where ggml itself loses a block:
+IQ3_S does so where 32 weights in a row are zero, IQ1_M without importance where weights are widely scattered.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Bound:
 
 
 # Steps are in shares of the largest weight; scattered evenly over a step, errors have 1/√12 of it as their root mean
-# square. Those of IQ1 to IQ3 were found over blocks of many distributions and are what those needed, and a quarter.
+# square. Those of IQ1 to IQ3 were found over blocks of many distributions and are what those needed, and some more.
 BOUNDS = {
     "F32": Bound(0.0, heeds=False),
     "F16": Bound(2.0**-11, reach=1, heeds=False),  # half a step of 11 significant bits

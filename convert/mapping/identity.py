@@ -10,9 +10,9 @@ from pathlib import PurePath
 
 from seallm_edge import catalogue
 
-from . import encoding
-from .checkpoint import Checkpoint
-from .choices import UserRecipe
+from .. import encoding
+from ..choosing.choices import UserRecipe
+from ..sources.checkpoint import Checkpoint
 from .tokenizer import ends_turns
 
 # ref: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (GGUF naming convention)

@@ -12,10 +12,10 @@ from typing import Any
 
 from seallm_edge.errors import CheckpointError
 
-from . import encoding
-from .checkpoint import Checkpoint
+from .. import encoding
+from ..sources.checkpoint import Checkpoint
+from ..sources.shards import SourceTensor
 from .hyperparameters import Hyperparameters
-from .shards import SourceTensor
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from seallm_edge.gguf_file import Header, read_header
 from seallm_edge.native.trial import PROMPT, Trial, try_model
 from seallm_edge.text import normalize
 
-from .hashes import listed_hashes, sidecar_of
+from ..sizes import readable
+from ..writing.hashes import listed_hashes, sidecar_of
+from .contents import read_contents
+from .report import recorded_hashes, report_path
 from .sentences import TEXTS, language_of
-from .sizes import readable
-from .verify_contents import read_contents
-from .verify_report import recorded_hashes, report_path
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 

@@ -14,7 +14,7 @@ from seallm_edge.errors import ModelFileError
 from seallm_edge.gguf_file import Tensor
 from seallm_edge.native import quantizer
 
-from .verify_bounds import dequantized
+from .bounds import dequantized
 
 _SLICE_BYTES = 1 << 20
 _AGAIN = "copy or download the file again, or convert it again"

@@ -15,8 +15,8 @@ from typing import Any
 from seallm_edge.errors import ModelFileError
 from seallm_edge.native.quantizer import TENSOR_TYPES
 
-from .room import translated_errors
-from .verify_bounds import relative_rmse
+from ..writing.room import translated_errors
+from .bounds import relative_rmse
 
 _ENDING = re.compile(r"(-\d{5}-of-\d{5})?\.gguf$")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

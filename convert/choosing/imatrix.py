@@ -18,7 +18,7 @@ import numpy as np
 from seallm_edge.errors import ConversionError, InvalidOption, ModelFileError
 from seallm_edge.gguf_file import Array, Header, Tensor, read_structure
 
-from . import encoding
+from .. import encoding
 
 if TYPE_CHECKING:
     from seallm_edge.native.quantizer import Floats

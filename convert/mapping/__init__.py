@@ -1,0 +1,1 @@
+"""What a Hugging Face checkpoint means: its tensors, sizes, tokens and name in GGUF's words."""
