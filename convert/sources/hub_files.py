@@ -89,6 +89,9 @@ class HubShard:
         else:
             target[:] = self._repository.read_range(self._file, offset, len(target))
 
+    def expect(self, offset: int, n_bytes: int) -> None:
+        """Nothing: a stream brings them."""
+
     def stream(self, offset: int, state: bytes | None) -> ShardStream:
         """The file from `offset` to its end."""
         return self._repository.stream(self._file, offset, state)

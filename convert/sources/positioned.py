@@ -33,6 +33,11 @@ class PositionedFile:
         while done < len(data):
             done += self._write_some(offset + done, data[done:])
 
+    def expect(self, offset: int, n_bytes: int) -> None:
+        """Tell the system that these bytes will be read soon, if it can be told."""
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._file.fileno(), offset, n_bytes, os.POSIX_FADV_WILLNEED)
+
     def sync(self) -> None:
         """Wait until what was written is on the disk. OSError."""
         os.fsync(self._file.fileno())

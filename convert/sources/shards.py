@@ -69,6 +69,9 @@ class Shard(Protocol):
     def read(self, offset: int, target: memoryview) -> None:
         """Fill `target` from `offset` on. Any thread may call it."""
 
+    def expect(self, offset: int, n_bytes: int) -> None:
+        """Let a disk fetch these bytes while others are worked on."""
+
     def stream(self, offset: int, state: bytes | None) -> ShardStream | None:
         """The shard from `offset` to its end, to be read in order; None where `read` anywhere is as cheap.
 
@@ -143,6 +146,10 @@ class LocalShard:
             raise ConversionError(f"{self._path} cannot be read: {error.strerror}", "check the disk") from error
         if count < len(target):
             raise CheckpointError(self._path, "has become shorter while it was read", _AGAIN)
+
+    def expect(self, offset: int, n_bytes: int) -> None:
+        """Let the disk fetch these bytes while others are worked on, where the system can be told."""
+        self._file().expect(offset, n_bytes)
 
     def stream(self, offset: int, state: bytes | None) -> None:
         """None."""

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from seallm_edge.native.quantizer import Bytes
 
 
+_AHEAD_PIECES = 16  # after so many, twice as many are asked for: a disk is never waited for
+
+
 @dataclass(frozen=True)
 class Piece:
     """Rows of one tensor: number `index` of the pass, of task number `task`; `end` is what is done once it is."""
@@ -64,6 +67,8 @@ class Feed:
             piece = None if self._is_closed else next(self._pieces, None)
             is_read = self._stream is not None
         if piece is not None and not is_read:
+            if piece.index % _AHEAD_PIECES == 0:
+                piece.source.shard.expect(piece.end.offset, 2 * _AHEAD_PIECES * len(buffer))
             offset = piece.source.offset + piece.first_row * piece.source.row_bytes
             piece.source.shard.read(offset, buffer[: piece.n_bytes].data)
         return piece
