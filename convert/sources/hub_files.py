@@ -22,6 +22,7 @@ class HubFiles:
 
     def __init__(self, spec: str) -> None:
         self._repository = open_repository(spec, on_trouble=_log.warning)
+        self._small: dict[str, bytes] = {}
         self.path = PurePosixPath(self._repository.id)
 
     @property
@@ -47,11 +48,13 @@ class HubFiles:
         return frozenset(name for name in self._repository.files if "/" not in name)
 
     def read(self, name: str) -> bytes:
-        """A small file, whole."""
+        """A small file, whole, fetched once."""
         if name not in self._repository.files:
             problem = f"is no whole checkpoint: it has no {name}"
             raise CheckpointError(self.path, problem, WHOLE_CHECKPOINT)
-        return self._repository.read(name)
+        if name not in self._small:
+            self._small[name] = self._repository.read(name)
+        return self._small[name]
 
     def shard(self, name: str) -> HubShard:
         """A file of weights."""

@@ -243,3 +243,9 @@ def test_the_command_tells_the_licence_and_of_trouble_and_goes_on(
     trouble, licence = finished.stderr.splitlines(keepends=True)
     assert re.fullmatch(rb"SeaLLMs/tiny@[0-9a-f]{12} comes under the licence seallms: http://x/licence\n", licence)
     assert re.fullmatch(told, trouble)
+
+
+def test_a_small_file_is_fetched_once(hub: Any, served: Path, tmp_path: Path) -> None:
+    convert(SOURCE, tmp_path / "out.gguf", "Q8_0")
+    sizes = {path.name: path.stat().st_size for path in served.glob("*.json")}
+    assert {name: hub.sent[name] for name in sizes} == sizes
