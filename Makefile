@@ -12,7 +12,7 @@ help:
 
 setup: $(READY)  ## install everything into .venv (llama.cpp is built once per user)
 
-$(READY): pyproject.toml constraints.txt seallm_edge/native/build.py
+$(READY): pyproject.toml constraints.txt $(addprefix seallm_edge/native/,build.py project.cmake block_search.h)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { found=$$($(PYTHON) --version 2>/dev/null); \
 	    echo "python 3.11 or later is needed, and $(PYTHON) is $${found:-not there}" >&2; \

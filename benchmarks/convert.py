@@ -1,11 +1,13 @@
 """Conversion time, memory and disk, next to llama.cpp's own way.
 
     python benchmarks/convert.py CHECKPOINT [--types Q8_0 Q4_K_M] [--rounds 3] [--verify none]
-        [--llama-cpp FOLDER --torch-python PYTHON]
+        [--llama-cpp FOLDER --torch-python PYTHON] [--plain-wheel FOLDER]
 
 CHECKPOINT is a Hugging Face folder. Ours reads it and writes the type in one pass, with one worker and with two.
 llama.cpp's way is its `convert_hf_to_gguf.py` (FOLDER is its source, PYTHON one with torch, transformers and gguf) to
 BF16, then its quantizer on that file; without those two the BF16 file is made by us and only the quantizer is timed.
+Its quantizer is that of the installed build, in which block scales are searched our way; with FOLDER, an unpacked wheel
+of llama-cpp-python as it is published, that one's.
 All take turns, each in a process of its own: medians of wall time; the most memory resident in the process, mapped
 pages included; and the most disk that was taken beside the output.
 """
@@ -21,6 +23,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +70,7 @@ def main() -> None:
     parser.add_argument("--cold", action="store_true", help="drop the checkpoint from the page cache before our turns")
     parser.add_argument("--llama-cpp", type=Path)
     parser.add_argument("--torch-python", type=Path)
+    parser.add_argument("--plain-wheel", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.checkpoint.parent) as scratch:
         for name in arguments.types:
@@ -92,7 +96,8 @@ def compare(arguments: argparse.Namespace, name: str, scratch: Path) -> None:
             command = [str(arguments.checkpoint), str(scratch / "bf16.gguf"), "BF16", "2", "none"]
             measured([sys.executable, "-c", OURS, *command], scratch)
         command = [str(scratch / "bf16.gguf"), str(scratch / "theirs.gguf"), str(recipe_named(name).file_type), "2"]
-        taken["llama_model_quantize"].append(measured([sys.executable, "-c", QUANTIZER, *command], scratch))
+        plain = {"PYTHONPATH": str(arguments.plain_wheel)} if arguments.plain_wheel else {}
+        taken["llama_model_quantize"].append(measured([sys.executable, "-c", QUANTIZER, *command], scratch, plain))
         (scratch / "theirs.gguf").unlink()
     show(name, taken)
 
@@ -123,11 +128,12 @@ def workers_time(turns: list[Taken]) -> str:
     return f", workers busy {min(busy):.1%}, reading {max(reading):.1%}"
 
 
-def measured(command: list[str], scratch: Path) -> Taken:
+def measured(command: list[str], scratch: Path, environment: Mapping[str, str] | None = None) -> Taken:
     """What the command takes, watched from outside."""
     before = used(scratch)
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    variables = {**os.environ, **(environment or {})}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=variables)
     most_resident, most_disk, done = 0, 0, threading.Event()
 
     def watch() -> None:

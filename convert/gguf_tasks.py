@@ -14,7 +14,6 @@ from .choosing.choices import Choice, UserRecipe, check_importance, choose_over
 from .choosing.imatrix import Importance, read_imatrix
 from .run import Source
 from .sources.gguf_source import GgufSource, open_gguf, quantized_metadata, quantized_order
-from .sources.shards import LocalShard, SourceTensor
 from .tasks import Task, output_path
 from .writing.hashes import listed_hashes, sha256_of, sidecar_of
 from .writing.layout import Content, ContentTensor, lay_out
@@ -46,7 +45,8 @@ def quantize_task(
     choices = choose_over(built_in, recipe, shapes, quantizable)
     if not allow_requantize:
         _check_sources(source, choices)
-    return _task(source, _quantized(source, recipe, choices, importance), out, part_bytes)
+    file_name = f"{_stem(source)}-{recipe.name}.gguf"
+    return _task(source, _quantized(source, recipe, choices, importance), out, file_name, part_bytes)
 
 
 def split_task(path: Path, part_bytes: int, out: Path | None = None) -> Task:
@@ -59,7 +59,7 @@ def split_task(path: Path, part_bytes: int, out: Path | None = None) -> Task:
     merged = f"{_stem(source)}.gguf"
     is_canonical = len(source.files) == 1 and _begins_with(path, lay_out(content).parts[0].header)
     hashes = {merged: sha256_of(path)} if is_canonical else {}
-    return _task(source, content, out or path.with_name(merged), part_bytes, listed=hashes)
+    return _task(source, content, out or path.with_name(merged), merged, part_bytes, listed=hashes)
 
 
 def merge_task(path: Path, out: Path | None = None) -> Task:
@@ -77,25 +77,29 @@ def merge_task(path: Path, out: Path | None = None) -> Task:
             problem = f"is not the file that {sidecar_of(path).name} lists"
             raise ModelFileError(part, problem, "copy or download this part again")
     merged = f"{_stem(source)}.gguf"
-    return _task(source, _copied(source), out or path.with_name(merged), None, expected=hashes.get(merged))
+    return _task(source, _copied(source), out or path.with_name(merged), merged, None, expected=hashes.get(merged))
 
 
 def _task(
     source: GgufSource,
     content: Content,
     out: Path,
+    file_name: str,
     part_bytes: int | None,
     listed: dict[str, str] | None = None,
     expected: str | None = None,
 ) -> Task:
     plan = lay_out(content, part_bytes)
-    path = output_path(out, f"{_stem(source)}-{content.label}.gguf")
+    path = output_path(out, file_name)
     for part in part_paths(path, plan):
         if any(_is_same(part, file) for file in source.files):
             raise InvalidOption(f"{part} is the source itself", "give another name for the output")
-    shards = _shards(content)
     found = Source(
-        str(source.files[0]), shards, is_runnable=_is_runnable(source.files[0]), listed=listed or {}, expected=expected
+        str(source.files[0]),
+        source.shards,
+        is_runnable=_is_runnable(source.files[0]),
+        listed=listed or {},
+        expected=expected,
     )
     return Task(found, {path: plan})
 
@@ -103,7 +107,7 @@ def _task(
 def _quantized(
     source: GgufSource, recipe: UserRecipe, choices: dict[str, Choice], importance: Importance | None
 ) -> Content:
-    tensors = {tensor.name: tensor for tensor in _tensors(source)}
+    tensors = {tensor.name: tensor for tensor in source.tensors}
     values = importance.fitting({name: t.shape for name, t in tensors.items()}) if importance else {}
     check_importance(choices, values if importance else None)
     extra = importance.metadata() if importance else {}
@@ -119,19 +123,8 @@ def _quantized(
 
 def _copied(source: GgufSource) -> Content:
     metadata = {key: value for key, value in source.metadata_bytes.items() if key not in SPLIT_KEYS}
-    tensors = tuple(ContentTensor(t.name, TENSOR_TYPES[t.dtype], t) for t in _tensors(source))
+    tensors = tuple(ContentTensor(t.name, TENSOR_TYPES[t.dtype], t) for t in source.tensors)
     return Content(source.header.name, source.header.file_type_name, metadata, tensors, sized=source.header)
-
-
-def _tensors(source: GgufSource) -> list[SourceTensor]:
-    shards = [LocalShard(path) for path in source.files]
-    return [SourceTensor(t.name, t.type_name, t.shape, shards[t.file], t.offset, t.n_bytes) for t in source.tensors]
-
-
-def _shards(content: Content) -> tuple[LocalShard, ...]:
-    """The shards of its tensors, each once, in the order of their names."""
-    found = {tensor.source.shard.path: tensor.source.shard for tensor in content.tensors}
-    return tuple(shard for _, shard in sorted(found.items()) if isinstance(shard, LocalShard))
 
 
 def _quantizable(path: Path) -> set[str]:
@@ -142,8 +135,8 @@ def _quantizable(path: Path) -> set[str]:
 
 def _check_sources(source: GgufSource, choices: dict[str, Choice]) -> None:
     for tensor in source.tensors:
-        if tensor.type_name not in _SOUND_SOURCES and choices[tensor.name].type.name != tensor.type_name:
-            problem = f"{tensor.name} is {tensor.type_name} already, and would lose once more as it is stored anew"
+        if tensor.dtype not in _SOUND_SOURCES and choices[tensor.name].type.name != tensor.dtype:
+            problem = f"{tensor.name} is {tensor.dtype} already, and would lose once more as it is stored anew"
             raise InvalidOption(problem, "take an F16, BF16 or Q8_0 model; --allow-requantize does it all the same")
 
 

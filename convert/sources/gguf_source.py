@@ -17,6 +17,7 @@ from seallm_edge.errors import ConversionError
 from seallm_edge.gguf_file import SPLIT_KEYS, Header, Place, read_parts
 
 from .. import encoding
+from .shards import LocalShard, SourceTensor
 
 _ALIGNMENT, _FILE_TYPE = "general.alignment", "general.file_type"
 _QUANTIZATION_VERSION, _VERSION = "general.quantization_version", 2  # ref: GGML_QNT_VERSION
@@ -26,25 +27,21 @@ _STRING, _BOOL = 8, 7
 
 
 @dataclass(frozen=True)
-class GgufTensor:
-    """A tensor of a GGUF: `shape` rows first, without outer dimensions of 1; `n_bytes` at `offset` of file `file`."""
-
-    name: str
-    type_name: str
-    shape: tuple[int, ...]
-    file: int
-    offset: int
-    n_bytes: int
-
-
-@dataclass(frozen=True)
 class GgufSource:
-    """A model to quantize: its `files`, the first one's `header` and encoded metadata, all `tensors` in file order."""
+    """A model in one or more files: its header, encoded metadata, and all `tensors` in their order in the `shards`.
 
-    files: tuple[Path, ...]
+    A tensor's shape has no outer dimensions of 1: ggml does not count them.
+    """
+
+    shards: tuple[LocalShard, ...]
     header: Header
     metadata_bytes: Mapping[str, bytes]
-    tensors: tuple[GgufTensor, ...]
+    tensors: tuple[SourceTensor, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its files, the first before the others."""
+        return self.header.parts
 
 
 def open_gguf(path: Path | str) -> GgufSource:
@@ -53,10 +50,12 @@ def open_gguf(path: Path | str) -> GgufSource:
     Raises ModelFileError that names the file at fault.
     """
     header = read_parts(path)
+    shards = tuple(LocalShard(part) for part in header.parts)
     tensors = tuple(
-        GgufTensor(t.name, t.type_name, _rows_first(t.shape), t.part, t.offset, t.n_bytes) for t in header.tensors
+        SourceTensor(t.name, t.type_name, _rows_first(t.shape), shards[t.part], t.offset, t.n_bytes)
+        for t in header.tensors
     )
-    return GgufSource(header.parts, header, header.encoded(), tensors)
+    return GgufSource(shards, header, header.encoded(), tensors)
 
 
 def quantized_metadata(source: GgufSource, file_type: int, extra: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -31,9 +31,8 @@ CMAKE_FLAGS = (
     "-DLLAMA_BUILD_EXAMPLES=OFF",
     "-DLLAMA_BUILD_SERVER=OFF",
 )
-# llama-cpp-python forces the `common` library on, in the CMake cache; nothing here uses it, and it is a quarter of
-# the build. A normal variable, set as the project starts, shadows the cache.
-PROJECT_INCLUDE = "set(LLAMA_BUILD_COMMON OFF)\n"
+PROJECT_INCLUDE = Path(__file__).parent / "project.cmake"
+BUILD_FILES = (PROJECT_INCLUDE, PROJECT_INCLUDE.with_name("block_search.h"))
 
 
 def main() -> int:
@@ -70,7 +69,8 @@ def cache_root() -> Path:
 
 def cache_key(flags: tuple[str, ...], compiler: str) -> str:
     """A folder name that changes with everything that changes the wheel."""
-    facts = [VERSION, flags, PROJECT_INCLUDE, compiler, sysconfig.get_platform(), platform.libc_ver()]
+    texts = [path.read_text(encoding="utf-8") for path in BUILD_FILES]
+    facts = [VERSION, flags, texts, compiler, sysconfig.get_platform(), platform.libc_ver()]
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     return f"llama_cpp_python-{VERSION}-{sysconfig.get_platform()}-{digest}"
 
@@ -95,9 +95,7 @@ def build(flags: tuple[str, ...], shelf: Path) -> Path:
     print(f"building llama-cpp-python {VERSION} for every CPU (once; about 7 minutes on 2 cores)", file=sys.stderr)
     shelf.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=shelf.parent) as scratch:
-        include = Path(scratch) / "project.cmake"
-        include.write_text(PROJECT_INCLUDE, encoding="utf-8")
-        cmake_args = ";".join((*flags, f"-DCMAKE_PROJECT_INCLUDE={include.as_posix()}"))
+        cmake_args = ";".join((*flags, f"-DCMAKE_PROJECT_INCLUDE={PROJECT_INCLUDE.resolve().as_posix()}"))
         jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL") or str(os.cpu_count() or 2)
         environment = {**os.environ, "SKBUILD_CMAKE_ARGS": cmake_args, "CMAKE_BUILD_PARALLEL_LEVEL": jobs}
         finished = Path(scratch) / "wheel"

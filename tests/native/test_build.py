@@ -59,7 +59,9 @@ def test_a_wheel_is_built_once_and_then_taken_from_the_cache(
     assert build.main() == 0
     assert capsys.readouterr().out == first
     assert pip.n_builds == 1
-    assert "-DGGML_CPU_ALL_VARIANTS=ON" in pip.environment["SKBUILD_CMAKE_ARGS"].split(";")
+    flags = pip.environment["SKBUILD_CMAKE_ARGS"].split(";")
+    assert "-DGGML_CPU_ALL_VARIANTS=ON" in flags
+    assert flags[-1] == f"-DCMAKE_PROJECT_INCLUDE={Path(build.__file__).with_name('project.cmake').as_posix()}"
 
 
 def test_a_build_that_fails_leaves_nothing_behind(
@@ -98,6 +100,15 @@ def test_version_flags_and_compiler_make_another_wheel() -> None:
     }
     assert len(keys) == 3
     assert all(build.VERSION in key for key in keys)
+
+
+@pytest.mark.parametrize("name", ["project.cmake", "block_search.h"])
+def test_what_is_built_in_makes_another_wheel(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = build.cache_key(build.CMAKE_FLAGS, "compiler 1.0")
+    (tmp_path / name).write_text("")
+    files = [tmp_path / name if path.name == name else path for path in build.BUILD_FILES]
+    monkeypatch.setattr(build, "BUILD_FILES", files)
+    assert build.cache_key(build.CMAKE_FLAGS, "compiler 1.0") != before
 
 
 def test_without_a_compiler_it_says_what_to_install(
