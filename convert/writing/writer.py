@@ -126,6 +126,7 @@ def opened_output(plan: Plan, out: Path, fingerprint: Fingerprint, restart: bool
         stack.callback(output.close)
         if not mark.renaming:
             output.open()
+            _sync_folder(paths[0].parent)
         try:
             yield output
         except CheckpointError:
