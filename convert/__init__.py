@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .checking.verification import Verification
     from .writing.layout import Plan
     from .writing.pipeline import Progress
 
-__all__ = ["convert", "convert_many", "plan_conversion"]
+__all__ = ["convert", "convert_many", "merge", "plan_conversion", "quantize", "split", "verify"]
 
 
 def convert(
@@ -69,3 +70,65 @@ def plan_conversion(source: str | Path, type: str = "Q4_K_M") -> Plan:  # noqa: 
     from .tasks import checkpoint_task, named_recipe
 
     return next(iter(checkpoint_task(source, [named_recipe(type)]).plans.values()))
+
+
+def quantize(
+    source: str | Path,
+    out: str | Path,
+    type: str = "Q4_K_M",  # noqa: A002
+    *,
+    imatrix: str | Path | None = None,
+    allow_requantize: bool = False,
+    threads: int | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+    restart: bool = False,
+    verify: str = "quick",
+) -> Path:
+    """The path of the GGUF `source`, of any architecture that llama.cpp knows, in another type.
+
+    The file is the one that llama.cpp's own quantizer writes. `allow_requantize` takes a source below Q8_0. Raises
+    ModelFileError, ConversionError, EngineError and InvalidOption; the rest is as for `convert`.
+    """
+    from .gguf_tasks import quantize_task
+    from .run import Options, run
+    from .tasks import named_recipe
+
+    task = quantize_task(Path(source), Path(out), named_recipe(type), imatrix, None, allow_requantize)
+    return run(task.source, task.plans, Options(threads, force, restart, verify, progress))[0][0].paths[0]
+
+
+def split(source: str | Path, size: str, out: str | Path | None = None, *, force: bool = False) -> tuple[Path, ...]:
+    """The paths of the parts of the GGUF `source`, each with at most `size` ("2G", "700M") of tensors.
+
+    They are named after `out`, else after the source, as llama.cpp names them. Raises ModelFileError, ConversionError
+    and InvalidOption.
+    """
+    from .gguf_tasks import split_task
+    from .run import Options, run
+    from .sizes import parse_size
+
+    task = split_task(Path(source), parse_size(size), Path(out) if out else None)
+    return run(task.source, task.plans, Options(force=force))[0][0].paths
+
+
+def merge(first_part: str | Path, out: str | Path | None = None, *, force: bool = False) -> Path:
+    """The path of one GGUF made of a split one; its parts are compared with the hashes beside them, if there are any.
+
+    Raises ModelFileError, ConversionError and InvalidOption.
+    """
+    from .gguf_tasks import merge_task
+    from .run import Options, run
+
+    task = merge_task(Path(first_part), Path(out) if out else None)
+    return run(task.source, task.plans, Options(force=force))[0][0].paths[0]
+
+
+def verify(path: str | Path) -> Verification:
+    """What can be known of a finished GGUF without its source.
+
+    Raises ModelFileError, or EngineError where llama.cpp fails, if it is not sound.
+    """
+    from .checking.verification import verify_file
+
+    return verify_file(Path(path))

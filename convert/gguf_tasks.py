@@ -27,7 +27,7 @@ def quantize_task(
     path: Path,
     out: Path,
     recipe: UserRecipe,
-    imatrix: Path | None = None,
+    imatrix: str | Path | None = None,
     part_bytes: int | None = None,
     allow_requantize: bool = False,
 ) -> Task:

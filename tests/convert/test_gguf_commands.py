@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from seallm_edge import SeaLLM
-from seallm_edge.convert import convert
+from seallm_edge.convert import convert, merge, quantize, split, verify
 from seallm_edge.convert.choosing.choices import parse_override
 from seallm_edge.convert.gguf_tasks import merge_task, quantize_task, split_task
 from seallm_edge.convert.run import Options, Result, run
@@ -201,3 +201,10 @@ def test_an_importance_of_another_model_is_refused(plain: Path, tmp_path: Path) 
     imatrix.write_bytes(head + name + np.array([1, 4], "<i4").tobytes() + values.tobytes())
     with pytest.raises(ConversionError, match=r"^other\.dat: is of another model"):
         quantize_task(plain, tmp_path / "out.gguf", named_recipe("Q4_0"), imatrix)
+
+
+def test_programs_do_what_the_commands_do(plain: Path, tmp_path: Path) -> None:
+    made = quantize(plain, tmp_path / "out.gguf", "Q8_0")
+    parts = split(made, "1M", tmp_path / "parts.gguf")
+    assert merge(parts[0], tmp_path / "whole.gguf").read_bytes() == made.read_bytes()
+    assert verify(parts[0]).warnings == ()
