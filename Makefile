@@ -22,7 +22,8 @@ $(READY): pyproject.toml constraints.txt $(addprefix seallm_edge/native/,build.p
 	@echo "setting up in .venv: about a minute, and some 8 more where llama.cpp is not built yet" >&2
 	@{ test -x $(BIN)/python || $(PYTHON) -m venv .venv; } </dev/null >&2
 	@wheel=$$($(BIN)/python seallm_edge/native/build.py </dev/null) && \
-	  { $(PIP) install "$$wheel" && $(PIP) -q install -e '.[chat,demo,test,dev]' && touch $(READY); } </dev/null >&2
+	  { $(PIP) install --force-reinstall --no-deps "$$wheel" && \
+	    $(PIP) install "$$wheel" -e '.[chat,demo,test,dev]' && touch $(READY); } </dev/null >&2
 
 chat: $(READY)  ## chat with the small demo model; piped input: one message a line
 	@$(BIN)/seallm chat smollm2-135m-instruct || [ $$? -eq 130 ]  # Ctrl-C is a way to leave
