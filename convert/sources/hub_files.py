@@ -9,7 +9,6 @@ from seallm_edge import catalogue
 from seallm_edge.errors import CheckpointError
 from seallm_edge.hub import RemoteFile, Repository, open_repository
 
-from .files import WHOLE_CHECKPOINT
 from .shards import ShardStream
 
 _log = logging.getLogger(__name__)
@@ -51,7 +50,8 @@ class HubFiles:
         """A small file, whole, fetched once."""
         if name not in self._repository.files:
             problem = f"is no whole checkpoint: it has no {name}"
-            raise CheckpointError(self.path, problem, WHOLE_CHECKPOINT)
+            cure = "name a repository with config.json, tokenizer.json and *.safetensors"
+            raise CheckpointError(self.path, problem, cure)
         if name not in self._small:
             self._small[name] = self._repository.read(name)
         return self._small[name]

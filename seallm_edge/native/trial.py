@@ -66,6 +66,7 @@ def try_model(
         "paths": [str(part) for part in paths],
         "tokenizer": _text(tokenizer),
         "texts": list(texts),
+        "prompt": PROMPT,
         "n_words": n_words,
     }
     started = time.monotonic()

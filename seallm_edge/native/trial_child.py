@@ -25,7 +25,6 @@ from . import log, symbols
 from .context import Context
 from .library import load_backends
 from .model import Model, Vocabulary
-from .trial import PROMPT
 
 _MOST_PROMPT_TOKENS = 32  # a vocabulary of bare bytes takes one for each letter
 _THREADS = 2
@@ -50,7 +49,7 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
         memory.look()
         tokens = [model.vocabulary.tokenize(normalize(text), special=True) for text in request["texts"]]
         decoded = [model.vocabulary.detokenize(ids, special=True).decode("utf-8", "replace") for ids in tokens]
-        finite, text = _steps(model, request["n_words"], memory)
+        finite, text = _steps(model, request["prompt"], request["n_words"], memory)
     finally:
         model.close()
     return {
@@ -102,17 +101,17 @@ class _Memory:
         self.anonymous = max(self.anonymous, found.rss - getattr(found, "shared", 0))  # Linux alone tells them apart
 
 
-def _steps(model: Model, n_words: int, memory: _Memory) -> tuple[bool, str]:
+def _steps(model: Model, prompt: str, n_words: int, memory: _Memory) -> tuple[bool, str]:
     """(whether the first step gave numbers only, the text of the `n_words` likeliest tokens, each after the other)."""
     vocabulary = model.vocabulary
-    prompt = [vocabulary.bos] if vocabulary.add_bos else []
-    prompt = (prompt + vocabulary.tokenize(PROMPT))[:_MOST_PROMPT_TOKENS]
+    tokens = [vocabulary.bos] if vocabulary.add_bos else []
+    tokens = (tokens + vocabulary.tokenize(prompt))[:_MOST_PROMPT_TOKENS]
     threads = min(_THREADS, os.cpu_count() or 1)
     n_ctx = _MOST_PROMPT_TOKENS + n_words
     context = Context(model, n_ctx=n_ctx, n_batch=_MOST_PROMPT_TOKENS, n_threads=threads)
     written: list[int] = []
     try:
-        context.decode(prompt, 0)
+        context.decode(tokens, 0)
         memory.look()
         finite = bool(np.isfinite(context.logits()).all())
         while finite and len(written) < n_words:
@@ -120,7 +119,7 @@ def _steps(model: Model, n_words: int, memory: _Memory) -> tuple[bool, str]:
             if vocabulary.ends_generation(token):
                 break
             written.append(token)
-            context.decode([token], len(prompt) + len(written) - 1)
+            context.decode([token], len(tokens) + len(written) - 1)
             memory.look()
     finally:
         context.close()
