@@ -1,0 +1,72 @@
+"""`Constraint`: which tokens may come next in one reply. Knows tokens by number, not what they were derived from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidOption
+from .refusals import refusal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from llguidance import LLMatcher
+    from numpy.typing import NDArray
+
+
+class Constraint:
+    """Follows one reply, token by token, and says what may come next. For one thread at a time.
+
+    Every method raises InvalidOption once the text cannot be followed any further: a grammar so ambiguous that it
+    passes the limits, or one that leads to where nothing may come next.
+    """
+
+    def __init__(self, matcher: LLMatcher, n_tokens: int, ends: frozenset[int], what: str) -> None:
+        self._matcher = matcher
+        self._what = what
+        self._n_tokens = n_tokens
+        self._ends = ends
+        self._n_accepted = 0
+
+    @property
+    def may_end(self) -> bool:
+        """Whether the text so far is complete; more may follow."""
+        return self._matcher.is_accepting()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the text so far is complete, and nothing but the end may follow."""
+        return self._matcher.is_stopped() and not self._matcher.is_error()
+
+    def allows(self, token: int) -> bool:
+        """Whether `token` may come next: microseconds. A token that ends generation may where the text is complete."""
+        if token in self._ends:
+            return self.may_end
+        return 0 <= token < self._n_tokens and self._matcher.validate_tokens([token]) == 1
+
+    def accept(self, token: int) -> None:
+        """Go on by `token`. Raises InvalidOption if it may not come next; nothing has changed then."""
+        if not self.allows(token):
+            self._raise_if_lost()
+            raise InvalidOption(f"token {token} may not come next", "accept only tokens that are allowed")
+        self._matcher.consume_token(token)
+        self._n_accepted += 1
+        self._raise_if_lost()
+
+    def mask(self, logits: NDArray[np.float32]) -> None:
+        """Set to -inf, in place, the logit of every token that may not come next; shape (n_vocab,)."""
+        import numpy as np
+
+        np.putmask(logits[: self._n_tokens], ~self.allowed(), -np.inf)
+        logits[self._n_tokens :] = -np.inf
+
+    def allowed(self) -> NDArray[np.bool_]:
+        """Whether each token may come next; shape (n_tokens,). Some hundred times as long as `allows` of one."""
+        import numpy as np
+
+        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        self._raise_if_lost()
+        return np.unpackbits(bits, bitorder="little", count=self._n_tokens).view(np.bool_)
+
+    def _raise_if_lost(self) -> None:
+        if self._matcher.is_error():
+            raise refusal(self._matcher.get_error(), self._what, self._n_accepted)

@@ -1,0 +1,84 @@
+"""What llguidance says of a schema or grammar that it does not take, in our words: the one place where that is done."""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import InvalidOption
+
+_PLACE = re.compile(r"^(?:at )?(?:EOF|\d+\(\d+\)): (?:failed to compile JSON schema: )?")
+_SOURCE = re.compile(r"\n +\d+ \| |\n<")
+_TOO_BIG = (
+    "schema too large",
+    "initial lexer configuration",
+    "lexer precomputation failed",
+    "grammar size",
+    "panic: assertion failed: grammar.symbols",
+    "too many expressions",
+    "too many states",
+    "fuel exhausted",
+    "DNF too large",
+    "Unable to determine if regex",
+    "Schema intersection stack",
+)
+_TOO_MANY_READINGS = re.compile(r"(?:[Pp]arser [Ee]rror: )?(?:Too many items|Current row has)")
+
+# what llguidance says → what we say, and the cure
+_TABLE = (
+    (
+        re.compile(r"Unimplemented keys: \[(.*?)\]"),
+        "the schema uses {}, which cannot be followed",
+        "leave it out, and check the reply for it",
+    ),
+    (
+        re.compile(r"Unknown format: (.*)"),
+        'the schema asks for the format "{}", which is unknown',
+        "leave it out, or say it as a pattern",
+    ),
+    (
+        re.compile(r"(oneOf) constraints are not supported"),
+        "the schema uses {} with options of which two may hold at once, which cannot be followed",
+        "use anyOf, or give each option a constant of its own",
+    ),
+    (
+        re.compile(r"Unsatisfiable schema: (.*)"),
+        "nothing satisfies the schema: {}",
+        "take out what excludes the rest",
+    ),
+    (
+        re.compile(r"(?:Resource|Pointer) '(?:json-schema://)?(.*?)' (?:is not present|does not exist)"),
+        "the schema refers to {}, which is not in it",
+        "refer to what stands in the schema itself, as in #/$defs/name",
+    ),
+    (
+        re.compile(r"regex parse error:(?:.*\n)+error: (.*)"),
+        "the schema has a pattern that cannot be followed: {}",
+        "write it as a simpler regular expression",
+    ),
+)
+
+
+def refusal(error: str, what: str, n_tokens: int = 0) -> InvalidOption:
+    """The error to raise where llguidance says `error` of `what`, a schema or a grammar, after a reply's `n_tokens`."""
+    said = _SOURCE.split(_PLACE.sub("", error))[0].strip().replace("Expected f64", "expected a number")
+    message, cure = _in_our_words(said, what)
+    return InvalidOption(message + (f", after {n_tokens:,} tokens" if n_tokens else ""), cure)
+
+
+def _in_our_words(said: str, what: str) -> tuple[str, str]:
+    if not said or said.startswith("NoExtension"):
+        return f"no text satisfies the {what}", "take out what excludes the rest"
+    if said.startswith(_TOO_BIG):
+        return f"the {what} is too big to be followed", "make it smaller, or repeat less in it"
+    if _TOO_MANY_READINGS.match(said):
+        return f"the {what} reads a text in too many ways", "leave one way to read it: x{0,9}, not x? x? x?"
+    for pattern, message, cure in _TABLE:
+        if found := pattern.match(said):
+            return message.format(_shortened(found[1])), cure
+    reason = "llguidance fails on it" if said.startswith("panic: ") else _shortened(said[0].lower() + said[1:])
+    return f"the {what} cannot be followed: {reason}", f"mend the {what}, or make it simpler"
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 200 else line[:199] + "…"

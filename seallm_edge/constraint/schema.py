@@ -1,0 +1,99 @@
+"""A JSON schema → what llguidance reads. Knows JSON and schemas, not tokens.
+
+ref: llguidance docs/json_schema.md for the keywords it follows; the others are refused by name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import InvalidOption
+from .lark import HEADER
+
+_LONGEST = 1 << 18  # characters of JSON
+_MOST_EXACT = 1 << 53  # llguidance counts in floating point, and recurses without end near -2**63
+_UPPER_BOUNDS = ("maximum", "exclusiveMaximum")
+_LOWER_BOUNDS = ("minimum", "exclusiveMinimum")
+_VALUES = ("const", "enum")
+_OPTIONS_KEY = "x-guidance"
+_OPTIONS = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
+"""One space after a comma or colon, as models like to write it, or none: room for endless whitespace is nowhere."""
+
+
+def to_lark(schema: Mapping[str, Any] | bool | str | type) -> str:
+    """The grammar of all JSON texts that satisfy `schema`, as llguidance reads it.
+
+    Takes a schema, its JSON text, or a class with `model_json_schema()`, as pydantic makes them.
+    Raises InvalidOption for anything else.
+    """
+    given = _as_mapping(schema)
+    text = _as_json(given)
+    if len(text) > _LONGEST:
+        raise InvalidOption(f"the schema is {len(text):,} characters of JSON", f"{_LONGEST:,} is the limit")
+    return f"{HEADER}start: %json {_as_json({**given, _OPTIONS_KEY: _OPTIONS})}\n"
+
+
+def _as_mapping(schema: object) -> Mapping[str, Any]:
+    if isinstance(schema, str):
+        schema = _parsed(schema)
+    elif callable(method := getattr(schema, "model_json_schema", None)):
+        schema = _from_class(method)
+    if schema is True:
+        return {}
+    if schema is False:
+        raise InvalidOption("nothing satisfies the schema false", "give a schema that something satisfies")
+    if not isinstance(schema, Mapping):
+        raise InvalidOption(
+            f"the schema is of type {type(schema).__name__}", 'give an object, such as {"type": "object"}'
+        )
+    return schema
+
+
+def _from_class(method: Any) -> object:
+    try:
+        return method()
+    except (TypeError, ValueError, RuntimeError) as error:  # pydantic's own are among them
+        problem = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidOption(f"the class has no JSON schema: {problem}", "use fields that JSON can hold") from error
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        problem = f"{error.msg.lower()} in line {error.lineno}, column {error.colno}"
+        raise InvalidOption(f"the schema is no JSON: {problem}", "give the text of a JSON schema") from error
+    except RecursionError as error:
+        raise InvalidOption("the schema is nested too deeply", "use $defs and $ref") from error
+
+
+def _as_json(schema: Mapping[str, Any]) -> str:
+    try:
+        text = json.dumps(_with_exact_numbers(schema), allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except InvalidOption:
+        raise
+    except UnicodeEncodeError as error:
+        raise InvalidOption("the schema holds half of a surrogate pair", "use whole characters") from error
+    except (TypeError, ValueError) as error:
+        raise InvalidOption(f"the schema cannot be JSON: {str(error).lower()}", "use what JSON can hold") from error
+    except RecursionError as error:
+        raise InvalidOption("the schema is nested too deeply", "use $defs and $ref") from error
+    return text
+
+
+def _with_exact_numbers(node: object, key: str = "", is_value: bool = False) -> object:
+    """`node` with bounds beyond what is counted exactly drawn in to there, as those of 64-bit integers often are."""
+    if isinstance(node, Mapping):
+        return {k: _with_exact_numbers(v, k, is_value or k in _VALUES) for k, v in node.items()}
+    if isinstance(node, list | tuple):
+        return [_with_exact_numbers(item, is_value=is_value) for item in node]
+    if not isinstance(node, int | float) or abs(node) <= _MOST_EXACT:
+        return node
+    if key in _UPPER_BOUNDS and node > 0 and not is_value:
+        return _MOST_EXACT
+    if key in _LOWER_BOUNDS and node < 0 and not is_value:
+        return -_MOST_EXACT
+    raise InvalidOption(f"a number in the schema is not within ±{_MOST_EXACT:,}", "use a smaller one, or a string")
