@@ -1,8 +1,9 @@
 """GGUF headers, checked in Python before native code sees the file: `types` → `parse` → `checks` → `reading`.
 
-A `Header` is what comes out; `splits` finds the parts of a model in several files.
+A `Header` is what comes out; `splits` finds the parts of a model in several files, `fingerprint` tells models apart.
 """
 
+from .fingerprint import fingerprint
 from .header import Header
 from .parse import Array, Place, Tensor, Value
 from .reading import read_header, read_parts, read_structure
@@ -15,6 +16,7 @@ __all__ = [
     "Place",
     "Tensor",
     "Value",
+    "fingerprint",
     "read_header",
     "read_parts",
     "read_structure",
