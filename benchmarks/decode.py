@@ -15,7 +15,9 @@ import statistics
 import time
 from collections.abc import Callable
 
-from seallm_edge import Message, SeaLLM
+from engine import bare_seconds
+
+from seallm_edge import SeaLLM
 from seallm_edge.native.library import load_backends
 from seallm_edge.store import locate
 
@@ -65,17 +67,8 @@ def bare(llm: SeaLLM, n_tokens: int) -> Callable[[], float]:
     """Seconds of a loop of llama_decode, one token a step, nothing else; in the context that `stream` uses, because
     where its buffers came to lie in memory is worth some percent either way.
     """
-    prompt = llm._chat_tokens([Message(**message) for message in MESSAGES])  # as long a context as the others have
-
-    def run() -> float:
-        with llm._engine.writing() as (sequence, _):
-            list(sequence.read(prompt))
-            started = time.perf_counter()
-            for _ in range(n_tokens - 1):
-                sequence._decode(prompt[:1])
-            return time.perf_counter() - started
-
-    return run
+    prompt = llm._read(MESSAGES)[0]  # as long a context as the others have
+    return lambda: bare_seconds(llm, [prompt], n_tokens)
 
 
 def ours(llm: SeaLLM, n_tokens: int) -> Callable[[], float]:

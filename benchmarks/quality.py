@@ -46,7 +46,7 @@ class Reading:
         context.decode(paragraph, 0, all_logits=True)
         logits = np.stack([context.logits(i) for i in range(len(paragraph))]).astype(np.float64)
         self.log_probabilities = log_softmax(logits)
-        context.forget_from(0)
+        context.forget(0)
         self.answer = greedy(context, question)
         self.text = model.vocabulary.detokenize(self.answer).decode("utf-8", "replace")
         context.close()

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
         CheckpointError,
         ContextOverflow,
         ConversionError,
-        EngineBusy,
         EngineError,
         HashMismatch,
         HubError,
@@ -28,20 +27,21 @@ if TYPE_CHECKING:
         OutputExists,
         SeaLLMError,
     )
+    from .engine import Request, ScriptedEngine
     from .llm import SeaLLM
     from .prompt import Message
-    from .reply import Reply
+    from .reply import Reply, TokenLogprob
     from .sampling import Sampling
-    from .stream import Stream
+    from .stream import AsyncStream, Stream
 
 __version__ = "0.1.0"
 
 # public name → its module, imported when first asked for: `import seallm_edge` stays quick
 _HOMES = {
+    "AsyncStream": "stream",
     "CheckpointError": "errors",
     "ContextOverflow": "errors",
     "ConversionError": "errors",
-    "EngineBusy": "errors",
     "EngineError": "errors",
     "HashMismatch": "errors",
     "HubError": "errors",
@@ -52,16 +52,19 @@ _HOMES = {
     "NotEnoughMemory": "errors",
     "OutputExists": "errors",
     "Reply": "reply",
+    "Request": "engine",
     "Sampling": "sampling",
+    "ScriptedEngine": "engine",
     "SeaLLM": "llm",
     "SeaLLMError": "errors",
     "Stream": "stream",
+    "TokenLogprob": "reply",
 }
 __all__ = [
+    "AsyncStream",
     "CheckpointError",
     "ContextOverflow",
     "ConversionError",
-    "EngineBusy",
     "EngineError",
     "HashMismatch",
     "HubError",
@@ -72,10 +75,13 @@ __all__ = [
     "NotEnoughMemory",
     "OutputExists",
     "Reply",
+    "Request",
     "Sampling",
+    "ScriptedEngine",
     "SeaLLM",
     "SeaLLMError",
     "Stream",
+    "TokenLogprob",
     "__version__",
 ]
 

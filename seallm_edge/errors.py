@@ -11,8 +11,7 @@ SeaLLMError
 ├── InvalidOption        an option that does not exist, or a value that it cannot take (also a ValueError)
 ├── NotEnoughMemory      a model that does not fit in free memory
 ├── ContextOverflow      a prompt that does not fit in the context
-└── EngineError          llama.cpp failed, or cannot run here
-    └── EngineBusy       a second reply while one is running
+└── EngineError          llama.cpp failed, or cannot run here; or the model was closed
 
 A message says what happened, with names and numbers, in lower case; `cure` is one line that mends it.
 """
@@ -118,19 +117,12 @@ class ContextOverflow(SeaLLMError):
 
 
 class EngineError(SeaLLMError):
-    """llama.cpp failed: `log_tail` holds its last log lines."""
+    """llama.cpp failed, and `log_tail` holds its last log lines; or the model was closed."""
 
     def __init__(self, message: str, cure: str = "", log_tail: Iterable[str] = ()) -> None:
         self.log_tail = tuple(log_tail)
         lines = "".join(f"\n  llama.cpp: {line}" for line in self.log_tail)
         super().__init__(message + lines, cure)
-
-
-class EngineBusy(EngineError):
-    """A second reply was asked for while one is running on the same model."""
-
-    def __init__(self) -> None:
-        super().__init__("this model is writing a reply", "finish or close that reply first, or load a second SeaLLM")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

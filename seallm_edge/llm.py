@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from .catalogue import Card, match_header
-from .engine import Engine
-from .errors import ContextOverflow, EngineError, InvalidOption
-from .gguf_file import Header, read_header
+from .constraint import Constraint, GrammarCompiler
+from .engine import About, Engine, Request
+from .errors import ContextOverflow, InvalidOption
+from .gguf_file import Header
 from .languages import guess
-from .machine import this_machine
-from .native.library import load_backends
-from .native.model import Vocabulary
-from .plan import Plan, make_plan
-from .prompt import Message, Piece, as_messages, chatml
+from .loading import load_engine, plan_for
+from .plan import Plan
+from .prompt import Message, as_messages
 from .reply import Reply
-from .sampling import Sampling
-from .store import locate
-from .stream import Stream
+from .stream import AsyncStream, Stream
 from .text import normalize
+from .tokens import PromptTokens
 
 Prompt = str | Iterable[Message | Mapping[str, Any]]
-_REMEMBERED_REPLIES = 64
+Schema = Mapping[str, Any] | bool | str | type
 _REPLY_ROOM = 256  # tokens that a cure leaves for the answer
+_MOST_CHOICES = 64
 
 
 class SeaLLM:
     """A loaded model: `SeaLLM("seallms-v3-1.5b-chat")`, or the path of a GGUF.
 
-    context     tokens of KV memory; None takes what fits, at most 8,192
-    threads     CPU threads; None takes the performance cores that this process may use
-    gpu_layers  layers on the GPU; "auto" takes as many as fit
-    force       load even where memory seems too small
-    on_progress gets a share from 0 to 1 while the weights load
+    context         tokens of KV memory, shared by all replies under way; None takes what fits, at most 8,192
+    threads         CPU threads; None takes the performance cores that this process may use
+    gpu_layers      layers on the GPU; "auto" takes as many as fit
+    cache_type_k/v  types of the KV memory, "f16" unless given; smaller ones save memory and cost quality
+    flash_attention None lets llama.cpp decide
+    prefix_cache    bytes of memory for conversations that have to leave the KV memory; None takes up to an eighth of
+                    what is free, at most 1 GiB; 0 keeps nothing of a prompt once it is answered
+    snapshots       keep conversations on disk, so that a restart need not read them again; True, or a folder
+    keep_alive      seconds without work after which the weights leave memory, to be loaded again when needed
+    force           load even where memory seems too small
+    on_progress     gets a share from 0 to 1 while the weights load
 
-    Raises ModelNotFound, ModelFileError, NotEnoughMemory, InvalidOption or EngineError. One reply at a time; any
-    thread may ask for it. A context manager: leaving it frees everything, as `close()` does.
+    Raises ModelNotFound, ModelFileError, NotEnoughMemory, InvalidOption or EngineError. Any thread may ask, many at
+    once. A context manager: leaving it frees everything, as `close()` does. `plan` says what was chosen and why.
     """
 
     def __init__(
@@ -48,50 +53,104 @@ class SeaLLM:
         context: int | None = None,
         threads: int | None = None,
         gpu_layers: int | Literal["auto"] = "auto",
+        cache_type_k: str | None = None,
+        cache_type_v: str | None = None,
+        flash_attention: bool | None = None,
+        prefix_cache: int | None = None,
+        snapshots: bool | Path = False,
+        keep_alive: float | None = None,
         force: bool = False,
         on_progress: Callable[[float], None] | None = None,
     ) -> None:
-        self.header: Header = read_header(locate(model))
-        self.card: Card | None = match_header(self.header)
-        self.name: str = self.card.name if self.card else self.header.name
-        self.plan: Plan = make_plan(
-            self.header,
-            this_machine(),
-            gpus=load_backends().gpus,
+        header, plan = plan_for(
+            model,
             context=context,
             threads=threads,
             gpu_layers=gpu_layers,
+            cache_type_k=cache_type_k,
+            cache_type_v=cache_type_v,
+            flash_attention=flash_attention,
+            prefix_cache=prefix_cache,
             force=force,
         )
-        self.sampling: Sampling = Sampling().replace(self.card.sampling if self.card else {})
-        self._replies: OrderedDict[str, list[int]] = OrderedDict()
-        self._engine = Engine(self.header.path, self.plan, on_progress)
+        self.header: Header | None = header
+        self.card: Card | None = match_header(header)
+        self.plan: Plan | None = plan
+        self._set_up(load_engine(header, plan, snapshots=snapshots, keep_alive=keep_alive, on_progress=on_progress))
 
-    def stream(self, prompt: Prompt, **sampling: Any) -> Stream:
+    @classmethod
+    def over(cls, engine: Engine) -> SeaLLM:
+        """A SeaLLM over another engine, such as a `ScriptedEngine`. It has no `header`, `card` or `plan`."""
+        self = cls.__new__(cls)
+        self.header = self.card = self.plan = None
+        self._set_up(engine)
+        return self
+
+    def _set_up(self, engine: Engine) -> None:
+        self.about: About = engine.about
+        self.name = self.about.name
+        self.sampling = self.about.sampling
+        self._engine = engine
+        self._tokens = PromptTokens(engine, self.about.default_system, self.name)
+        self._compiler: GrammarCompiler | None = None
+
+    def stream(
+        self, prompt: Prompt, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
+    ) -> Stream:
         """A `Stream` of the reply's text, in whole characters, as it is written.
 
-        `prompt` is one user message, or messages. A base model, which knows no messages, goes on from the text.
+        `prompt` is one user message, or messages. A base model, which knows no messages, goes on from the text. With
+        `schema` (a JSON schema, or a pydantic model class) the reply is JSON that satisfies it; with `grammar` it is a
+        text of that GBNF grammar; cut at `max_tokens`, as `finish_reason` says, it may be the beginning of one.
         Options are those of `Sampling`. Raises InvalidOption or ContextOverflow at once.
         """
-        if not self.chats and isinstance(prompt, str):
-            return self._start(self._completion_tokens(prompt), prompt, sampling)
-        messages = self._messages(prompt)
-        words = "\n".join(message.content for message in messages)
-        return self._start(self._chat_tokens(messages), words, sampling)
+        return self._start(*self._read(prompt), schema, grammar, sampling)
 
-    def chat(self, prompt: Prompt, **sampling: Any) -> Reply:
+    def chat(
+        self, prompt: Prompt, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
+    ) -> Reply:
         """The whole `Reply` to `prompt`; see `stream`."""
-        return self.stream(prompt, **sampling).read()
+        return self.stream(prompt, schema=schema, grammar=grammar, **sampling).read()
 
-    def complete(self, text: str, **sampling: Any) -> Reply:
+    def choices(
+        self, prompt: Prompt, n: int, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
+    ) -> list[Reply]:
+        """`n` replies to one prompt, which is read once; see `stream`. With a `seed`, each has its own: seed, seed + 1,
+        and so on.
+        """
+        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= _MOST_CHOICES:
+            raise InvalidOption(f"n is {n!r}", f"give a whole number from 1 to {_MOST_CHOICES}")
+        tokens, words = self._read(prompt)
+        seed = self.sampling.replace(sampling).seed
+        seeds = [sampling if seed is None else {**sampling, "seed": seed + i} for i in range(n)]
+        streams = [self._start(tokens, words, schema, grammar, options) for options in seeds]
+        return [stream.read() for stream in streams]
+
+    def astream(
+        self, prompt: Prompt, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
+    ) -> AsyncStream:
+        """As `stream`, for `async for`; errors come with the first piece. No event loop is ever blocked."""
+        return AsyncStream(functools.partial(self.stream, prompt, schema=schema, grammar=grammar, **sampling))
+
+    async def achat(
+        self, prompt: Prompt, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
+    ) -> Reply:
+        """As `chat`, awaited; cancelling the task stops the reply."""
+        return await self.astream(prompt, schema=schema, grammar=grammar, **sampling).read()
+
+    def complete(self, text: str, **options: Any) -> Reply:
         """A `Reply` that goes on from `text`, with no chat around it; for base models. Options as for `stream`."""
-        return self._start(self._completion_tokens(text), text, sampling).read()
+        return self.complete_stream(text, **options).read()
+
+    def complete_stream(
+        self, text: str, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
+    ) -> Stream:
+        """A `Stream` that goes on from `text`, with no chat around it. Options as for `stream`."""
+        return self._start(self._tokens.of_text(text), text, schema, grammar, sampling)
 
     def count(self, messages: Prompt) -> int:
         """How many tokens of the context a prompt takes, its markup included."""
-        if isinstance(messages, str) and not self.chats:
-            return len(self._completion_tokens(messages))
-        return len(self._chat_tokens(self._messages(messages)))
+        return len(self._read(messages)[0])
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of `text`, taken as NFC; names of control tokens stand for them only with `special`."""
@@ -104,14 +163,20 @@ class SeaLLM:
             return vocabulary.detokenize(list(tokens), special=special).decode("utf-8", "replace")
 
     @property
+    def n_ctx(self) -> int:
+        """Tokens of the context."""
+        return self.about.n_ctx
+
+    @property
     def chats(self) -> bool:
         """Whether prompts are messages: false for base models."""
-        return self.card.chat if self.card else self.header.has_chat_template
+        return self.about.chats
 
     def close(self) -> None:
-        """Free the weights and the KV memory. A reply being written ends with EngineError. Safe twice."""
-        if hasattr(self, "_engine"):
-            self._engine.close()
+        """Free the weights and the KV memory. Replies being written end with EngineError. Safe twice, and dropping the
+        object does it too.
+        """
+        self._engine.close()
 
     def __enter__(self) -> SeaLLM:
         return self
@@ -119,13 +184,14 @@ class SeaLLM:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        self.close()
-
     def __repr__(self) -> str:
-        return f"<SeaLLM {self.name} ({self.header.file_type_name}), context {self.plan.n_ctx:,}>"
+        kind = f" ({self.header.file_type_name})" if self.header else ""
+        return f"<SeaLLM {self.name}{kind}, context {self.n_ctx:,}>"
 
-    def _messages(self, prompt: Prompt) -> list[Message]:
+    def _read(self, prompt: Prompt) -> tuple[list[int], str]:
+        """(the tokens of a prompt, its words)."""
+        if not self.chats and isinstance(prompt, str):
+            return self._tokens.of_text(prompt), prompt
         if not self.chats:
             raise InvalidOption(
                 f"{self.name} is a base model: it goes on from a text and knows no messages",
@@ -133,63 +199,39 @@ class SeaLLM:
             )
         if isinstance(prompt, str) and not prompt.strip():
             raise InvalidOption("the prompt is empty", "say something")
-        return as_messages(prompt)
+        messages = as_messages(prompt)
+        return self._tokens.of_messages(messages), "\n".join(message.content for message in messages)
 
-    def _start(self, tokens: list[int], words: str, options: Mapping[str, Any]) -> Stream:
+    def _start(
+        self, tokens: list[int], words: str, schema: Schema | None, grammar: str | None, options: Mapping[str, Any]
+    ) -> Stream:
         sampling = self.sampling.replace(options)
-        if len(tokens) >= self.plan.n_ctx:  # there must be room for one token of reply
+        if len(tokens) >= self.n_ctx:  # there must be room for one token of reply
             language = guess(words)
             described = f"{language.name}, " if language else ""
             raise ContextOverflow(
-                len(tokens), self.plan.n_ctx, f"{described}{len(words):,} characters", self._more_room(len(tokens))
+                len(tokens), self.n_ctx, f"{described}{len(words):,} characters", self._more_room(len(tokens))
             )
-        return Stream(self._engine, tokens, sampling, self._remember)
+        request = Request(tokens, sampling, self._constraint(schema, grammar))
+        return Stream(self._engine.submit(request), len(tokens), self._tokens.remember, owner=self)
+
+    def _constraint(self, schema: Schema | None, grammar: str | None) -> Constraint | None:
+        if grammar is not None and schema is not None:
+            raise InvalidOption("both a schema and a grammar are given", "give one of them")
+        if grammar is not None:
+            return self._grammars().gbnf(grammar).start()
+        return None if schema is None else self._grammars().schema(schema).start()
+
+    def _grammars(self) -> GrammarCompiler:
+        if self._compiler is None:
+            with self._engine.vocabulary() as vocabulary:
+                self._compiler = self._compiler or GrammarCompiler(vocabulary)
+        return self._compiler
 
     def _more_room(self, n_tokens: int) -> str:
         enough = 1 << (n_tokens + _REPLY_ROOM).bit_length()
-        if enough > self.header.context_length:
-            return f"shorten it: this model reads {self.header.context_length:,} tokens at most"
-        extra = (enough - self.plan.n_ctx) * self.header.kv_bytes_per_token
+        if enough > self.about.longest_context:
+            return f"shorten it: this model reads {self.about.longest_context:,} tokens at most"
+        extra = (enough - self.n_ctx) * self.about.bytes_per_token
         size = f"{extra / 1e9:.1f} GB" if extra >= 1e8 else f"{extra / 1e6:.0f} MB"
         return f"shorten it, or give --context {enough} (needs {size} more)"
-
-    def _completion_tokens(self, text: str) -> list[int]:
-        if not text:
-            raise InvalidOption("the prompt is empty", "give some text to go on from")
-        with self._engine.vocabulary() as vocabulary:
-            return _opening(vocabulary) + vocabulary.tokenize(normalize(text))
-
-    def _chat_tokens(self, messages: list[Message]) -> list[int]:
-        pieces = chatml(messages, self.card.default_system if self.card else "")
-        with self._engine.vocabulary() as vocabulary:
-            tokens, text = _opening(vocabulary), ""
-            for piece in pieces:
-                known = self._known_tokens(piece, vocabulary)
-                if known is None:
-                    text += piece.text  # tokenized together, as the checkpoint's own tokenizer does
-                    continue
-                tokens += vocabulary.tokenize(normalize(text)) + known
-                text = ""
-            return tokens + vocabulary.tokenize(normalize(text))
-
-    def _known_tokens(self, piece: Piece, vocabulary: Vocabulary) -> list[int] | None:
-        """The tokens of markup, and of a reply as the model itself wrote it: its KV can then be kept."""
-        if piece.is_control:
-            token = vocabulary.control_token(piece.text)
-            if token is None:
-                raise EngineError(
-                    f"{self.header.path.name} has no token {piece.text}: it does not know ChatML",
-                    "use a SeaLLMs or another ChatML model, or complete() for plain text",
-                )
-            return [token]
-        return self._replies.get(piece.text) if piece.is_reply else None
-
-    def _remember(self, text: str, tokens: list[int]) -> None:
-        self._replies[text] = tokens
-        self._replies.move_to_end(text)
-        if len(self._replies) > _REMEMBERED_REPLIES:
-            self._replies.popitem(last=False)
-
-
-def _opening(vocabulary: Vocabulary) -> list[int]:
-    return [vocabulary.bos] if vocabulary.add_bos else []

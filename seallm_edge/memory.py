@@ -1,4 +1,8 @@
-"""How much memory a model needs, and which model of the catalogue a computer can hold. Arithmetic, no I/O."""
+"""How much memory a model needs, and which model of the catalogue a computer can hold. Arithmetic, no I/O.
+
+Bytes here are what a process was seen to take on x86-64 Linux (`benchmarks/memory.py` shows the difference), with the
+weights counted once: repacking and GPUs copy them, and the pages of the file are given back.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,17 @@ from .recipes import UNQUANTIZED
 
 CPU_BATCH, GPU_BATCH = 128, 512  # prompt tokens read at once
 SMALLEST_CONTEXT = 2_048  # what a chat still works with
-# Python with numpy, llama.cpp's code, work buffers of the threads: 50 MB measured on x86-64 Linux. The rest is room
-# for what other programs may come to need.
-MARGIN_BYTES = 120_000_000
-VOCABULARY_BYTES_PER_TOKEN = 300  # llama.cpp's tables of texts, merges and pieces
+N_SEQUENCES = 64  # conversations whose KV llama.cpp can tell apart
+N_OUTPUTS = 32  # tokens of one step whose logits are wanted
 
-_FLOAT = 4
+PROCESS_BYTES = 50_000_000  # Python with numpy and this package, llama.cpp's code
+VOCABULARY_BYTES_PER_TOKEN = 330  # llama.cpp's tables of texts, merges and pieces, and a sampler's candidates
+CELL_BYTES = 80  # what llama.cpp notes of a KV cell: position, sequences
+# Left free: an estimate errs by some tens of MB, and other programs go on as well.
+ROOM_BYTES = 64_000_000
+
+_FLOAT, _HALF = 4, 2
+_CELLS = 256  # llama.cpp makes contexts of whole blocks of cells; ref: llama-context.cpp, GGML_PAD(cparams.n_ctx, 256)
 
 
 class Sized(Protocol):
@@ -39,30 +48,46 @@ class Sized(Protocol):
         """Bytes of keys and values that one token takes, in f16."""
 
 
-def compute_bytes(model: Sized, n_batch: int) -> int:
-    """Bytes that llama.cpp reserves for one step of `n_batch` tokens.
+def n_cells(n_ctx: int) -> int:
+    """KV cells that llama.cpp makes for a context of `n_ctx` tokens."""
+    return -(-n_ctx // _CELLS) * _CELLS
 
-    Its worst case is logits for every token of the batch, or, with a small vocabulary, the feed-forward layer.
-    Within 1% of what llama.cpp reports for models of 49k and 152k tokens, batches of 128 and 512, contexts of 2k to
-    32k (attention is flash attention, which takes nothing of the context's size).
+
+def step_bytes(
+    model: Sized, n_ctx: int, n_batch: int, n_sequences: int = N_SEQUENCES, n_outputs: int = N_OUTPUTS
+) -> int:
+    """Bytes of the buffer that llama.cpp reserves for one step of `n_batch` tokens, with flash attention.
+
+    Its worst case is a row of logits for every output (and it insists on one for each sequence), or the feed-forward
+    layer beside the attention mask. Within 1 MB of what llama.cpp reports for models of 49k and 152k tokens, batches
+    of 64 to 512, contexts of 2k to 8k.
     """
-    output = model.n_vocab + 2 * model.n_embd
-    feed_forward = 3 * model.n_ff + 4 * model.n_embd
-    return _FLOAT * n_batch * max(output, feed_forward)
+    rows = max(n_outputs, n_sequences)
+    n_batch = -(-n_batch // n_sequences) * n_sequences  # it reserves for as many tokens of each sequence
+    output = _FLOAT * (rows * (model.n_vocab + model.n_embd) + n_batch * model.n_embd)
+    feed_forward = _FLOAT * n_batch * (3 * model.n_ff + 4 * model.n_embd)
+    return max(output, feed_forward + _HALF * n_batch * n_cells(n_ctx))
 
 
-def other_bytes(model: Sized) -> int:
-    """Bytes besides weights, KV cache and compute buffer."""
-    return MARGIN_BYTES + VOCABULARY_BYTES_PER_TOKEN * model.n_vocab
+def plain_attention_bytes(model: Sized, n_ctx: int, n_batch: int, n_head: int) -> int:
+    """Bytes of the buffer for one step without flash attention, where the scores of all heads are its worst case."""
+    return _FLOAT * n_batch * (n_cells(n_ctx) * (n_head + 1) + 6 * model.n_embd)
+
+
+def process_bytes(model: Sized, n_ctx: int, n_sequences: int = N_SEQUENCES, n_outputs: int = N_OUTPUTS) -> int:
+    """Bytes besides weights, KV memory and the buffer for a step: the process, the vocabulary, the logits."""
+    logits = _FLOAT * model.n_vocab * max(n_outputs, n_sequences)
+    return PROCESS_BYTES + VOCABULARY_BYTES_PER_TOKEN * model.n_vocab + logits + CELL_BYTES * n_cells(n_ctx)
 
 
 def working_bytes(model: Sized, n_ctx: int = SMALLEST_CONTEXT, n_batch: int = CPU_BATCH) -> int:
-    """Bytes besides the weights, with a context of `n_ctx` tokens on the CPU."""
-    return model.kv_bytes_per_token * n_ctx + compute_bytes(model, n_batch) + other_bytes(model)
+    """Bytes that must be free besides the weights, with a context of `n_ctx` tokens on the CPU."""
+    kv = model.kv_bytes_per_token * n_cells(n_ctx)
+    return kv + step_bytes(model, n_ctx, n_batch) + process_bytes(model, n_ctx) + ROOM_BYTES
 
 
 def needed_bytes(card: Card, type_name: str, n_ctx: int = SMALLEST_CONTEXT) -> int:
-    """Memory that a card's model of this type needs on the CPU. Raises KeyError for a type it has not."""
+    """Memory that must be free for a card's model of this type on the CPU. Raises KeyError for a type it has not."""
     return card.size(type_name) + working_bytes(card.shape, n_ctx)
 
 

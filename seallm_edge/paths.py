@@ -21,5 +21,10 @@ def models_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """Where what can be made again is kept: verdicts on CPU variants."""
+    """Where what can be made again is kept: verdicts on CPU variants, measurements."""
     return home() / "cache"
+
+
+def snapshots_dir() -> Path:
+    """Where KV states of conversations are kept."""
+    return home() / "snapshots"

@@ -29,15 +29,34 @@ class Timings:
 
 
 @dataclass(frozen=True)
+class TokenLogprob:
+    """A token, its bytes, and the natural logarithm of its probability before any sampling option; `top` has the
+    likeliest at its place, itself or not, the likeliest first.
+    """
+
+    token: int
+    data: bytes
+    logprob: float
+    top: tuple[TokenLogprob, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """This as plain JSON values; bytes as a list of numbers, since they need not be whole characters."""
+        shown = {"token": self.token, "bytes": list(self.data), "logprob": self.logprob}
+        return shown | ({"top": [each.as_dict() for each in self.top]} if self.top else {})
+
+
+@dataclass(frozen=True)
 class Reply:
     """A whole reply. `finish_reason`: the model ended it or a stop text came (`stop`), it reached `max_tokens` or
-    the end of the context (`length`), or its reader closed it (`cancelled`).
+    the end of the context (`length`), or its reader closed it (`cancelled`). `logprobs`, where asked for, has one
+    entry a token.
     """
 
     text: str
     finish_reason: FinishReason
     usage: Usage
     timings: Timings
+    logprobs: tuple[TokenLogprob, ...] = ()
 
     @property
     def characters_per_second(self) -> float:
@@ -52,4 +71,8 @@ class Reply:
     def as_dict(self) -> dict[str, Any]:
         """This as plain JSON values."""
         rates = {"characters_per_second": self.characters_per_second, "tokens_per_second": self.tokens_per_second}
-        return dataclasses.asdict(self) | {name: round(rate, 2) for name, rate in rates.items()}
+        shown = dataclasses.asdict(dataclasses.replace(self, logprobs=()))
+        shown["logprobs"] = [each.as_dict() for each in self.logprobs]
+        if not self.logprobs:
+            del shown["logprobs"]
+        return shown | {name: round(rate, 2) for name, rate in rates.items()}

@@ -19,7 +19,10 @@ _RANGES: dict[str, tuple[float, float]] = {
     "repeat_last_n": (0, 1 << 30),
     "seed": (0, (1 << 32) - 2),
     "max_tokens": (1, 1 << 30),
+    "logprobs": (0, 20),
 }
+_MAY_BE_NONE = ("seed", "max_tokens", "logprobs")
+_STRONGEST_BIAS = 1e6
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Sampling:
     max_tokens     the longest reply, but for up to 3 tokens that finish a character begun; None goes on until the
                    context is full
     stop           texts that end a reply; they are not part of it
+    logit_bias     token → what is added to its logit before the choice: -100 forbids it, 100 forces it
+    logprobs       with each token the logarithm of its probability, and of this many likeliest at its place (0 to 20)
     """
 
     temperature: float = 0.7
@@ -45,14 +50,17 @@ class Sampling:
     seed: int | None = None
     max_tokens: int | None = 512
     stop: tuple[str, ...] = ()
+    logit_bias: Mapping[int, float] = dataclasses.field(default_factory=dict, hash=False)
+    logprobs: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stop", _as_texts(self.stop))
+        object.__setattr__(self, "logit_bias", _as_bias(self.logit_bias))
         for name, (lowest, highest) in _RANGES.items():
             _check(name, getattr(self, name), lowest, highest)
 
     def replace(self, options: Mapping[str, Any]) -> Sampling:
-        """This with `options` changed; an option of None keeps what is here, but for `seed` and `max_tokens`.
+        """This with `options` changed; an option of None keeps what is here, where None is no value.
 
         Raises InvalidOption for a name that does not exist or a value out of range.
         """
@@ -62,7 +70,7 @@ class Sampling:
                 raise InvalidOption(
                     f"no sampling option {name!r}{did_you_mean(name, known)}", f"the options are {' '.join(known)}"
                 )
-        kept = {n: v for n, v in options.items() if v is not None or n in ("seed", "max_tokens")}
+        kept = {n: v for n, v in options.items() if v is not None or n in _MAY_BE_NONE}
         return dataclasses.replace(self, **kept)
 
 
@@ -73,8 +81,24 @@ def _as_texts(stop: object) -> tuple[str, ...]:
     return tuple(text for text in texts if text)
 
 
+def _as_bias(bias: object) -> dict[int, float]:
+    """A copy with numbers for keys: JSON has only texts there."""
+    if not isinstance(bias, Mapping):
+        raise InvalidOption(f"logit_bias is {bias!r:.80}", "give a mapping from token ids to numbers")
+    found: dict[int, float] = {}
+    for key, value in bias.items():
+        token = int(key) if isinstance(key, str) and key.isascii() and key.isdecimal() else key
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _STRONGEST_BIAS
+        if isinstance(token, bool) or not isinstance(token, int) or token < 0 or not is_number:
+            raise InvalidOption(
+                f"logit_bias has {key!r:.40}: {value!r:.40}", "give token ids, and numbers such as -100"
+            )
+        found[token] = float(value)
+    return found
+
+
 def _check(name: str, value: object, lowest: float, highest: float) -> None:
-    if value is None and name in ("seed", "max_tokens"):
+    if value is None and name in _MAY_BE_NONE:
         return
     whole = isinstance(Sampling.__dataclass_fields__[name].default, int | None)
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):

@@ -1,38 +1,38 @@
-"""`Stream`: one reply while it is written."""
+"""`Stream` and `AsyncStream`: one reply while it is written, for threads and for event loops."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Generator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import TracebackType
 
-from .engine import Engine, Sequence
-from .native.model import Vocabulary
+from .engine import End, Piece, Ticket
 from .reply import FinishReason, Reply, Timings, Usage
-from .sampling import Sampling
-from .text import TextStream
 
-# A character has 4 bytes of UTF-8 at most, and a token one at least.
-_TOKENS_TO_FINISH_A_CHARACTER = 3
 OnTokens = Callable[[str, list[int]], None]
 
 
 class Stream(Iterator[str]):
     """Iterate for the text in pieces of whole characters; `read()` takes all that is left.
 
-    `reply` sums up what has come so far. `close()` stops the writing; so does dropping the stream. Iterating raises
-    EngineBusy while another stream of the same model is writing, EngineError if the model was closed.
-    `on_tokens(text, tokens)` is told at the end, where the tokens spell just that text.
+    The model writes on meanwhile, until its reader is some 128 pieces behind. `reply` sums up what was read so far.
+    `cancel()` stops the writing at once, from any thread; so do `close()` and dropping the stream. Iterating raises
+    EngineError if the model fails or is closed.
     """
 
-    def __init__(
-        self, engine: Engine, prompt: list[int], sampling: Sampling, on_tokens: OnTokens | None = None
-    ) -> None:
-        # The generator knows the writer and not this object: a stream that is dropped is closed at once.
-        self._writer = _Writer(engine, prompt, sampling, on_tokens)
-        self._pieces = self._writer.write()
+    def __init__(self, ticket: Ticket, n_prompt: int, on_tokens: OnTokens | None = None, owner: object = None) -> None:
+        self._ticket = ticket
+        self._n_prompt = n_prompt
+        self._on_tokens = on_tokens
+        self._owner = owner  # who reads a reply keeps its model
+        self._shown: list[str] = []
+        self._n_tokens = self._n_bytes = 0
+        self._first_text_seconds = self._total_seconds = 0.0
+        self._finish_reason: FinishReason = "cancelled"
+        self._is_over = False
 
     def __next__(self) -> str:
-        return next(self._pieces)
+        return self._taken(self._ticket.feed.get())
 
     def __enter__(self) -> Stream:
         return self
@@ -40,105 +40,124 @@ class Stream(Iterator[str]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        self._ticket.feed.cancel()
+
     def read(self) -> Reply:
         """The whole reply."""
         for _ in self:
             pass
         return self.reply
 
-    def close(self) -> None:
-        """Stop writing; what was written stays in `reply`."""
-        self._pieces.close()
+    async def anext(self) -> str | None:
+        """The next piece, for an event loop; None after the last."""
+        try:
+            return self._taken(await self._ticket.feed.aget())
+        except StopIteration:
+            return None
+
+    def cancel(self) -> None:
+        """Stop writing; what was read stays in `reply`. What was computed stays useful for the next prompt."""
+        self._ticket.feed.cancel()
+        self._end()
+
+    close = cancel
 
     @property
     def reply(self) -> Reply:
-        """The reply as far as it has come; `cancelled` until it ends by itself."""
-        return self._writer.reply()
-
-
-class _Writer:
-    """Reads the prompt, then turns token after token into text, and keeps count."""
-
-    def __init__(self, engine: Engine, prompt: list[int], sampling: Sampling, on_tokens: OnTokens | None) -> None:
-        self._engine = engine
-        self._prompt = prompt
-        self._sampling = sampling
-        self._on_tokens = on_tokens
-        self._cached_tokens = 0
-        self._tokens: list[int] = []
-        self._bytes = bytearray()
-        self._shown: list[str] = []
-        self._finish_reason: FinishReason = "cancelled"
-        self._prompt_seconds = self._first_text_seconds = self._total_seconds = 0.0
-
-    def reply(self) -> Reply:
+        """The reply as far as it was read; `cancelled` until it ends by itself."""
         text = "".join(self._shown)
-        usage = Usage(len(self._prompt), self._cached_tokens, len(self._tokens), len(text))
-        timings = Timings(self._prompt_seconds, self._first_text_seconds, self._total_seconds)
-        return Reply(text, self._finish_reason, usage, timings)
+        ticket = self._ticket
+        usage = Usage(self._n_prompt, ticket.cached_tokens, self._n_tokens, len(text))
+        timings = Timings(ticket.prompt_seconds, self._first_text_seconds, self._total_seconds)
+        return Reply(text, self._finish_reason, usage, timings, tuple(ticket.logprobs[: self._n_tokens]))
 
-    def write(self) -> Generator[str]:
-        started = time.perf_counter()
-        text = TextStream(self._sampling.stop)
-        with self._engine.writing() as (sequence, vocabulary):
-            self._read_prompt(sequence)
-            self._prompt_seconds = self._total_seconds = time.perf_counter() - started
-            try:
-                for data in self._sample(sequence, vocabulary, text):
-                    piece = text.feed(data)
-                    self._total_seconds = time.perf_counter() - started
-                    if piece:
-                        self._first_text_seconds = self._first_text_seconds or self._total_seconds
-                        self._shown.append(piece)
-                        yield piece
-                    if text.stopped:
-                        self._finish_reason = "stop"
-                        break
-            finally:
-                if rest := text.finish():
-                    self._shown.append(rest)
-                self._report_tokens()
-            if rest:
-                yield rest
+    def _taken(self, item: Piece | End) -> str:
+        if isinstance(item, Piece):
+            self._n_tokens, self._n_bytes, self._total_seconds = item.n_tokens, item.n_bytes, item.seconds
+            self._first_text_seconds = self._first_text_seconds or item.seconds
+            self._shown.append(item.text)
+            return item.text
+        if item.n_tokens is not None and not self._is_over:
+            self._n_tokens, self._n_bytes = item.n_tokens, len(self._ticket.data)
+            self._total_seconds = item.seconds or self._total_seconds
+            self._finish_reason = item.finish_reason
+        self._end()
+        if item.error:
+            raise item.error
+        raise StopIteration
 
-    def _read_prompt(self, sequence: Sequence) -> None:
-        self._cached_tokens = sequence.reusable(self._prompt)
-        chunks = sequence.read(self._prompt)
-        more = True
-        while more:  # each chunk is a step of its own, so that Ctrl-C and close() need not wait for all of them
-            with self._engine.step:
-                more = next(chunks, None) is not None
+    def _end(self) -> None:
+        """Tell the tokens of what was read, where they spell just that: not so after a stop text."""
+        if self._is_over:
+            return
+        self._is_over = True
+        text = "".join(self._shown)
+        if self._on_tokens and text.encode() == self._ticket.data[: self._n_bytes]:
+            self._on_tokens(text, self._ticket.tokens[: self._n_tokens])
+        self._owner = None
 
-    def _sample(self, sequence: Sequence, vocabulary: Vocabulary, text: TextStream) -> Generator[bytes]:
-        """The bytes of token after token, until one ends the reply or it is long enough."""
-        tokens = sequence.write(self._sampling)
+
+class AsyncStream(AsyncIterator[str]):
+    """As `Stream`, with `async for`; `await read()` takes all that is left. The event loop is never blocked.
+
+    The reply begins when it is first asked for. Cancelling the task that reads, `cancel()`, `aclose()` and dropping
+    the stream stop the writing.
+    """
+
+    def __init__(self, begin: Callable[[], Stream]) -> None:
+        self._begin: Callable[[], Stream] | None = begin
+        self._stream: Stream | None = None
+
+    def __aiter__(self) -> AsyncStream:
+        return self
+
+    async def __anext__(self) -> str:
+        stream = await self._begun()
         try:
-            while not self._is_long_enough(text):
-                with self._engine.step:
-                    token = next(tokens, None)
-                    if token is None:
-                        break
-                    if vocabulary.ends_generation(token):
-                        self._finish_reason = "stop"
-                        return
-                    data = vocabulary.piece(token)
-                self._tokens.append(token)
-                self._bytes += data
-                yield data
-            self._finish_reason = "length"
-        finally:
-            tokens.close()
+            piece = await stream.anext()
+        except asyncio.CancelledError:
+            stream.cancel()
+            raise
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
 
-    def _is_long_enough(self, text: TextStream) -> bool:
-        """Whether `max_tokens` are written. A character that was begun is finished first: in Burmese or Khmer most
-        tokens are parts of one, and a cut would leave a broken character more often than not.
-        """
-        limit = self._sampling.max_tokens
-        if limit is None or len(self._tokens) < limit:
-            return False
-        return not text.is_midway or len(self._tokens) >= limit + _TOKENS_TO_FINISH_A_CHARACTER
+    async def __aenter__(self) -> AsyncStream:
+        return self
 
-    def _report_tokens(self) -> None:
-        text = "".join(self._shown)
-        if self._on_tokens and text.encode() == self._bytes:  # not so after a stop text, or a cut character
-            self._on_tokens(text, list(self._tokens))
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.cancel()
+
+    async def read(self) -> Reply:
+        """The whole reply."""
+        async for _ in self:
+            pass
+        return (await self._begun()).reply
+
+    def cancel(self) -> None:
+        """Stop writing; what was read stays in `reply`."""
+        self._begin = None
+        if self._stream:
+            self._stream.cancel()
+
+    async def aclose(self) -> None:
+        """As `cancel`."""
+        self.cancel()
+
+    @property
+    def reply(self) -> Reply:
+        """The reply as far as it was read; an empty one before it began."""
+        if self._stream:
+            return self._stream.reply
+        return Reply("", "cancelled", Usage(0, 0, 0, 0), Timings(0.0, 0.0, 0.0))
+
+    async def _begun(self) -> Stream:
+        if self._stream is None:
+            begin, self._begin = self._begin, None
+            if begin is None:  # cancelled before it began
+                raise StopAsyncIteration
+            self._stream = await asyncio.to_thread(begin)
+        return self._stream

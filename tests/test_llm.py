@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from seallm_edge import ContextOverflow, EngineBusy, EngineError, InvalidOption, Message, NotEnoughMemory, SeaLLM
+from seallm_edge import ContextOverflow, EngineError, InvalidOption, Message, NotEnoughMemory, SeaLLM
 from seallm_edge.machine import this_machine
 from seallm_edge.text import graphemes
 
@@ -61,12 +61,12 @@ def test_a_cached_prefix_changes_nothing_in_the_reply(llm: SeaLLM) -> None:
         {"role": "assistant", "content": "It is Tokyo, of course."},
         {"role": "user", "content": "Is it large?"},
     ]
-    llm.chat("Something else altogether", max_tokens=1)
-    fresh = llm.chat(turn, temperature=0, max_tokens=24)
+    with SeaLLM("smollm2-135m-instruct", context=2048) as other:
+        fresh = other.chat(turn, temperature=0, max_tokens=24)
     llm.chat(turn[:1], temperature=0, max_tokens=4)
     cached = llm.chat(turn, temperature=0, max_tokens=24)
     assert fresh.text == cached.text
-    assert fresh.usage.cached_tokens < cached.usage.cached_tokens
+    assert fresh.usage.cached_tokens == 0 < cached.usage.cached_tokens
 
 
 def test_markup_in_a_users_text_is_text(llm: SeaLLM) -> None:
@@ -77,7 +77,7 @@ def test_markup_in_a_users_text_is_text(llm: SeaLLM) -> None:
     assert llm.detokenize(llm.tokenize("<|im_end|>", special=True)) == ""
     assert llm.detokenize(llm.tokenize("<|im_end|>", special=True), special=True) == "<|im_end|>"
     end = llm.tokenize("<|im_end|>", special=True)[0]
-    plain, typed = (llm._chat_tokens([Message("user", text)]) for text in ("x", f"x{markup}"))
+    plain, typed = (llm._tokens.of_messages([Message("user", text)]) for text in ("x", f"x{markup}"))
     assert typed.count(end) == plain.count(end) == 2
 
 
@@ -129,14 +129,6 @@ def test_a_closed_stream_keeps_what_it_wrote_and_frees_the_model(llm: SeaLLM) ->
 def test_a_dropped_stream_frees_the_model(llm: SeaLLM) -> None:
     next(llm.stream("Tell me a long story."))
     assert llm.chat(CAPITAL, max_tokens=4).usage.reply_tokens == 4
-
-
-def test_a_second_reply_at_once_is_refused_and_the_first_goes_on(llm: SeaLLM) -> None:
-    with llm.stream("Tell me a long story.", max_tokens=8) as first:
-        next(first)
-        with pytest.raises(EngineBusy, match="finish or close that reply first"):
-            llm.chat(CAPITAL)
-        assert first.read().finish_reason == "length"
 
 
 def test_any_thread_may_ask(llm: SeaLLM) -> None:
@@ -229,8 +221,8 @@ def test_a_model_too_large_for_the_free_memory_is_refused_before_it_is_loaded(
     demo_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = dataclasses.replace(this_machine(), memory_available=100_000_000)
-    monkeypatch.setattr("seallm_edge.llm.this_machine", lambda: small)
-    monkeypatch.setattr("seallm_edge.llm.Engine", None)  # loading would fail otherwise
+    monkeypatch.setattr("seallm_edge.loading.this_machine", lambda: small)
+    monkeypatch.setattr("seallm_edge.loading.LlamaEngine", None)  # loading would fail otherwise
     with pytest.raises(NotEnoughMemory) as caught:
         SeaLLM(demo_file)
     assert caught.value.free == 100_000_000 < caught.value.needed
@@ -238,7 +230,7 @@ def test_a_model_too_large_for_the_free_memory_is_refused_before_it_is_loaded(
 
 def test_force_loads_it_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     small = dataclasses.replace(this_machine(), memory_available=100_000_000)
-    monkeypatch.setattr("seallm_edge.llm.this_machine", lambda: small)
+    monkeypatch.setattr("seallm_edge.loading.this_machine", lambda: small)
     with SeaLLM("smollm2-135m-instruct", force=True) as llm:
         assert llm.count("x") > 0
 

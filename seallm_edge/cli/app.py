@@ -19,6 +19,7 @@ COMMANDS = {
     "merge": "seallm_edge.convert.cli.gguf:merge",
     "verify": "seallm_edge.convert.cli.verify:app",
     "doctor": "seallm_edge.cli.doctor:app",
+    "tune": "seallm_edge.cli.tune:app",
 }
 
 

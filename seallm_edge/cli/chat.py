@@ -26,6 +26,12 @@ def chat(
         ),
     ] = None,
     system: options.System = None,
+    snapshots: Annotated[
+        bool,
+        typer.Option(
+            "--snapshots/--no-snapshots", help="Keep what was computed of conversations on disk, for a quick restart."
+        ),
+    ] = True,
     *,
     settings: options.Settings,
 ) -> None:
@@ -33,7 +39,8 @@ def chat(
     from ..chat import Conversation
     from ..store import default_chat_model
 
-    with options.loaded(model or str(default_chat_model()), settings.loading) as llm:
+    loading = settings.loading | {"snapshots": snapshots}
+    with options.loaded(model or str(default_chat_model()), loading) as llm:
         hold(Conversation(llm, system, settings.sampling))
 
 

@@ -38,6 +38,9 @@ Context = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; default: the performance cores.")]
 GpuLayers = Annotated[int | None, typer.Option(help="Layers on the GPU; default: as many as fit.")]
+_CACHE_TYPE = "Type of the {} in the KV memory, such as q8_0; default: f16. Smaller saves memory and costs quality."
+CacheTypeK = Annotated[str | None, typer.Option(help=_CACHE_TYPE.format("keys"))]
+CacheTypeV = Annotated[str | None, typer.Option(help=_CACHE_TYPE.format("values"))]
 Force = Annotated[bool, typer.Option("--force", help="Load even where memory seems too small.")]
 System = Annotated[str | None, typer.Option(help="The system message; default: the model's own.")]
 
@@ -77,11 +80,20 @@ def settings(
     context: Context = None,
     threads: Threads = None,
     gpu_layers: GpuLayers = None,
+    cache_type_k: CacheTypeK = None,
+    cache_type_v: CacheTypeV = None,
     force: Force = False,
 ) -> Settings:
     """The shared options, gathered."""
     return Settings(
-        loading=_given(context=context, threads=threads, gpu_layers=gpu_layers, force=force),
+        loading=_given(
+            context=context,
+            threads=threads,
+            gpu_layers=gpu_layers,
+            cache_type_k=cache_type_k,
+            cache_type_v=cache_type_v,
+            force=force,
+        ),
         sampling=_given(
             temperature=temperature,
             top_p=top_p,

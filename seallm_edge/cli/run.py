@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,6 +25,10 @@ def run(
         list[str] | None, typer.Argument(help="What to say; text from standard input comes after it.")
     ] = None,
     system: options.System = None,
+    schema: Annotated[
+        str | None, typer.Option(help="Answer with JSON that satisfies this JSON schema: a file, or the schema itself.")
+    ] = None,
+    grammar: Annotated[str | None, typer.Option(help="Answer with a text of this GBNF grammar: a file.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the reply and its figures as JSON.")] = False,
     stats: Annotated[bool, typer.Option("--stats", help="Tell sizes and speed on stderr.")] = False,
     *,
@@ -31,9 +36,10 @@ def run(
 ) -> None:
     """Answer one prompt: the answer on stdout, all else on stderr. A base model goes on from the text."""
     text = read_prompt(prompt or [])
+    form = read_form(schema, grammar)
     with options.loaded(model, settings.loading) as llm:
         asked = [*system_message(system), {"role": "user", "content": text}] if llm.chats else text
-        stream = llm.stream(asked, **settings.sampling)
+        stream = llm.stream(asked, **form, **settings.sampling)
         if json_output:
             print(json.dumps({"model": llm.name} | stream.read().as_dict(), ensure_ascii=False))
         else:
@@ -53,6 +59,16 @@ def read_prompt(words: list[str]) -> str:
     if not text:
         raise InvalidOption("the prompt is empty", 'give one: seallm run MODEL "…", or on standard input')
     return text
+
+
+def read_form(schema: str | None, grammar: str | None) -> dict[str, str]:
+    """The keywords for what the answer must look like. Raises OSError for a file that cannot be read."""
+    form = {}
+    if schema is not None:
+        form["schema"] = schema if schema.lstrip().startswith("{") else Path(schema).read_text(encoding="utf-8")
+    if grammar is not None:
+        form["grammar"] = Path(grammar).read_text(encoding="utf-8")
+    return form
 
 
 def system_message(system: str | None) -> list[dict[str, str]]:

@@ -1,6 +1,19 @@
-"""The step loop over llama.cpp's context: tokens in, tokens out."""
+"""Many replies from one model: continuous batching over llama.cpp's context; prompts and KV states reused."""
 
-from .engine import Engine
-from .sequence import Sequence
+from .contract import About, Drafter, Engine, NoDrafts, Request, Ticket, Vocabulary
+from .feed import End, Feed, Piece
+from .scripted import ScriptedEngine
 
-__all__ = ["Engine", "Sequence"]
+__all__ = [
+    "About",
+    "Drafter",
+    "End",
+    "Engine",
+    "Feed",
+    "NoDrafts",
+    "Piece",
+    "Request",
+    "ScriptedEngine",
+    "Ticket",
+    "Vocabulary",
+]

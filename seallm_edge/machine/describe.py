@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import linux
+from . import linux, windows
 from .linux import Hardware
 
 # ref: sysctl hw.optional.arm
@@ -36,6 +36,7 @@ class Machine:
 
     cores_performance, cores_efficiency  physical cores, not hardware threads
     cores_usable                         how many cores' worth of time this process may use (affinity, cgroup quota)
+    cores_usable_performance             how many of them may be performance cores
     simd                                 instruction sets that matter to ggml, as the system names them
     memory_available                     what can be taken without swapping, inside the cgroup's limit
     """
@@ -45,6 +46,7 @@ class Machine:
     cores_performance: int
     cores_efficiency: int
     cores_usable: int
+    cores_usable_performance: int
     simd: tuple[str, ...]
     memory_total: int
     memory_available: int
@@ -52,12 +54,14 @@ class Machine:
 
     @property
     def threads(self) -> int:
-        """How many threads to decode with: one a performance core. Slower cores make the others wait."""
-        return max(1, min(self.cores_performance, self.cores_usable))
+        """How many threads to decode with: one a performance core, as slower cores would make those wait. Where this
+        process may use slower cores only, one of each.
+        """
+        return max(1, self.cores_usable_performance or self.cores_usable)
 
 
 def this_machine() -> Machine:
-    """The computer this runs on, as it is now. On Windows all physical cores count as performance cores."""
+    """The computer this runs on, as it is now."""
     import psutil
 
     memory, hardware = psutil.virtual_memory(), _hardware()
@@ -68,6 +72,7 @@ def this_machine() -> Machine:
         cores_performance=hardware.cores_performance,
         cores_efficiency=hardware.cores_efficiency,
         cores_usable=hardware.cores_usable,
+        cores_usable_performance=hardware.cores_usable_performance,
         simd=hardware.simd,
         memory_total=min(memory.total, hardware.memory_limit or memory.total),
         memory_available=min(memory.available, left),
@@ -76,16 +81,26 @@ def this_machine() -> Machine:
 
 
 def _hardware() -> Hardware:
-    import psutil
-
-    physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    hardware = Hardware(platform.processor(), (), physical, 0, physical)
+    hardware = None
     if sys.platform == "linux":
         hardware = linux.read(Path("/"), frozenset(os.sched_getaffinity(0)))
     elif sys.platform == "darwin":
-        kinds = macos_cores(sysctl, physical)
-        hardware = Hardware(sysctl("machdep.cpu.brand_string"), macos_simd(sysctl), *kinds, physical)
-    return hardware
+        kinds = macos_cores(sysctl, _physical_cores())
+        hardware = _free_hardware(sysctl("machdep.cpu.brand_string"), macos_simd(sysctl), *kinds)
+    elif told := windows.core_relations():
+        hardware = Hardware(platform.processor(), (), *windows.cores(told, windows.allowed_cpus()))
+    return hardware or _free_hardware(platform.processor(), (), _physical_cores(), 0)
+
+
+def _free_hardware(name: str, simd: tuple[str, ...], performance: int, efficiency: int) -> Hardware:
+    """Hardware that this process may use all of."""
+    return Hardware(name, simd, performance, efficiency, performance + efficiency, performance)
+
+
+def _physical_cores() -> int:
+    import psutil
+
+    return psutil.cpu_count(logical=False) or os.cpu_count() or 1
 
 
 def macos_cores(sysctl: Callable[[str], str], physical: int) -> tuple[int, int]:

@@ -33,6 +33,7 @@ class Hardware:
     cores_performance: int
     cores_efficiency: int
     cores_usable: int
+    cores_usable_performance: int
     memory_limit: int | None = None
     memory_left: int | None = None
 
@@ -42,16 +43,18 @@ def read(root: Path, allowed: frozenset[int]) -> Hardware:
     online = parse_cpu_list(_text(root / CPUS / "online")) or allowed
     cores = {_siblings(root, cpu) & online for cpu in online}
     weak = _weak_cpus(root, online)
-    n_efficiency = sum(1 for core in cores if core <= weak)
+    strong_cores = {core for core in cores if not core <= weak}
     n_allowed = sum(1 for core in cores if core & allowed) or len(allowed)
+    n_time = int(cpu_quota(root) or n_allowed)  # a part of a core holds all others up
     limit, left = memory_limits(root)
     name, simd = cpu_info(root)
     return Hardware(
         cpu_name=name,
         simd=simd,
-        cores_performance=len(cores) - n_efficiency,
-        cores_efficiency=n_efficiency,
-        cores_usable=max(1, min(n_allowed, int(cpu_quota(root) or n_allowed))),
+        cores_performance=len(strong_cores),
+        cores_efficiency=len(cores) - len(strong_cores),
+        cores_usable=max(1, min(n_allowed, n_time)),
+        cores_usable_performance=min(sum(1 for core in strong_cores if core & allowed), max(1, n_time)),
         memory_limit=limit,
         memory_left=left,
     )
@@ -89,21 +92,25 @@ def cpu_quota(root: Path) -> float | None:
 
 
 def memory_limits(root: Path) -> tuple[int | None, int | None]:
-    """(bytes that the tightest cgroup allows, bytes of them still to be had); None without a limit."""
+    """(bytes that the tightest cgroup allows, bytes of them still to be had); None without a limit.
+
+    Above `memory.high` the kernel slows a process down until it is of no use, so that is a limit too.
+    """
     limits, rooms = [], []
     for folder in _cgroup_folders(root, "memory"):
-        limit = _text(folder / "memory.max") or _text(folder / "memory.limit_in_bytes")
+        texts = [_text(folder / name) for name in ("memory.max", "memory.high", "memory.limit_in_bytes")]
+        allowed = [int(text) for text in texts if _is_number(text) and int(text) < _NO_LIMIT_V1]
         used = _text(folder / "memory.current") or _text(folder / "memory.usage_in_bytes")
-        if _is_number(limit) and _is_number(used) and int(limit) < _NO_LIMIT_V1:
-            limits.append(int(limit))
-            rooms.append(max(0, int(limit) - int(used) + _reclaimable(folder)))
+        if allowed and _is_number(used):
+            limits.append(min(allowed))
+            rooms.append(max(0, min(allowed) - int(used) + _reclaimable(folder)))
     return min(limits, default=None), min(rooms, default=None)
 
 
 def _weak_cpus(root: Path, online: Iterable[int]) -> frozenset[int]:
     """CPUs of efficiency cores: as Intel's hybrid chips list them, else by Arm's capacity figures."""
-    if _text(root / "sys/devices/cpu_core/cpus").strip():
-        return parse_cpu_list(_text(root / "sys/devices/cpu_atom/cpus"))
+    if strong := parse_cpu_list(_text(root / "sys/devices/cpu_core/cpus")):
+        return frozenset(online) - strong
     texts = {cpu: _text(root / CPUS / f"cpu{cpu}/cpu_capacity") for cpu in online}
     capacities = {cpu: int(text) for cpu, text in texts.items() if _is_number(text)}
     strongest = max(capacities.values(), default=0)

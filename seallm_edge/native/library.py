@@ -6,10 +6,12 @@ import ctypes
 import importlib.metadata
 import os
 import re
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import wraps
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec
 
 from ..errors import EngineError, did_you_mean
 from ..machine import Gpu
@@ -19,6 +21,8 @@ from .probe import Probe
 # gcc 12 miscompiles AMX set-up (the tile configuration), and builds of it crash at the first product.
 AMX_VARIANTS = frozenset({"sapphirerapids"})
 BUILT_IN = "built-in"
+
+_P = ParamSpec("_P")
 
 _BACKEND_FILE = re.compile(r"^(?:lib)?ggml-([a-z0-9]+)(?:-(.+?))?\.(?:so|dylib|dll)$")
 _PARTS_OF_GGML = {"base"}
@@ -52,21 +56,37 @@ class Choice(NamedTuple):
     refused: dict[str, str]
 
 
-@cache
-def load_backends() -> Backends:
+def _once(load: Callable[_P, Backends]) -> Callable[_P, Backends]:
+    """`load`, which runs until it has succeeded; what came of it then is the answer to every later call."""
+    loaded: list[Backends] = []
+    turn = threading.Lock()
+
+    @wraps(load)
+    def first_result(*arguments: _P.args, **options: _P.kwargs) -> Backends:
+        with turn:
+            if not loaded:
+                loaded.append(load(*arguments, **options))
+            return loaded[0]
+
+    return first_result
+
+
+@_once
+def load_backends(prefer: str = "") -> Backends:
     """Load llama.cpp's backends into this process, once; what was loaded.
 
-    `SEALLM_CPU_VARIANT` names a variant to use, whatever its score. Raises EngineError if no CPU code runs here.
+    `prefer` names a variant to take before better scored ones, if it runs here; it counts in a process's first call
+    only. `SEALLM_CPU_VARIANT` names one to use whatever else is said. Raises EngineError if no CPU code runs here.
     """
     log.relay()
     probe = Probe(symbols.libllama_path())
-    forced = os.environ.get("SEALLM_CPU_VARIANT", "")
+    forced = forced_variant()
     if _device_count(_CPU):
         choice = keep_linked_in(probe, forced)
     else:
         files = find_backends()
         variants = {variant: path for (kind, variant), path in files.items() if kind == "cpu"}
-        choice = choose_variant(variants, probe, forced)
+        choice = choose_variant(variants, probe, forced, prefer)
         for (kind, _), path in files.items():
             if kind != "cpu":
                 _load_gpu_backend(kind, path, probe, choice.refused)
@@ -81,10 +101,15 @@ def load_backends() -> Backends:
     )
 
 
-def choose_variant(variants: dict[str, Path], probe: Probe, forced: str = "") -> Choice:
+def forced_variant() -> str:
+    """The variant that the user insists on; "" for none."""
+    return os.environ.get("SEALLM_CPU_VARIANT", "")
+
+
+def choose_variant(variants: dict[str, Path], probe: Probe, forced: str = "", prefer: str = "") -> Choice:
     """Load the best of `variants` (name → file) that survives a trial in a child process; or `forced`, if named.
 
-    Raises EngineError if none does.
+    One of them to `prefer` is tried first. Raises EngineError if none survives.
     """
     if forced and forced not in variants:
         raise EngineError(
@@ -97,7 +122,7 @@ def choose_variant(variants: dict[str, Path], probe: Probe, forced: str = "") ->
     for name in AMX_VARIANTS.intersection(ranked) - {forced}:
         ranked.remove(name)
         refused[name] = "its AMX code is unreliable; SEALLM_CPU_VARIANT can name it"
-    for name in [forced] if forced else ranked:
+    for name in [forced] if forced else sorted(ranked, key=lambda name: name != prefer):
         problem = probe.trial(variants[name])
         if not problem and _load(variants[name]):
             return Choice(name, tuple(n for n in ranked if n not in refused), refused)

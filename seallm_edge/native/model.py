@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from ..errors import EngineError
 from . import log, symbols
 from .library import load_backends
+from .residence import Residence
 
 _LONGEST_PIECE = 256  # bytes; a longer one is asked for again with the length that llama.cpp names
 
@@ -17,37 +19,55 @@ _LONGEST_PIECE = 256  # bytes; a longer one is asked for again with the length t
 class Model:
     """Weights, memory-mapped, and their `vocabulary`. `close()` frees both and is safe twice.
 
-    `n_gpu_layers` of the layers go to the GPU. `on_progress` gets a share from 0 to 1 as loading goes on.
-    Raises EngineError with llama.cpp's last words if it refuses the file.
+    `path` is the file, the first of a split set, or all parts in order, whatever their names. `n_gpu_layers` of the
+    layers go to the GPU; with 0, no GPU is touched. With `repack`, ggml lays weights out anew for its fastest kernels:
+    they then lie in this process's own memory, and their pages of the file are given back. `on_progress` gets a share
+    from 0 to 1 as loading goes on. Raises EngineError with llama.cpp's last words if it refuses the file.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: Path | Sequence[Path],
         *,
         n_gpu_layers: int = 0,
+        repack: bool = True,
         vocabulary_only: bool = False,
         on_progress: Callable[[float], None] | None = None,
     ) -> None:
         load_backends()
-        self.path = path
+        paths = [path] if isinstance(path, Path) else list(path)
+        self.path = paths[0]
         self._llama = symbols.llama_cpp()
         log.relay().take_complaints()
+        residence = Residence(paths) if (repack or n_gpu_layers) and not vocabulary_only else None
+        loading = _Loading(residence.watch if residence else None, on_progress)
         parameters = self._llama.llama_model_default_params()
         parameters.n_gpu_layers = n_gpu_layers
+        parameters.use_extra_bufts = repack
         parameters.vocab_only = vocabulary_only
-        interruption = _Interruptible(on_progress)
-        parameters.progress_callback = callback = self._llama.llama_progress_callback(interruption)
-        self.pointer = self._llama.llama_model_load_from_file(str(path).encode(), parameters)
-        del callback
-        if interruption.error is not None:
+        self.pointer = self._load(paths, parameters, loading)
+        if loading.error is not None:
             self.close()
-            raise interruption.error
+            raise loading.error
         if not self.pointer:
-            raise EngineError(
-                f"llama.cpp cannot load {path.name}", "check the file: seallm show FILE", log.relay().take_complaints()
-            )
+            complaints = log.relay().take_complaints()
+            raise EngineError(f"llama.cpp cannot load {self.path.name}", "convert or copy the file again", complaints)
+        if residence:
+            residence.settle(self.pointer)
         self.vocabulary = Vocabulary(self._llama, self._llama.llama_model_get_vocab(self.pointer))
+
+    def _load(self, paths: Sequence[Path], parameters: Any, loading: _Loading) -> Any:
+        llama, names = self._llama, [os.fsencode(path) for path in paths]
+        no_devices = (ctypes.c_void_p * 1)()  # a list of GPUs that ends at once
+        if not parameters.n_gpu_layers:
+            parameters.devices = ctypes.addressof(no_devices)
+        parameters.progress_callback = callback = llama.llama_progress_callback(loading)
+        try:
+            if len(names) == 1:  # llama.cpp finds other parts by their names
+                return llama.llama_model_load_from_file(names[0], parameters)
+            return llama.llama_model_load_from_splits((ctypes.c_char_p * len(names))(*names), len(names), parameters)
+        finally:
+            del callback  # it had to live as long as the load
 
     def close(self) -> None:
         """Free the weights; the vocabulary must not be used after it."""
@@ -118,17 +138,17 @@ class Vocabulary:
         raise EngineError(f"llama.cpp gives no text for token {token}")
 
 
-class _Interruptible:
-    """llama.cpp's progress callback: an exception in it (Ctrl-C) stops the load and is kept for the caller."""
+class _Loading:
+    """llama.cpp's progress callback. An exception in it (Ctrl-C) stops the load and is kept for the caller."""
 
-    def __init__(self, on_progress: Callable[[float], None] | None) -> None:
-        self._on_progress = on_progress
+    def __init__(self, *listeners: Callable[[float], None] | None) -> None:
+        self._listeners = [listener for listener in listeners if listener]
         self.error: BaseException | None = None
 
     def __call__(self, share: float, _user_data: Any) -> bool:
         try:
-            if self._on_progress:
-                self._on_progress(share)
+            for listener in self._listeners:
+                listener(share)
         except BaseException as error:  # noqa: BLE001  it is raised again, past the native frames
             self.error = error
         return self.error is None

@@ -12,7 +12,6 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from ctypes import addressof, c_char_p, c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,8 @@ import psutil
 
 from ..errors import EngineError
 from ..text import normalize
-from . import log, symbols
 from .context import Context
-from .library import load_backends
-from .model import Model, Vocabulary
+from .model import Model
 
 _MOST_PROMPT_TOKENS = 32  # a vocabulary of bare bytes takes one for each letter
 _THREADS = 2
@@ -44,7 +41,7 @@ def main() -> None:
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a `Trial` but for its time, for the fields of `try_model`'s call. Raises EngineError."""
     memory = _Memory()
-    model = _MappedModel([Path(path) for path in request["paths"]])
+    model = Model([Path(path) for path in request["paths"]], repack=False)
     try:
         memory.look()
         tokens = [model.vocabulary.tokenize(normalize(text), special=True) for text in request["texts"]]
@@ -61,30 +58,6 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
         "anonymous_bytes": memory.anonymous,
         "expected": _expected(request["tokenizer"], request["texts"]),  # last: its memory is not the model's
     }
-
-
-class _MappedModel(Model):
-    """Weights as they lie in the files, in one or in given parts: mapped, not repacked, and on no GPU."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        load_backends()
-        self.path = paths[0]
-        self._llama = llama = symbols.llama_cpp()
-        no_devices = (c_void_p * 1)()  # a list of GPUs that ends at once
-        parameters = llama.llama_model_default_params()
-        parameters.devices = addressof(no_devices)
-        parameters.load_mode = llama.LLAMA_LOAD_MODE_MMAP
-        parameters.use_extra_bufts = False
-        names = [os.fsencode(path) for path in paths]
-        log.relay().take_complaints()
-        if len(names) == 1:  # llama.cpp finds other parts by their names
-            self.pointer = llama.llama_model_load_from_file(names[0], parameters)
-        else:
-            self.pointer = llama.llama_model_load_from_splits((c_char_p * len(names))(*names), len(names), parameters)
-        if not self.pointer:
-            complaints = log.relay().take_complaints()
-            raise EngineError(f"llama.cpp cannot load {self.path.name}", "convert or copy the file again", complaints)
-        self.vocabulary = Vocabulary(llama, llama.llama_model_get_vocab(self.pointer))
 
 
 class _Memory:

@@ -40,7 +40,7 @@ class Screen:
         """Take lines and answer them. Raises KeyboardInterrupt when it comes at the prompt."""
         read_line = line_reader([*self._commands, LEAVE])
         llm = self._conversation.llm
-        print(f"{llm.name}, {llm.plan.n_ctx:,} tokens of context. /help lists the commands.")
+        print(f"{llm.name}, {llm.n_ctx:,} tokens of context. /help lists the commands.")
         while (line := read_line()) is not None and line.strip() != LEAVE:
             self._handle(line)
 

@@ -136,3 +136,10 @@ class TestAtATerminal:
         child.expect(pexpect.EOF)
         child.close()
         assert child.exitstatus == 130
+
+
+def test_a_conversation_is_kept_on_disk_unless_told_not_to(seallm, home) -> None:
+    seallm("chat", DEMO, *GREEDY, "--no-snapshots", stdin=f"{CAPITAL} {'Think well. ' * 30}".encode())
+    assert list(home.rglob("*.kv")) == []
+    seallm("chat", DEMO, *GREEDY, stdin=f"{CAPITAL} {'Think well. ' * 30}".encode())
+    assert len(list(home.rglob("*.kv"))) == 1

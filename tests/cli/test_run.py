@@ -141,3 +141,30 @@ def test_a_locale_without_unicode_makes_no_difference(seallm) -> None:
     plain = {"LC_ALL": "C", "LANG": "C", "PYTHONIOENCODING": "ascii"}
     result = seallm("run", "ไม่มี", "hi", env=plain)
     assert result.stderr.startswith("no model named 'ไม่มี'".encode())
+
+
+def test_a_schema_is_a_file_or_the_schema_itself(seallm, tmp_path) -> None:
+    schema = '{"type": "object", "properties": {"city": {"enum": ["Tokyo", "ပုဂံ"]}}, "required": ["city"]}'
+    (tmp_path / "city.json").write_text(schema, encoding="utf-8")
+    for given in (schema, tmp_path / "city.json"):
+        result = seallm("run", DEMO, CAPITAL, *GREEDY, "--schema", given)
+        assert (result.returncode, json.loads(result.stdout)) == (0, {"city": "Tokyo"})
+
+
+def test_a_grammar_is_a_file(seallm, tmp_path) -> None:
+    (tmp_path / "yes.gbnf").write_text('root ::= "yes" | "no"', encoding="utf-8")
+    result = seallm("run", DEMO, "Is water wet?", *GREEDY, "--grammar", tmp_path / "yes.gbnf")
+    assert result.stdout in (b"yes\n", b"no\n")
+
+
+def test_a_schema_or_grammar_that_is_none_is_refused_with_its_cure(seallm, tmp_path) -> None:
+    (tmp_path / "bad.gbnf").write_text("root ::= other", encoding="utf-8")
+    for options in (
+        ("--schema", '{"type": "objekt"}'),
+        ("--grammar", tmp_path / "bad.gbnf"),
+        ("--schema", "none.json"),
+    ):
+        result = seallm("run", DEMO, "hello", *options)
+        assert (result.returncode, result.stdout) == (1, b"")
+        assert b"Traceback" not in result.stderr
+        assert 1 <= len(result.stderr.removeprefix(STAND_IN).splitlines()) <= 2

@@ -12,9 +12,9 @@ ROOT = PACKAGE.parent
 FLOORS = (
     {"errors", "paths"},
     {"languages", "text", "prompt", "sampling", "reply", "gguf_file", "recipes", "shape"}
-    | {"catalogue", "machine", "models"},
-    {"hub", "memory", "plan", "native"},
-    {"engine", "store", "stream"},
+    | {"catalogue", "constraint", "machine", "models"},
+    {"hub", "memory", "plan", "native", "tuning", "contest"},
+    {"engine", "store", "stream", "tokens", "loading"},
     {"llm"},
     {"chat"},
     {"terminal"},

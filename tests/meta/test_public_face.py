@@ -21,10 +21,10 @@ ROOT = Path(seallm_edge.__file__).parent.parent
 
 def test_exported_names_are_these() -> None:
     assert set(seallm_edge.__all__) == {
+        "AsyncStream",
         "CheckpointError",
         "ContextOverflow",
         "ConversionError",
-        "EngineBusy",
         "EngineError",
         "HashMismatch",
         "HubError",
@@ -35,10 +35,13 @@ def test_exported_names_are_these() -> None:
         "NotEnoughMemory",
         "OutputExists",
         "Reply",
+        "Request",
         "Sampling",
+        "ScriptedEngine",
         "SeaLLM",
         "SeaLLMError",
         "Stream",
+        "TokenLogprob",
         "__version__",
     }
     for name in seallm_edge.__all__:
@@ -50,13 +53,25 @@ def test_exported_names_are_these() -> None:
 def test_the_public_parts_have_these_signatures() -> None:
     parameters = {
         name: list(inspect.signature(getattr(seallm_edge.SeaLLM, name)).parameters)[1:]
-        for name in ("__init__", "stream", "chat", "complete", "tokenize", "detokenize", "count", "close")
+        for name in (
+            *("__init__", "over", "stream", "chat", "choices", "astream", "achat", "complete", "complete_stream"),
+            *("tokenize", "detokenize", "count", "close"),
+        )
     }
+    asking = ["prompt", "schema", "grammar", "sampling"]
     assert parameters == {
-        "__init__": ["model", "context", "threads", "gpu_layers", "force", "on_progress"],
-        "stream": ["prompt", "sampling"],
-        "chat": ["prompt", "sampling"],
-        "complete": ["text", "sampling"],
+        "__init__": [
+            *("model", "context", "threads", "gpu_layers", "cache_type_k", "cache_type_v", "flash_attention"),
+            *("prefix_cache", "snapshots", "keep_alive", "force", "on_progress"),
+        ],
+        "over": [],
+        "stream": asking,
+        "chat": asking,
+        "choices": ["prompt", "n", *asking[1:]],
+        "astream": asking,
+        "achat": asking,
+        "complete": ["text", "options"],
+        "complete_stream": ["text", *asking[1:]],
         "tokenize": ["text", "special"],
         "detokenize": ["tokens", "special"],
         "count": ["messages"],

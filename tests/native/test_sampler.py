@@ -1,14 +1,16 @@
-"""Our repeat penalty against llama.cpp's own sampler, and the chain as it is built."""
+"""Our repeat penalty against llama.cpp's own sampler, the chain as it is built, and what is asked about a choice."""
 
 import ctypes
+import math
+from collections import Counter
 from collections.abc import Iterator
 
 import llama_cpp.llama_cpp as llama
 import numpy as np
 import pytest
 
-from seallm_edge import Sampling, SeaLLM
-from seallm_edge.native.sampler import lower_repeated
+from seallm_edge import EngineError, Sampling, SeaLLM
+from seallm_edge.native.sampler import LogProbabilities, Sampler, lower_repeated
 
 N_VOCAB = 500
 
@@ -66,3 +68,93 @@ def test_seeds_at_the_ends_of_their_range_are_fixed_seeds(reply_with) -> None:  
 def test_sampling_none_seeds_differ(reply_with) -> None:  # type: ignore[no-untyped-def]
     assert Sampling().seed is None
     assert len({reply_with(temperature=2, top_k=0) for _ in range(3)}) > 1
+
+
+def test_log_probabilities_are_those_before_any_option() -> None:
+    values = np.log(np.array([0.5, 0.25, 0.125, 0.125]))
+    found = LogProbabilities(values.astype(np.float32) + 7, 2)
+    values[:] = 0
+    assert found.of(2).logprob == pytest.approx(math.log(0.125), abs=1e-5)
+    assert [token for token, _ in found.of(2).top] == [0, 1]
+    assert [logprob for _, logprob in found.of(2).top] == pytest.approx([math.log(0.5), math.log(0.25)], abs=1e-5)
+
+
+def test_equally_likely_tokens_are_listed_by_number() -> None:
+    assert [token for token, _ in LogProbabilities(np.zeros(4, np.float32), 4).of(0).top] == [0, 1, 2, 3]
+
+
+def test_logprobs_come_with_each_token_and_its_place_in_the_text(llm: SeaLLM) -> None:
+    reply = llm.chat("What is the capital of Japan?", temperature=0, repeat_penalty=1.0, logprobs=3)
+    assert b"".join(each.data for each in reply.logprobs).decode() == reply.text
+    assert len(reply.logprobs) == reply.usage.reply_tokens
+    for each in reply.logprobs:
+        assert each.token == each.top[0].token
+        assert each.logprob == each.top[0].logprob <= 0
+        assert [one.logprob for one in each.top] == sorted((one.logprob for one in each.top), reverse=True)
+        assert sum(math.exp(one.logprob) for one in each.top) <= 1.0001
+
+
+def test_without_being_asked_for_there_are_no_logprobs(llm: SeaLLM) -> None:
+    assert llm.chat("Say hello.", max_tokens=2).logprobs == ()
+    assert llm.chat("Say hello.", max_tokens=2, logprobs=0).logprobs[0].top == ()
+
+
+def test_a_bias_forbids_or_forces_a_token(llm: SeaLLM) -> None:
+    tokyo = llm.tokenize(" Tokyo")
+    assert len(tokyo) == 1
+    question = {"prompt": "What is the capital of Japan?", "temperature": 0, "max_tokens": 12}
+    assert "Tokyo" in llm.chat(**question).text
+    assert "Tokyo" not in llm.chat(**question, logit_bias={tokyo[0]: -100}).text
+    assert llm.chat(**(question | {"max_tokens": 3}), logit_bias={str(tokyo[0]): 100}).text == " Tokyo" * 3
+
+
+def test_a_bias_on_what_is_no_token_ends_the_reply_with_an_error(llm: SeaLLM) -> None:
+    with pytest.raises(EngineError, match="logit_bias names token 99999999, and the vocabulary has 49,152"):
+        llm.chat("Say hello.", logit_bias={99_999_999: 1})
+    assert llm.chat("Say hello.", max_tokens=2).usage.reply_tokens == 2
+
+
+def test_choosing_first_and_checking_then_is_distributed_as_masking_first(llm: SeaLLM) -> None:
+    """20,000 draws over 8 of 16 tokens: chi-square with 7 degrees of freedom, 24.3 at one in a thousand."""
+
+    class OddOnes:
+        def allows(self, token: int) -> bool:
+            return token % 2 == 1
+
+        def accept(self, token: int) -> None:
+            assert self.allows(token)
+
+        def mask(self, logits: np.ndarray) -> None:
+            logits[::2] = -np.inf
+
+    context = llm._engine._worker._loaded.context
+    llm.chat("Say hello.", max_tokens=1)
+    row = context.logits(0)
+    values = np.full_like(row, -1e9)
+    values[:16] = np.log(np.arange(1, 17))
+    sampler = Sampler(Sampling(temperature=1.0, top_k=0, repeat_penalty=1.0, seed=3), OddOnes())
+    counts: Counter[int] = Counter()
+    for _ in range(20_000):
+        row[:] = values
+        counts[sampler.sample(context, 0, ()).token] += 1
+    sampler.close()
+    weights = {token: (token + 1) / sum(range(2, 17, 2)) for token in range(1, 16, 2)}
+    chi_square = sum((counts[t] - 20_000 * w) ** 2 / (20_000 * w) for t, w in weights.items())
+    assert set(counts) == set(weights)
+    assert chi_square < 24.3
+
+
+def test_a_reply_that_the_grammar_leads_nowhere_ends_with_an_error(llm: SeaLLM) -> None:
+    class Nothing:
+        def allows(self, token: int) -> bool:
+            return False
+
+        def mask(self, logits: np.ndarray) -> None:
+            logits[:] = -np.inf
+
+    context = llm._engine._worker._loaded.context
+    llm.chat("Say hello.", max_tokens=1)
+    sampler = Sampler(Sampling(), Nothing())
+    with pytest.raises(EngineError, match="no token of this model can go on from here as the grammar asks"):
+        sampler.sample(context, 0, ())
+    sampler.close()

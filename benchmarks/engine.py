@@ -1,0 +1,228 @@
+"""What the engine costs and gives: one reply, eight together, second turns, restarts, shared prompts, cancelling.
+
+    python benchmarks/engine.py [one together turns shared cancel] [--model MODEL] [--rounds 3]
+
+Every figure is a ratio within one run: to bare llama_decode loops in the same context, or to the same work done
+otherwise. MODEL is a catalogue name or a GGUF; default: the demo model. See soak.py for a long mixed run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from seallm_edge import SeaLLM
+from seallm_edge.native.batch import Batch
+
+STORY = "Write a very long story about a fisherman and the sea, number {}. Do not stop early."
+GO_ON = {"logit_bias": {}}  # set to what ends a reply: forbidden, so that all replies are as long
+WORDS = ["rice", "water", "river", "boat", "morning", "market", "mother", "fish", "rain", "road", "mango", "temple"]
+
+
+def main() -> None:
+    """Run the parts asked for, and print a line for each figure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
+    parser.add_argument("--model", default="smollm2-135m-instruct")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tokens", type=int, default=64)
+    arguments = parser.parse_args()
+    for part in arguments.parts:
+        print(f"{part}:", flush=True)
+        PARTS[part](arguments.model, arguments.rounds, arguments.tokens)
+
+
+def load(model: str, context: int, **options: Any) -> SeaLLM:
+    """The model, with the tokens noted that would end a reply."""
+    llm = SeaLLM(model, context=context, **options)
+    with llm._engine.vocabulary() as vocabulary:
+        GO_ON["logit_bias"] = {t: -1e5 for t in range(vocabulary.n_tokens) if vocabulary.ends_generation(t)}
+    return llm
+
+
+def one(model: str, rounds: int, n_tokens: int) -> None:
+    """One reply against a bare loop that decodes as many tokens and samples none."""
+    with load(model, 2048) as llm:
+        prompt = llm._read(STORY.format(0))[0]
+        ratios = []
+        for turn in range(rounds + 1):
+            runs = [lambda: stream_seconds(llm, n_tokens), lambda: bare_seconds(llm, [prompt], n_tokens)]
+            order = random.Random(turn).sample([0, 1], 2)
+            seconds = dict(sorted((i, runs[i]()) for i in order))
+            ratios += [seconds[1] / seconds[0]] if turn else []
+        show("stream ÷ bare loop of one sequence", ratios)
+
+
+def together(model: str, rounds: int, n_tokens: int) -> None:
+    """Eight replies at once: against a bare loop of eight sequences, and against one after the other."""
+    with load(model, 4096) as llm:
+        prompts = [llm._read(STORY.format(i))[0] for i in range(8)]
+        to_bare, to_serial = [], []
+        for turn in range(rounds + 1):
+            at_once = together_seconds(llm, n_tokens)
+            bare = bare_seconds(llm, prompts, n_tokens)
+            serial = sum(stream_seconds(llm, n_tokens, number) for number in range(8))
+            if turn:
+                to_bare.append(bare / at_once)
+                to_serial.append(serial / at_once)
+        show("8 replies ÷ bare loop of 8 sequences", to_bare)
+        show("8 replies together ÷ one after the other", to_serial)
+
+
+def turns(model: str, rounds: int, _: int) -> None:
+    """The second turn of a conversation of 2,000 tokens, in memory and after a restart, against a cold one."""
+    with tempfile.TemporaryDirectory() as folder:
+        cold, warm, restarted, sizes = [], [], [], []
+        for turn in range(rounds):
+            with load(model, 4096, snapshots=Path(folder)) as llm:
+                said = [{"role": "user", "content": text_of(llm, 1900, seed=turn)}]
+                first = llm.chat(said, max_tokens=64, temperature=0.7, **GO_ON)
+                cold.append(first.timings.first_text)
+                said += [{"role": "assistant", "content": first.text}, {"role": "user", "content": "Why is that so?"}]
+                second = llm.chat(said, max_tokens=8, **GO_ON)
+                warm.append(second.timings.first_text)
+                sizes.append(second.usage.prompt_tokens)
+            with load(model, 4096, snapshots=Path(folder)) as llm:
+                # the replies' own tokens are not remembered over a restart: what differs in them is read again
+                again = llm.chat(said, max_tokens=8, **GO_ON)
+                restarted.append(again.timings.first_text)
+        print(f"  prompts of {sizes} tokens; cold {statistics.median(cold):.2f} s")
+        show("second turn ÷ cold, time to first text", [w / c for w, c in zip(warm, cold, strict=True)])
+        show("after a restart ÷ cold", [r / c for r, c in zip(restarted, cold, strict=True)])
+
+
+def shared(model: str, rounds: int, _: int) -> None:
+    """Eight chats with one system prompt of 1,000 tokens: how often it is read."""
+    for turn in range(rounds):
+        with load(model, 8192) as llm:
+            system = {"role": "system", "content": text_of(llm, 1000, seed=turn)}
+            chats = [[system, {"role": "user", "content": f"{WORDS[i]}?"}] for i in range(8)]
+            started = time.perf_counter()
+            streams = [llm.stream(chat, max_tokens=1) for chat in chats]
+            usages = [stream.read().usage for stream in streams]
+            seconds = time.perf_counter() - started
+            read = sum(usage.prompt_tokens - usage.cached_tokens for usage in usages)
+            alone = usages[0].prompt_tokens
+            print(f"  8 chats of {alone} tokens: {read} tokens read, {read / alone:.2f} prompts, in {seconds:.2f} s")
+
+
+def cancel(model: str, rounds: int, _: int) -> None:
+    """How soon a cancelled reply lets go, at random moments, half of them in its prompt, with four others running."""
+    n_cancels = 34 * rounds
+    with load(model, 8192) as llm:
+        undisturbed = four(llm)
+        plain = [stream.read().text for stream in undisturbed]
+        dice, taken, equal, n_runs = random.Random(1), [], 0, 0
+        while len(taken) < n_cancels:
+            others = four(llm)
+            texts: list[str] = []
+            readers = [threading.Thread(target=read_into, args=(stream, texts)) for stream in others]
+            for reader in readers:
+                reader.start()
+            while len(taken) < n_cancels and all(reader.is_alive() for reader in readers):
+                taken.append(cancel_one(llm, dice, in_prompt=len(taken) % 2 == 0))
+            for reader in readers:
+                reader.join()
+            equal += sum(text in plain for text in texts)
+            n_runs += 4
+        taken.sort()
+        print(
+            f"  {len(taken)} cancels: median {statistics.median(taken) * 1e3:.0f} ms, "
+            f"95% {taken[int(len(taken) * 0.95)] * 1e3:.0f} ms, longest {taken[-1] * 1e3:.0f} ms; "
+            f"{equal} of {n_runs} other replies as undisturbed"
+        )
+
+
+def read_into(stream: Any, texts: list[str]) -> None:
+    """Read a reply to its end, and add its text."""
+    texts.append(stream.read().text)
+
+
+def four(llm: SeaLLM) -> list[Any]:
+    """Four long replies, begun at the same time."""
+    return [llm.stream(STORY.format(i), seed=i, max_tokens=160, **GO_ON) for i in range(4)]
+
+
+def cancel_one(llm: SeaLLM, dice: random.Random, in_prompt: bool) -> float:
+    """Seconds from `cancel()` until the worker has let the reply go."""
+    prompt = text_of(llm, 4000, seed=dice.randrange(1 << 30)) if in_prompt else STORY.format(dice.random())
+    stream = llm.stream(prompt, max_tokens=500, **GO_ON)
+    if in_prompt:
+        time.sleep(dice.random())
+    else:
+        for _ in range(dice.randrange(1, 12)):
+            next(stream)
+    started = time.perf_counter()
+    stream.cancel()
+    while not stream._ticket.is_over:
+        time.sleep(0.0005)
+    return time.perf_counter() - started
+
+
+def text_of(llm: SeaLLM, n_tokens: int, seed: int) -> str:
+    """Words that make about so many tokens."""
+    dice = random.Random(seed)
+    words = dice.choices(WORDS, k=n_tokens)
+    return " ".join(words[: int(n_tokens * n_tokens / max(llm.count(" ".join(words)), 1))])
+
+
+def stream_seconds(llm: SeaLLM, n_tokens: int, number: int = 0) -> float:
+    """Seconds of one reply, once its prompt was read."""
+    timings = llm.chat(STORY.format(number), max_tokens=n_tokens, **GO_ON).timings
+    return timings.total - timings.prompt
+
+
+def together_seconds(llm: SeaLLM, n_tokens: int) -> float:
+    """Seconds of eight replies at once, from the last prompt read to the first reply's end, as if for all tokens."""
+    streams = [llm.stream(STORY.format(number), max_tokens=n_tokens, **GO_ON) for number in range(8)]
+    timings = [stream.read().timings for stream in streams]
+    return max(each.total for each in timings) - max(each.prompt for each in timings)
+
+
+def bare_seconds(llm: SeaLLM, prompts: list[list[int]], n_tokens: int) -> float:
+    """Seconds of a loop of llama_decode, one token a sequence and step, in the engine's own context while it rests."""
+    context = llm._engine._worker._loaded.context
+    slots = llm._engine._worker._loaded.scheduler.lineup.slots
+    for slot in slots.all:
+        slots.empty(slot)
+    batch = Batch(context.n_batch)
+    for number, prompt in enumerate(prompts):
+        batch.clear()
+        batch.extend(prompt, 0, number, n_logits=1)
+        context.run(batch)
+    started = time.perf_counter()
+    for step in range(n_tokens - 1):
+        batch.clear()
+        for number, prompt in enumerate(prompts):
+            batch.add(prompt[step % len(prompt)], len(prompt) + step, number)
+        context.run(batch)
+        context.logits(0)
+    seconds = time.perf_counter() - started
+    for number in range(len(prompts)):
+        context.forget(number)
+    return seconds
+
+
+def show(name: str, ratios: list[float]) -> None:
+    """One line: the median and the range."""
+    print(f"  {name}: {statistics.median(ratios):.3f} (from {min(ratios):.3f} to {max(ratios):.3f})", flush=True)
+
+
+PARTS: dict[str, Callable[[str, int, int], None]] = {
+    "one": one,
+    "together": together,
+    "turns": turns,
+    "shared": shared,
+    "cancel": cancel,
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""`seallm tune`: measure which settings answer fastest here, and keep them for this model on this computer."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import options
+from .tables import print_json, print_table
+
+if TYPE_CHECKING:
+    from ..contest import Contest, Result, Settings
+    from ..gguf_file import Header
+    from ..machine import Machine
+    from ..native.library import Backends
+    from ..tuning import Tuned
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+BATCHES = (64, 128, 256)  # a turn's prompt is no longer, so larger ones could not show themselves
+# Without AVX-512, which makes some processors lower their clock.
+NARROW = ("alderlake", "haswell")
+NAMES = {"threads": "threads", "repack": "repacking", "variant": "CPU code", "n_batch": "batches"}
+
+
+@app.command()
+def tune(
+    model: options.ModelArgument,
+    seconds: Annotated[
+        float, typer.Option(min=1, max=3600, help="About how long to measure; a large model takes what it needs.")
+    ] = 30.0,
+    forget: Annotated[bool, typer.Option("--forget", help="Measure nothing; drop what was kept.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    force: options.Force = False,
+) -> None:
+    """Measure which settings answer fastest here, and keep them.
+
+    Threads, CPU code, repacking of the weights, batch size: against the defaults, which stay where nothing is clearly
+    faster. What is kept is used for this model on this computer from then on.
+    """
+    from .. import tuning
+    from ..gguf_file import fingerprint, read_header
+    from ..store import locate
+
+    header = read_header(locate(model))
+    identity = fingerprint(header)
+    if forget:
+        print_forgotten(header.path.name, tuning.forget(identity), json_output)
+        return
+    contest = measure(header, seconds, force)
+    tuned = as_tuned(contest)
+    tuning.keep(identity, tuned)
+    if json_output:
+        print_json(facts(header, contest, tuned))
+    else:
+        print_contest(contest)
+
+
+def measure(header: Header, seconds: float, force: bool) -> Contest:
+    """A contest that has been held, with a progress line on stderr if that is a terminal.
+
+    Raises NotEnoughMemory or EngineError.
+    """
+    from ..contest import Contest, Settings
+    from ..machine import this_machine
+    from ..native.library import load_backends
+    from ..native.speed import Load, SpeedBench
+    from ..plan import make_plan
+
+    machine, backends = this_machine(), load_backends()
+    plan = make_plan(header, machine, gpus=backends.gpus, force=force)
+    default = Settings(backends.variant, True, plan.threads, plan.n_batch)
+    load = Load(header.path, plan.gpu_layers, plan.weights_bytes, plan.main_bytes)
+    with _progress_line(default, seconds) as on_round, SpeedBench(load) as bench:
+        contest = Contest(bench, default, choices(machine, backends), seconds, on_round=on_round)
+        contest.run()
+    return contest
+
+
+def choices(machine: Machine, backends: Backends) -> dict[str, Sequence[Any]]:
+    """The values that each setting may have here, in the order in which they are tried."""
+    return {
+        "threads": thread_counts(machine.threads, machine.cores_usable),
+        "repack": (True, False),
+        "variant": variants(backends),
+        "n_batch": BATCHES,
+    }
+
+
+def thread_counts(default: int, usable: int) -> list[int]:
+    """Numbers of threads worth trying: about the default, all cores, and one where it is nearly the default."""
+    near = {default // 2, default - 1, default, default + 1, (default + usable) // 2, usable}
+    return sorted(n for n in near | ({1} if default <= 4 else set()) if 1 <= n <= usable)
+
+
+def variants(backends: Backends) -> list[str]:
+    """CPU variants worth trying: the chosen one, the next best, and another kind; none but the user's, if there is."""
+    from ..native.library import forced_variant
+
+    if forced_variant():
+        return [backends.variant]
+    others = [name for name in backends.possible if name != backends.variant]
+    narrow = [name for name in others[1:] if name in NARROW]
+    return [backends.variant, *others[:1], *(narrow or others[1:])[:1]]
+
+
+def as_tuned(contest: Contest) -> Tuned:
+    """What a contest has shown, as it is kept."""
+    from ..tuning import Tuned
+
+    best = contest.best
+    return Tuned(best.threads, best.n_batch, best.repack, best.variant, round(contest.gain, 3))
+
+
+def difference(settings: Settings, default: Settings) -> str:
+    """In words, what of `settings` is not as in `default`; all of them where nothing differs."""
+    words = {
+        "threads": f"{settings.threads} thread{'' if settings.threads == 1 else 's'}",
+        "repack": "repacked" if settings.repack else "not repacked",
+        "variant": settings.variant,
+        "n_batch": f"batches of {settings.n_batch}",
+    }
+    changed = [text for name, text in words.items() if getattr(settings, name) != getattr(default, name)]
+    return ", ".join(changed or words.values())
+
+
+def facts(header: Header, contest: Contest, tuned: Tuned) -> dict[str, Any]:
+    """All that was measured; speeds in tokens a second."""
+    from ..contest import PROMPT_TOKENS, REPLY_TOKENS
+
+    return {
+        "model": header.name,
+        "path": str(header.path),
+        "turn": {"prompt_tokens": PROMPT_TOKENS, "reply_tokens": REPLY_TOKENS},
+        "measured": [asdict(settings) | _speeds(result) for settings, result in contest.results.items()],
+        "others_were_busy": contest.is_busy,
+        "untried": contest.untried,
+        "unproven": contest.unproven and asdict(contest.unproven),
+        "kept": asdict(tuned),
+    }
+
+
+def print_contest(contest: Contest) -> None:
+    """A line for each setting tried, and what was kept."""
+    from ..contest import PROMPT_TOKENS, REPLY_TOKENS
+
+    headings = ("", "prompt tokens/s", "reply tokens/s", "a turn", "times as fast")
+    print_table(headings, (_row(contest, *found) for found in contest.results.items()), numbers=headings[1:])
+    print(
+        f"\nA turn: {PROMPT_TOKENS} tokens read and {REPLY_TOKENS} written. "
+        "The last column compares what was measured side by side."
+    )
+    if contest.is_busy:
+        print("Other programs are at work: the number of threads was left alone; tune again when they rest.")
+    if contest.untried:
+        names = ", ".join(NAMES[name] for name in contest.untried)
+        print(f"Not tried, for want of time: {names}. Give more with --seconds.")
+    print(verdict(contest))
+
+
+def verdict(contest: Contest) -> str:
+    """One line on what is kept, and why."""
+    if contest.best != contest.default:
+        words = difference(contest.best, contest.default)
+        return f"kept: {words} ({contest.gain:.2f} times as fast as the defaults)"
+    if contest.unproven:
+        words = difference(contest.unproven, contest.default)
+        return f"the defaults stay: nothing was clearly faster, as {words} seemed to be at first"
+    return "the defaults are the best here"
+
+
+def print_forgotten(name: str, was_there: bool, json_output: bool) -> None:
+    """Whether anything was dropped."""
+    if json_output:
+        print_json({"forgotten": was_there})
+    else:
+        print(f"forgotten: what was kept for {name}" if was_there else f"nothing was kept for {name}")
+
+
+def _speeds(result: Result) -> dict[str, Any]:
+    typical = result.typical
+    return {
+        "prompt_tokens_per_second": typical and round(typical.read, 2),
+        "reply_tokens_per_second": typical and round(typical.write, 2),
+        "turn_seconds": typical and round(typical.turn_seconds, 3),
+        "times_as_fast": None if result.failure or not typical else round(1 / result.ratio, 3),
+        "tries": len(result.samples),
+        "failure": result.failure or None,
+    }
+
+
+def _row(contest: Contest, settings: Settings, result: Result) -> list[str]:
+    name = "the defaults: " * (settings == contest.default) + difference(settings, contest.default)
+    typical = result.typical
+    if result.failure or not typical:
+        return [name, "", "", "", "failed"]
+    speeds = f"{typical.read:.1f}", f"{typical.write:.1f}", f"{typical.turn_seconds:.1f} s"
+    return [name, *speeds, f"{1 / result.ratio:.2f}"]
+
+
+@contextmanager
+def _progress_line(default: Settings, seconds: float) -> Iterator[Callable[[Sequence[Settings]], None]]:
+    if not (sys.stderr and sys.stderr.isatty()):
+        yield lambda _: None
+        return
+    started = time.monotonic()
+
+    def show(order: Sequence[Settings]) -> None:
+        rivals = [difference(settings, default) for settings in order if settings != default]
+        line = f"{time.monotonic() - started:.0f} of about {seconds:.0f} s: {' | '.join(rivals) or 'the defaults'}"
+        print(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield show
+    finally:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)

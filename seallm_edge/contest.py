@@ -1,0 +1,240 @@
+"""Which settings of llama.cpp make a chat's turn shortest: rounds between the defaults and their rivals.
+
+One setting is changed at a time, and the best so far goes on. Computers are noisy and are used by others, so nothing
+is compared but what was measured side by side, in turns, and nothing is taken for better than the defaults unless it
+has beaten them a second time, in processes of its own, by a clear margin and nearly always. Knows no llama.cpp: a
+`Bench` measures.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import Any, NamedTuple, Protocol
+
+from .errors import EngineError
+
+# A turn of a chat: what is weighed. Half of these tokens are seldom more than a question and its answer in English.
+PROMPT_TOKENS, REPLY_TOKENS = 256, 128
+MARGIN = 0.03  # what a rival must gain of the defaults' time to be worth keeping
+# Work of other programs changes what the best number of threads is, and will be over some day.
+BUSY_SHARE = 0.15
+
+_STAGE_ROUNDS = 4
+_HOPELESS = (1.1, 1.0, 1 - MARGIN)  # after one round, two, three
+_FINAL_ROUNDS = range(6, 19)
+_ROUNDS_A_PROCESS = 3  # in the final: a process can be slow for as long as it lives
+_SEARCH_SHARE = 0.6  # of the time; the rest is the final's
+_SLICES = 90  # that the time shall suffice for
+_LARGEST, _SMALLEST = (256, 64), (32, 4)
+
+
+class Portion(NamedTuple):
+    """How many tokens of a turn are tried: of the prompt, `read`; of the reply, `write`."""
+
+    read: int
+    write: int
+
+
+class Sample(NamedTuple):
+    """What one try has shown: tokens of a prompt read a second, and of a reply written a second."""
+
+    read: float
+    write: float
+
+    @property
+    def turn_seconds(self) -> float:
+        """Seconds of a whole turn at these speeds."""
+        return PROMPT_TOKENS / self.read + REPLY_TOKENS / self.write
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be chosen, by the names of `Tuned`."""
+
+    variant: str
+    repack: bool
+    threads: int
+    n_batch: int
+
+
+class Bench(Protocol):
+    """Where settings are tried."""
+
+    def measure(self, settings: Settings, portion: Portion) -> Sample:
+        """The speeds of one try. Raises EngineError where llama.cpp refuses, crashes or hangs with these settings."""
+
+    def renew(self) -> None:
+        """Let what is measured from now on run in new processes: where memory came to lie is worth some percent."""
+
+    def others_share(self) -> float:
+        """The part of all processors' time, from 0 to 1, that other programs have taken since the bench is there."""
+
+
+@dataclass
+class Result:
+    """What was measured of some settings: `samples`, and `ratio`, the time of a turn over that of the defaults.
+
+    `failure` says why there is no more of it; "" where nothing failed.
+    """
+
+    samples: list[Sample] = field(default_factory=list)
+    ratio: float = 1.0
+    failure: str = ""
+
+    @property
+    def typical(self) -> Sample | None:
+        """The median speeds; None where nothing was measured."""
+        if not self.samples:
+            return None
+        return Sample(median(s.read for s in self.samples), median(s.write for s in self.samples))
+
+
+class Contest:
+    """Finds `best`, which stays `default` where nothing is clearly better, and its `gain`: how many times as fast.
+
+    `values` are what each setting may be, by name, in the order in which they are tried. `seconds` is about what the
+    contest takes; a large model takes what its final needs. `results` are those of all settings tried, in order.
+    `is_busy` says that other programs were at work, and the number of threads was left alone for that; `untried` names
+    the settings that the time did not suffice for. `unproven` is what came to the final and lost it.
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        default: Settings,
+        values: Mapping[str, Sequence[Any]],
+        seconds: float,
+        *,
+        on_round: Callable[[Sequence[Settings]], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.default = self.best = default
+        self.gain = 1.0
+        self.is_busy = False
+        self.untried: list[str] = []
+        self.unproven: Settings | None = None
+        self.results: dict[Settings, Result] = {default: Result()}
+        self._bench = bench
+        self._values = values
+        self._clock = clock
+        self._on_round = on_round
+        self._seconds = seconds
+        self._portion = Portion(*_SMALLEST)
+
+    def run(self) -> None:
+        """Hold the contest. Raises EngineError where even the defaults cannot be measured."""
+        started = self._clock()
+        self._choose_portion()
+        found = self.default
+        search_ends = started + self._seconds * _SEARCH_SHARE
+        for n, (name, values) in enumerate(self._values.items()):
+            if name == "threads" and self._bench.others_share() > BUSY_SHARE:
+                self.is_busy = True
+                continue
+            rivals = [replace(found, **{name: value}) for value in values if value != getattr(found, name)]
+            share = (search_ends - self._clock()) / (len(self._values) - n)
+            found = self._stage(found, rivals, self._clock() + share)
+            if rivals and not self.results.keys() & set(rivals):
+                self.untried.append(name)
+        if found != self.default:
+            self._final(found, started + self._seconds)
+            self.unproven = None if self.best == found else found
+
+    def _choose_portion(self) -> None:
+        """As much of a turn as the time allows for each of the many tries."""
+        self._round([self.default])  # loads, and is too short to count
+        sample = self._round([self.default])[self.default]
+        self.results[self.default].samples.clear()
+        share = self._seconds / _SLICES / sample.turn_seconds
+        largest = PROMPT_TOKENS * share, REPLY_TOKENS * share
+        read, write = (
+            max(least, min(most, round(n))) for n, most, least in zip(largest, _LARGEST, _SMALLEST, strict=True)
+        )
+        self._portion = Portion(1 << read.bit_length() - 1, write)
+
+    def _stage(self, best: Settings, rivals: Sequence[Settings], deadline: float) -> Settings:
+        """The best of these settings, as far as the time until `deadline` lets it be seen; `best` if none is better."""
+        ratios: dict[Settings, list[float]] = {rival: [] for rival in rivals}
+        for n in range(1, _STAGE_ROUNDS + 1):
+            waiting = [r for r in rivals if not (_is_hopeless(ratios[r]) or self._has_failed(r))]
+            if not waiting or (self._clock() >= deadline and (n > 1 or len(self.results) > 1)):
+                break
+            samples = self._round(_in_turns([best, *waiting], n))
+            if best not in samples:
+                return self.default
+            for rival in waiting:
+                if rival in samples:
+                    ratios[rival].append(samples[rival].turn_seconds / samples[best].turn_seconds)
+        return self._winner(best, {rival: found for rival, found in ratios.items() if found})
+
+    def _has_failed(self, settings: Settings) -> bool:
+        return settings in self.results and self.results[settings].failure != ""
+
+    def _winner(self, best: Settings, ratios: Mapping[Settings, Sequence[float]]) -> Settings:
+        for rival, found in ratios.items():
+            self.results[rival].ratio = median(found) * self.results[best].ratio
+        leading = [rival for rival, found in ratios.items() if _leads(found) and not self._has_failed(rival)]
+        return min(leading, key=lambda rival: median(ratios[rival]), default=best)
+
+    def _final(self, found: Settings, deadline: float) -> None:
+        """Put the best that was found against the defaults, both in new processes, and these more than once."""
+        ratios: list[float] = []
+        while len(ratios) < _FINAL_ROUNDS.stop - 1 and not (len(ratios) >= 3 and median(ratios) >= 1):
+            if len(ratios) >= _FINAL_ROUNDS.start and self._clock() >= deadline:
+                break
+            if len(ratios) % _ROUNDS_A_PROCESS == 0:
+                self._bench.renew()
+            samples = self._round(_in_turns([self.default, found], len(ratios)))
+            if found not in samples:
+                return
+            ratios.append(samples[found].turn_seconds / samples[self.default].turn_seconds)
+        self.results[found].ratio = median(ratios)
+        if wins(ratios):
+            self.best, self.gain = found, 1 / median(ratios)
+
+    def _round(self, order: Iterable[Settings]) -> dict[Settings, Sample]:
+        """A sample of each, one after the other; those that fail are left out. Raises EngineError for the defaults."""
+        order = list(order)
+        self._on_round(order)
+        whole_batches = len({settings.n_batch for settings in order}) > 1
+        samples = {}
+        for settings in order:
+            result = self.results.setdefault(settings, Result())
+            read = min(settings.n_batch, PROMPT_TOKENS) if whole_batches else self._portion.read
+            try:
+                samples[settings] = self._bench.measure(settings, self._portion._replace(read=read))
+                result.samples.append(samples[settings])
+            except EngineError as error:
+                if settings == self.default:
+                    raise
+                result.failure = error.message
+        return samples
+
+
+def wins(ratios: Sequence[float]) -> bool:
+    """Whether times over the defaults' times, measured in pairs, show what is clearly faster: by the margin in the
+    median, and in six pairs of six, eight of nine, ten of twelve. Of equals, two in a hundred would pass the second.
+    """
+    n, losses = len(ratios), sum(1 for ratio in ratios if ratio >= 1)
+    return losses <= n // 3 - 2 and median(ratios) <= 1 - MARGIN
+
+
+def _leads(ratios: Sequence[float]) -> bool:
+    """Whether a rival with these is worth going on with: the fewer there are, the more they must show."""
+    n, losses = len(ratios), sum(1 for ratio in ratios if ratio >= 1)
+    return median(ratios) <= 1 - MARGIN * max(1.0, 3 / n) and losses <= n // 4
+
+
+def _is_hopeless(ratios: Sequence[float]) -> bool:
+    """Whether more rounds would be wasted on what has these: the more there are, the less can still be chance."""
+    return bool(ratios) and median(ratios) > _HOPELESS[min(len(ratios), len(_HOPELESS)) - 1]
+
+
+def _in_turns(contestants: Sequence[Settings], n_round: int) -> Iterable[Settings]:
+    """There, and back again in the next round: what grows slower or faster meanwhile harms nobody, and who was last is
+    first, which saves loading where only one has room.
+    """
+    return contestants if n_round % 2 == 0 else reversed(contestants)

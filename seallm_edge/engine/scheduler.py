@@ -1,0 +1,145 @@
+"""`Scheduler`: the step loop. Single-threaded, and knows neither text nor threads: writers bring the one, the worker is
+the other.
+
+A sequence has tokens that are not decoded yet: many while its prompt is read, one (the token chosen last) while its
+reply is written. A step takes some of each.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from ..errors import EngineError, SeaLLMError
+from ..native.batch import Batch
+from ..native.context import DecodeAborted, NoRoom
+from .contract import Context, Drafter, NoDrafts, Vocabulary
+from .lineup import Lineup
+from .turns import BLOCK, Turn, TurnPlanner
+from .writer import Writer
+
+
+class Scheduler:
+    """Writes the replies of a lineup over one context."""
+
+    def __init__(
+        self,
+        context: Context,
+        vocabulary: Vocabulary,
+        lineup: Lineup,
+        batch: Batch,
+        *,
+        drafter: Drafter | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.lineup = lineup
+        self.reading: frozenset[Writer] = frozenset()  # whose prompt the current step reads: an abort is worth it
+        self._context = context
+        self._vocabulary = vocabulary
+        self._planner = TurnPlanner(context, drafter or NoDrafts())
+        self._batch = batch
+        self._clock = clock
+
+    @property
+    def has_work(self) -> bool:
+        """Whether any reply is waiting or running."""
+        return bool(self.lineup.waiting or self.lineup.running)
+
+    def step(self) -> bool:
+        """Admit, decode, choose, deliver. False where there was nothing to decode: all wait for their readers."""
+        self._context.allow()
+        self.lineup.let_go()
+        self.lineup.admit()
+        turns = self._plan()
+        if turns and self._decode(turns):
+            self._choose(turns)
+        return bool(turns)
+
+    def fail(self, error_for: Callable[[], Exception]) -> None:
+        """End every reply with an error; what is decoded stays for later prompts."""
+        for writer in [*self.lineup.waiting, *self.lineup.running]:
+            writer.fail(error_for())
+        self.lineup.let_go()
+
+    def _plan(self) -> list[Turn]:
+        """The turns of the next step. Where cells are short the newest waits, those whose readers are behind first."""
+        lineup = self.lineup
+        while ready := [writer for writer in lineup.running if not writer.feed.is_full]:
+            turns = self._planner.turns(ready)
+            if lineup.slots.make_room(sum(len(turn.tokens) for turn in turns)):
+                return turns
+            lineup.preempt(max(lineup.running, key=lambda writer: (writer.feed.is_full, writer.serial)))
+        return []
+
+    def _decode(self, turns: list[Turn]) -> bool:
+        """Run the step; whether it came to its end."""
+        self._fill(turns)
+        self.reading = frozenset(turn.writer for turn in turns if turn.writer.n_pending > 1)
+        started = self._clock()
+        try:
+            self._context.run(self._batch)
+        except DecodeAborted:
+            return False
+        except NoRoom as error:
+            self._give_way(error)
+            return False
+        except EngineError as error:
+            for turn in turns:
+                turn.writer.fail(EngineError(error.message, error.cure))
+            self.lineup.retire()
+            return False
+        finally:
+            self.reading = frozenset()
+        n_prompt = sum(len(turn.tokens) for turn in turns if turn.writer.n_pending > 1)
+        self._planner.pace.note(len(self._batch) - n_prompt, n_prompt, self._clock() - started)
+        return True
+
+    def _fill(self, turns: Iterable[Turn]) -> None:
+        self._batch.clear()
+        for turn in turns:
+            position, number = len(turn.slot.tokens), turn.slot.number
+            if len(turn.tokens) == 1:
+                turn.row = self._batch.add(turn.tokens[0], position, number)
+                continue
+            n_logits = 1 + turn.n_guesses if turn.is_last else 0
+            last = self._batch.extend(turn.tokens, position, number, n_logits=n_logits)
+            turn.row = last - turn.n_guesses
+
+    def _give_way(self, error: EngineError) -> None:
+        """llama.cpp found no room where there should have been some."""
+        lineup = self.lineup
+        if len(lineup.running) > 1:
+            lineup.preempt(max(lineup.running, key=lambda writer: writer.serial))
+        elif idle := lineup.slots.idle():
+            lineup.slots.evict(idle[0])
+        else:
+            self.fail(lambda: EngineError(error.message, error.cure))
+
+    def _choose(self, turns: Iterable[Turn]) -> None:
+        for turn in turns:
+            is_last = turn.is_last
+            self.lineup.slots.extend(turn.slot, turn.tokens, in_blocks=len(self._batch) >= BLOCK)
+            if is_last:
+                try:
+                    self._accept(turn)
+                except SeaLLMError as error:
+                    turn.writer.fail(error)
+        self.lineup.retire()
+
+    def _accept(self, turn: Turn) -> None:
+        """Choose tokens as long as the guesses are right; what was decoded of wrong ones is forgotten."""
+        writer, slot = turn.writer, turn.slot
+        writer.note_prompt_read()
+        guesses: Sequence[int] = turn.tokens[len(turn.tokens) - turn.n_guesses :]
+        n_right = 0
+        while True:
+            assert writer.sampler is not None
+            chosen = writer.sampler.sample(self._context, turn.row + n_right, writer.history)
+            if not writer.take(chosen, self._vocabulary):
+                break
+            if n_right == len(guesses) or chosen.token != guesses[n_right]:
+                break
+            n_right += 1
+        self.lineup.slots.truncate(slot, len(slot.tokens) - len(guesses) + n_right)
+        if not writer.is_over and len(slot.tokens) >= self._context.n_ctx:
+            writer.finish("length")

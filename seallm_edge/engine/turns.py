@@ -1,0 +1,112 @@
+"""`Turn`: a writer's part of a step; and how much each one takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import EngineError
+from .contract import Context, Drafter
+from .pace import Pace
+from .slots import Slot
+from .writer import Writer
+
+MOST_GUESSES = 8
+# Flash attention works on blocks of 64 rows, and otherwise row by row, which rounds otherwise. So: prompts are read in
+# whole blocks and a rest, wherever reading begins; and a step with running replies stays below a block, so that what
+# they say does not depend on who else is there. ref: ggml-cpu/ops.cpp, ggml_compute_forward_flash_attn_ext_f16
+BLOCK = 64
+
+
+@dataclass
+class Turn:
+    """A writer's part of a step: `tokens` to decode, of which the last `n_guesses` are guesses. `row` is the first
+    whose logits are wanted, -1 where none are.
+    """
+
+    writer: Writer
+    slot: Slot
+    tokens: list[int]
+    n_guesses: int = 0
+    row: int = -1
+
+    @property
+    def is_last(self) -> bool:
+        """Whether all that was pending is decoded with it, so that a token can be chosen."""
+        return len(self.tokens) - self.n_guesses == self.writer.n_pending
+
+
+class TurnPlanner:
+    """Deals a step's rows out: to replies first, and what prompts may take beside them evenly."""
+
+    def __init__(self, context: Context, drafter: Drafter) -> None:
+        self.pace = Pace()
+        self._context = context
+        self._drafter = drafter
+        self._last_reader = -1
+
+    def turns(self, ready: list[Writer]) -> list[Turn]:
+        """The turns of the next step for writers that have a slot and a reader, in their order."""
+        writing = [writer for writer in ready if writer.n_pending == 1]
+        reading = [writer for writer in ready if writer.n_pending > 1]
+        if not writing:
+            return self._reading_turns(reading)
+        turns = [self._writing_turn(writer, len(ready)) for writer in writing]
+        room = self._room(sum(len(turn.tokens) for turn in turns))
+        shares = share_out(room, [writer.n_pending for writer in reading])
+        return turns + [_reading_turn(writer, n) for writer, n in zip(reading, shares, strict=True) if n]
+
+    def _reading_turns(self, reading: list[Writer]) -> list[Turn]:
+        """Prompts take turns where nothing is written: blocks of one, or the rests of several, each as if it were alone."""
+        first = next((i for i, writer in enumerate(reading) if writer.serial > self._last_reader), 0)
+        queue = [*reading[first:], *reading[:first]]
+        n_tokens = _block_wise(queue[0], self._context.n_batch)
+        turns = [_reading_turn(queue[0], n_tokens)]
+        if n_tokens < BLOCK:
+            room = min(BLOCK - 1, self._context.n_batch) - n_tokens
+            for writer in queue[1:]:
+                if writer.n_pending <= room:
+                    turns.append(_reading_turn(writer, writer.n_pending))
+                    room -= writer.n_pending
+        self._last_reader = turns[-1].writer.serial if len(turns) < len(queue) else -1
+        return turns
+
+    def _room(self, n_rows: int) -> int:
+        """Prompt tokens beside `n_rows` of replies."""
+        return max(min(self.pace.chunk, min(BLOCK - 1, self._context.n_batch) - n_rows), 0)
+
+    def _writing_turn(self, writer: Writer, n_ready: int) -> Turn:
+        slot = slot_of(writer)
+        spare = min(self._context.n_outputs, self._context.n_batch, BLOCK - 1) - n_ready
+        most = min(MOST_GUESSES, spare // n_ready, self._context.n_ctx - len(slot.tokens) - 1)
+        guesses = writer.allowed(self._drafter.propose(writer.history, most)[:most]) if most > 0 else []
+        return Turn(writer, slot, [*writer.pending, *guesses], len(guesses))
+
+
+def share_out(room: int, wants: list[int]) -> list[int]:
+    """`room` tokens dealt to those who want some: as equally as their wants allow, the first getting what is over."""
+    shares = [0] * len(wants)
+    while room > 0 and (hungry := [i for i, want in enumerate(wants) if shares[i] < want]):
+        each = max(room // len(hungry), 1)
+        for i in hungry[:room]:
+            given = min(each, wants[i] - shares[i])
+            shares[i] += given
+            room -= given
+    return shares
+
+
+def _reading_turn(writer: Writer, n_tokens: int) -> Turn:
+    return Turn(writer, slot_of(writer), writer.pending[:n_tokens])
+
+
+def slot_of(writer: Writer) -> Slot:
+    """The sequence of a writer that runs."""
+    if writer.slot is None:
+        raise EngineError("a reply that runs has no sequence")
+    return writer.slot
+
+
+def _block_wise(writer: Writer, n_batch: int) -> int:
+    """Tokens of a prompt that is read alone: up to a multiple of `n_batch`; at its end whole blocks, then the rest."""
+    start = len(writer.history) - writer.n_pending
+    n_tokens = min(n_batch - start % n_batch, writer.n_pending)
+    return n_tokens - n_tokens % BLOCK if n_tokens > BLOCK and n_tokens == writer.n_pending else n_tokens

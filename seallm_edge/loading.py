@@ -1,0 +1,84 @@
+"""From a model's name to an engine: the file found, its header checked, a plan made, backends and weights loaded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import paths, tuning
+from .catalogue import match_header
+from .engine import About
+from .engine.llama import LlamaEngine
+from .engine.snapshots import Snapshots, snapshot_key
+from .errors import InvalidOption
+from .gguf_file import Header, fingerprint, read_header
+from .machine import this_machine
+from .native.library import load_backends
+from .plan import Plan, make_plan
+from .sampling import Sampling
+from .store import locate
+
+logger = logging.getLogger("seallm_edge")
+
+
+def plan_for(model: str | Path, **options: Any) -> tuple[Header, Plan]:
+    """The checked header of a model and the plan for it here; `options` are those of `make_plan`. Loads no weights.
+
+    Raises ModelNotFound, ModelFileError, NotEnoughMemory, InvalidOption or EngineError.
+    """
+    header = read_header(locate(model))
+    tuned = tuning.find(fingerprint(header))
+    gpus = load_backends(prefer=tuned.variant if tuned else "").gpus
+    plan = make_plan(header, this_machine(), gpus=gpus, tuned=tuned, **options)
+    for warning in plan.warnings:
+        logger.warning("%s: %s", header.path.name, warning)
+    return header, plan
+
+
+def load_engine(
+    header: Header,
+    plan: Plan,
+    *,
+    snapshots: bool | Path = False,
+    keep_alive: float | None = None,
+    on_progress: Callable[[float], None] | None = None,
+) -> LlamaEngine:
+    """The engine of a plan. `snapshots` is a folder for KV states, or True for the usual one; `keep_alive` in seconds.
+
+    Raises InvalidOption or EngineError.
+    """
+    if keep_alive is not None and not 0 <= keep_alive < 1e9:
+        raise InvalidOption(f"keep_alive is {keep_alive}", "give seconds from 0 up, or None to keep the model loaded")
+    folder = paths.snapshots_dir() if snapshots is True else snapshots
+    return LlamaEngine(
+        header.path,
+        plan,
+        _about(header, plan),
+        snapshots=Snapshots(folder, _key(header, plan)) if folder else None,
+        keep_alive=keep_alive,
+        on_progress=on_progress,
+    )
+
+
+def _about(header: Header, plan: Plan) -> About:
+    card = match_header(header)
+    return About(
+        name=card.name if card else header.name,
+        chats=card.chat if card else header.has_chat_template,
+        default_system=card.default_system if card else "",
+        sampling=Sampling().replace(card.sampling if card else {}),
+        n_ctx=plan.n_ctx,
+        longest_context=header.context_length,
+        bytes_per_token=plan.kv_bytes // plan.n_ctx,
+    )
+
+
+def _key(header: Header, plan: Plan) -> str:
+    return snapshot_key(
+        fingerprint(header),
+        kv_types=(plan.cache_type_k, plan.cache_type_v),
+        build=load_backends().version,
+        flash_attention=plan.flash_attention is not False,
+    )

@@ -1,0 +1,79 @@
+"""Which pages of a model's files stay in this process's memory.
+
+llama.cpp maps whole files and touches every page of them. What it then repacks, or sends to a GPU, lies in memory a
+second time, and the mapped original is never read again. On Linux its pages are given back; on other systems they stay
+until the kernel wants them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import EngineError, ModelFileError
+from ..gguf_file import Tensor, read_structure, split_name
+from . import pages, symbols
+
+_GIVE_BACK_EVERY = 0.05  # of the load
+_GET_TENSOR = "_ZNK11llama_model10get_tensorEPKc"  # llama_model::get_tensor; no C function tells a tensor's place
+_EMBEDDING, _OUTPUT = "token_embd.weight", "output.weight"
+
+
+class Residence:
+    """Keeps watch over the files of one model while it loads, and after it."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._parts = _parts(paths[0]) if len(paths) == 1 else tuple(paths)
+        self._next = 0.0
+
+    def watch(self, share: float) -> None:
+        """Give back pages that have been copied, so that loading does not take twice the memory; `share` is done."""
+        if share >= self._next:
+            pages.give_back(self._parts)
+            self._next = min(share + _GIVE_BACK_EVERY, 1.0)
+
+    def settle(self, model: Any) -> None:
+        """Once `model` is loaded: have the pages in memory that are read from now on, and no others.
+
+        The rows of the embedding come as they are read, unless it is the output too. Where llama.cpp does not tell
+        what lies where, so do all pages.
+        """
+        mapped = pages.mapped(self._parts)
+        try:
+            places = list(self._places(model)) if mapped else []
+        except (EngineError, ModelFileError):
+            return
+        copied = {tensor.type_name for tensor, place in places if not any(_is_in(place, whole) for whole in mapped)}
+        is_tied = all(tensor.name != _OUTPUT for tensor, _ in places)
+        wanted = [place for tensor, place in places if _is_read_whole(tensor, is_tied, copied)]
+        for whole in mapped:
+            if copied:
+                pages.have_only(whole, [place for place in wanted if _is_in(place, whole)])
+            else:
+                pages.have(whole)
+
+    def _places(self, model: Any) -> Iterator[tuple[Tensor, pages.Range]]:
+        """Every tensor with the addresses at which llama.cpp has it, wherever they are."""
+        find = symbols.function(_GET_TENSOR, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)
+        place = symbols.function("ggml_get_data", ctypes.c_void_p, ctypes.c_void_p)
+        for part in self._parts:
+            for tensor in read_structure(part).tensors:
+                if start := place(found) if (found := find(model, tensor.name.encode())) else None:
+                    yield tensor, (start, start + tensor.n_bytes)
+
+
+def _is_read_whole(tensor: Tensor, is_tied: bool, copied: set[str]) -> bool:
+    """False for the embedding, unless it is the output as well; as that it is copied if others of its type are."""
+    return tensor.name != _EMBEDDING or (is_tied and tensor.type_name not in copied)
+
+
+def _is_in(one: pages.Range, whole: pages.Range) -> bool:
+    return whole[0] <= one[0] and one[1] <= whole[1]
+
+
+def _parts(path: Path) -> tuple[Path, ...]:
+    """The files of a model of which llama.cpp is told `path` alone: itself, or all parts of a split set."""
+    name = split_name(path)
+    return tuple(path.with_name(name.part(number)) for number in range(1, name.count + 1)) if name else (path,)

@@ -1,0 +1,135 @@
+"""Speeds of a model under different settings, measured in child processes: the `Bench` of a contest.
+
+Children, because a process has one CPU variant and keeps it, and because a crash there is but a lost try. Each keeps
+its weights loaded for as long as memory lets it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from ..contest import PROMPT_TOKENS, REPLY_TOKENS, Portion, Sample, Settings
+from ..machine import this_machine
+from .speed_process import SpeedProcess
+
+_LOADING_PATIENCE = 300.0  # seconds
+_PATIENCE = 60.0
+_SLOWEST_DISK = 10_000_000  # bytes a second; a model larger than the free memory is read again for each token
+_HANGS = 30  # times as slow as the slowest so far
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a child loads: the file, layers on the GPU; bytes of its weights, and of all the main memory it needs."""
+
+    path: Path
+    gpu_layers: int
+    weights_bytes: int
+    needed_bytes: int
+
+
+class SpeedBench:
+    """Measures one model. A context manager: leaving it, in whatever way, ends all children."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._children: OrderedDict[tuple[str, bool], SpeedProcess] = OrderedDict()  # by variant and repacking
+        self._slowest_token = 0.0
+        self._work = _Work()
+
+    def measure(self, settings: Settings, portion: Portion) -> Sample:
+        """The speeds of one try. Raises EngineError if the child refuses, dies or hangs."""
+        kind = settings.variant, settings.repack
+        request = {"threads": settings.threads, "n_batch": settings.n_batch, "n_ctx": PROMPT_TOKENS + REPLY_TOKENS}
+        n_tokens = sum(portion)
+        try:
+            child = self._child(kind)
+            child.load(_LOADING_PATIENCE + 2 * self._load.weights_bytes / _SLOWEST_DISK)
+            answer = child.ask({**request, **portion._asdict()}, self._patience(n_tokens))
+        except BaseException:
+            self._end(kind)
+            raise
+        self._slowest_token = max(self._slowest_token, sum(answer.values()) / n_tokens)
+        return Sample(portion.read / answer["read_seconds"], portion.write / answer["write_seconds"])
+
+    def renew(self) -> None:
+        """End all children: what is measured next is loaded anew."""
+        for kind in list(self._children):
+            self._end(kind)
+
+    def others_share(self) -> float:
+        """The part of all processors' time that other programs have taken since this bench is there."""
+        return self._work.others_share(child.seconds() for child in self._children.values())
+
+    def __enter__(self) -> SpeedBench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.renew()
+
+    def _child(self, kind: tuple[str, bool]) -> SpeedProcess:
+        variant, repack = kind
+        if kind not in self._children:
+            self._make_room(repack)
+            self._children[kind] = SpeedProcess(
+                self._load.path, variant, repack=repack, gpu_layers=self._load.gpu_layers
+            )
+        self._children.move_to_end(kind)
+        return self._children[kind]
+
+    def _make_room(self, repack: bool) -> None:
+        """End children, the longest unused first, until one more has room beside the others."""
+        while self._children:
+            is_mapped = not repack or any(not kind[1] for kind in self._children)
+            needed = self._load.needed_bytes - (0 if repack else self._load.weights_bytes)
+            # The system counts mapped pages as free, but whoever takes them makes all that map them wait for the disk.
+            needed += self._load.weights_bytes if is_mapped else 0
+            if not self._load.gpu_layers and needed <= this_machine().memory_available:
+                return
+            self._end(next(iter(self._children)))
+
+    def _end(self, kind: tuple[str, bool]) -> None:
+        if child := self._children.pop(kind, None):
+            self._work.add(child.seconds())
+            child.close()
+
+    def _patience(self, n_tokens: int) -> float:
+        slowest = self._slowest_token * _HANGS or self._load.weights_bytes / _SLOWEST_DISK
+        return _PATIENCE + n_tokens * slowest
+
+
+class _Work:
+    """Who has taken the processors' time from now on."""
+
+    def __init__(self) -> None:
+        self._ours = -_own_seconds()
+        self._busy, self._all = _processors_seconds()
+
+    def add(self, seconds: float) -> None:
+        """Count `seconds` of a process that has gone as ours."""
+        self._ours += seconds
+
+    def others_share(self, ours: Iterable[float]) -> float:
+        """The part, from 0 to 1, of all time that neither we, nor processes of ours with so many seconds, took."""
+        busy, everything = (
+            now - then for now, then in zip(_processors_seconds(), (self._busy, self._all), strict=True)
+        )
+        others = busy - self._ours - _own_seconds() - sum(ours)
+        return min(max(others / everything, 0.0), 1.0) if everything > 0 else 0.0
+
+
+def _own_seconds() -> float:
+    times = psutil.Process().cpu_times()
+    return float(times.user + times.system)
+
+
+def _processors_seconds() -> tuple[float, float]:
+    """(seconds that the processors were busy, with time stolen by other virtual machines; all their seconds)."""
+    times = psutil.cpu_times()._asdict()
+    everything = sum(seconds for name, seconds in times.items() if not name.startswith("guest"))  # it is in user's
+    return everything - times["idle"] - times.get("iowait", 0.0), everything

@@ -1,0 +1,110 @@
+"""Runs in a child process: a model loaded once, its speed measured as often as asked.
+
+Requests come on stdin and answers go to stdout, a line of JSON each: first what to load (see `_load`), answered by
+{} once the weights are there; then what to measure (see `Turns.measure`), answered by seconds. What cannot be done is
+an answer too, with its `error`, and the end. The end of stdin ends the child, whatever it is at: it never outlives its
+parent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import EngineError
+from . import symbols
+from .context import Context
+from .model import Model
+
+_STEP = 7_919  # a prime: token ids that jump through the whole vocabulary
+_CONTEXTS = 2  # kept with their buffers: one for each side of a comparison
+
+
+def main() -> None:
+    """Load, then measure, until stdin ends or something fails."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent decides
+    _be_the_first_to_go()
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    try:
+        turns = Turns(_load(requests.get()))
+        _answer({})
+        while True:
+            _answer(turns.measure(requests.get()))
+    except EngineError as error:
+        _answer({"error": error.message.partition("\n")[0], "cure": error.cure, "log_tail": error.log_tail})
+
+
+class Turns:
+    """Measures turns of a chat with one model: a prompt read in batches, then tokens written one by one."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._contexts: OrderedDict[tuple[int, int], Context] = OrderedDict()
+
+    def measure(self, request: Mapping[str, int]) -> dict[str, float]:
+        """Seconds to `read` so many tokens, `n_batch` at once, and to `write` so many more, on `threads` threads.
+
+        `n_ctx` is the context to have room in. Raises EngineError if llama.cpp cannot.
+        """
+        context = self._context(request["n_ctx"], request["n_batch"])
+        symbols.llama_cpp().llama_set_n_threads(context.pointer, request["threads"], request["threads"])
+        tokens = [n * _STEP % context.n_vocab for n in range(request["read"] + request["write"] + 1)]
+        context.decode(tokens[:1], 0)  # threads start, pages come in
+        context.forget(0)
+        started = time.perf_counter()
+        for position in range(0, request["read"], request["n_batch"]):
+            context.decode(tokens[position : min(position + request["n_batch"], request["read"])], position)
+        between = time.perf_counter()
+        for position in range(request["read"], request["read"] + request["write"]):
+            context.decode(tokens[position : position + 1], position)
+        ended = time.perf_counter()
+        context.forget(0)
+        return {"read_seconds": between - started, "write_seconds": ended - between}
+
+    def _context(self, n_ctx: int, n_batch: int) -> Context:
+        key = n_ctx, n_batch
+        if key not in self._contexts:
+            if len(self._contexts) == _CONTEXTS:
+                self._contexts.popitem(last=False)[1].close()
+            self._contexts[key] = Context(self._model, n_ctx=n_ctx, n_batch=n_batch, n_threads=1)
+        self._contexts.move_to_end(key)
+        return self._contexts[key]
+
+
+def _load(request: Mapping[str, Any]) -> Model:
+    """The model of this `path`, with `gpu_layers` on the GPU and `repack` as told. Raises EngineError."""
+    return Model(Path(request["path"]), n_gpu_layers=request["gpu_layers"], repack=request["repack"])
+
+
+def _listen(requests: queue.SimpleQueue[dict[str, Any]]) -> None:
+    for line in sys.stdin.buffer:
+        requests.put(json.loads(line))
+    os._exit(0)  # the parent has gone: no load and no measuring is worth finishing
+
+
+def _answer(found: Mapping[str, Any]) -> None:
+    sys.stdout.write(f"{json.dumps(found)}\n")
+    sys.stdout.flush()
+
+
+def _be_the_first_to_go() -> None:
+    """Where memory runs out, Linux shall end this process rather than the one that waits for it."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+"""A model and a machine → a `Plan`: context, KV types, threads, batches, layers on the GPU, bytes. Or why not, before
+anything is loaded. Nothing is loaded or measured here.
+
+`options` are checked, `sizes` gives what a context takes, `choice` takes the largest that fits, `words` says why.
+"""
+
+from .choice import make_plan
+from .options import KV_TYPES, Measured
+from .result import Plan
+
+__all__ = ["KV_TYPES", "Measured", "Plan", "make_plan"]

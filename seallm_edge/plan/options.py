@@ -1,0 +1,121 @@
+"""`Options`: what is asked of a plan, checked against the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from ..errors import InvalidOption, did_you_mean
+from ..gguf_file import Header
+from ..gguf_file.types import TENSOR_TYPES
+from ..machine import Gpu
+
+LONGEST_CONTEXT = 1 << 20
+MAX_THREADS = 512  # ref: GGML_MAX_N_THREADS
+MAX_GPU_LAYERS = 999  # more than any model has, so it says "all"
+BATCHES = 16, 4_096
+LARGEST_PREFIX_CACHE = 1 << 40
+# Those that llama.cpp's attention can read. ref: common/arg.cpp, kv_cache_types
+KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
+
+_BLOCKS = {name.lower(): (n_elements, n_bytes) for name, n_elements, n_bytes in TENSOR_TYPES.values()}
+
+
+class Measured(Protocol):
+    """Settings that were found to be the fastest for a model on this machine; `tuning.Tuned` has them."""
+
+    @property
+    def threads(self) -> int:
+        """CPU threads."""
+
+    @property
+    def n_batch(self) -> int:
+        """Tokens of one step."""
+
+    @property
+    def repack(self) -> bool:
+        """Whether weights are laid out anew."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for; None and "auto" leave the choice to the plan."""
+
+    context: int | None = None
+    threads: int | None = None
+    gpu_layers: int | Literal["auto"] = "auto"
+    cache_type_k: str | None = None
+    cache_type_v: str | None = None
+    flash_attention: bool | None = None
+    prefix_cache: int | None = None
+    n_batch: int | None = None
+    repack: bool | None = None
+    force: bool = False
+
+    def checked(self, header: Header, gpus: Sequence[Gpu]) -> Options:
+        """The same, with types in lower case. Raises InvalidOption for what this model or machine cannot do."""
+        _check_range("context", self.context, 1, header.context_length or LONGEST_CONTEXT)
+        _check_range("threads", self.threads, 1, MAX_THREADS)
+        _check_range("n_batch", self.n_batch, *BATCHES)
+        _check_range("prefix_cache", self.prefix_cache, 0, LARGEST_PREFIX_CACHE)
+        for name in ("flash_attention", "repack"):
+            _check_choice(name, getattr(self, name))
+        if self.gpu_layers != "auto":
+            _check_range("gpu_layers", self.gpu_layers, 0, MAX_GPU_LAYERS)
+            if self.gpu_layers and not gpus:
+                message = f"gpu_layers is {self.gpu_layers}, but llama.cpp sees no GPU here"
+                raise InvalidOption(message, "leave it at 'auto'")
+        keys = _checked_type("cache_type_k", self.cache_type_k, header.head_dim)
+        values = _checked_type("cache_type_v", self.cache_type_v, value_dim(header))
+        if self.flash_attention is False and values and is_quantized(values):
+            message = f"cache_type_v is {values}, which needs flash attention, but flash_attention is False"
+            raise InvalidOption(message, "leave out one of the two")
+        return replace(self, cache_type_k=keys, cache_type_v=values)
+
+
+def row_bytes(type_name: str, n_elements: int) -> int:
+    """Bytes of so many numbers, whole blocks of them, in a type of the KV memory."""
+    block, n_bytes = _BLOCKS[type_name]
+    return n_elements // block * n_bytes
+
+
+def is_quantized(type_name: str) -> bool:
+    """Whether the type keeps several numbers in a block."""
+    return _BLOCKS[type_name][0] > 1
+
+
+def value_dim(header: Header) -> int:
+    """Width of one head's values."""
+    n_values = header.kv_bytes_per_token // 2 - n_keys(header)
+    return n_values // max(header.n_layer * header.n_head_kv, 1)
+
+
+def n_keys(header: Header) -> int:
+    """How many numbers the keys of one token are, in all layers."""
+    return header.n_layer * header.n_head_kv * header.head_dim
+
+
+def _check_range(name: str, value: object, lowest: int, highest: int) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+        raise InvalidOption(f"{name} is {value!r}", f"give a whole number from {lowest} to {highest:,}")
+
+
+def _check_choice(name: str, value: object) -> None:
+    if value is not None and not isinstance(value, bool):
+        raise InvalidOption(f"{name} is {value!r}", "give True or False, or None for what suits the machine")
+
+
+def _checked_type(name: str, value: object, head_dim: int) -> str | None:
+    if value is None:
+        return None
+    type_name = str(value).lower()
+    if not isinstance(value, str) or type_name not in KV_TYPES:
+        raise InvalidOption(f"{name} is {value!r}{did_you_mean(type_name, KV_TYPES)}", f"one of: {' '.join(KV_TYPES)}")
+    block, _ = _BLOCKS[type_name]
+    if head_dim % block:
+        message = f"{name} is {type_name}, whose blocks of {block} do not divide this model's heads of {head_dim}"
+        raise InvalidOption(message, "give f16")
+    return type_name

@@ -1,0 +1,49 @@
+"""Why a model does not fit, and the nearest choice that does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..catalogue import Card, cards, match_header
+from ..errors import NotEnoughMemory
+from ..gguf_file import Header
+from ..machine import Gpu, Machine
+from ..memory import ROOM_BYTES, SMALLEST_CONTEXT, best_type, largest_that_fits
+from .options import Options
+from .result import Plan
+from .sizes import sized
+
+
+def refusal(header: Header, machine: Machine, gpus: Sequence[Gpu], options: Options, plan: Plan) -> NotEnoughMemory:
+    """The error for a plan that does not fit; its cure names a smaller context, type or model."""
+    card, free = match_header(header), machine.memory_available
+    choice = (
+        _smaller_context(header, gpus, options, free)
+        or (card and _smaller_type(card, header, free))
+        or _smaller_model(card, free, machine)
+        or "no model of the catalogue fits; close other programs"
+    )
+    name = f"{header.path.stem} with a context of {plan.n_ctx:,}"
+    return NotEnoughMemory(name, plan.main_bytes + ROOM_BYTES, free, f"{choice}; --force loads it all the same")
+
+
+def _smaller_context(header: Header, gpus: Sequence[Gpu], options: Options, free: int) -> str:
+    """A context that fits, by halves, where a larger one was asked for."""
+    n_ctx = 1 << ((options.context or 1) - 1).bit_length() >> 1
+    while n_ctx >= SMALLEST_CONTEXT // 4:
+        if sized(header, gpus, options, n_ctx, 1).main_bytes + ROOM_BYTES <= free:
+            return f"--context {n_ctx} fits"
+        n_ctx //= 2
+    return ""
+
+
+def _smaller_type(card: Card, header: Header, free: int) -> str:
+    name = best_type(card, free, below=header.file_size)
+    return f"{name} of the same model fits: seallm convert FOLDER --type {name}" if name else ""
+
+
+def _smaller_model(card: Card | None, free: int, machine: Machine) -> str:
+    kind = card.chat if card else True
+    others = (other for other in cards().values() if other != card and other.chat == kind)
+    found = largest_that_fits(others, machine)
+    return f"{found[0].name} ({found[1]}) fits in the {free / 1e9:.1f} GB" if found else ""

@@ -1,0 +1,101 @@
+"""A plan in words: why its numbers are what they are, and what may go wrong with what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..gguf_file import Header
+from ..machine import Machine
+from ..memory import ROOM_BYTES
+from .options import Measured, Options, is_quantized
+from .result import Plan
+
+ASKED = "as asked"
+MEASURED = "as measured by seallm tune"
+
+
+def reasons(
+    plan: Plan, first: Plan, header: Header, machine: Machine, asked: Options, tuned: Measured | None
+) -> Iterator[str]:
+    """One for each choice; `first` is the plan with the largest context that was tried."""
+    yield f"context {plan.n_ctx:,}: {ASKED if asked.context else _why_context(plan, first, machine)}"
+    yield f"KV memory in {_types(plan)}: {ASKED if asked.cache_type_k or asked.cache_type_v else 'the usual type'}"
+    yield f"threads {plan.threads}: {_why(asked.threads, tuned, _why_threads(machine))}"
+    yield f"batch {plan.n_batch}: {_why_batch(plan, asked, tuned)}"
+    yield f"flash attention {_why_flash_attention(plan, asked)}"
+    yield _why_layers(plan, header, asked)
+    if not plan.gpu_layers:
+        is_repacked = "repacked" if plan.repack else "not repacked"
+        yield f"weights {is_repacked}: {_why(asked.repack, tuned, 'the fastest kernels want it')}"
+    yield f"prefix cache {plan.prefix_cache_bytes / 1e9:.1f} GB: {_why_prefix_cache(plan, asked)}"
+
+
+def warnings(plan: Plan, header: Header, machine: Machine, asked: Options) -> Iterator[str]:
+    """What a user should know before relying on the plan."""
+    if is_quantized(plan.cache_type_k) and header.architecture.startswith("qwen2"):
+        # Biases of ||b_k|| 605 in layer 0 and 921 in layer 27 of SeaLLMs-v3, 22 in the middle one.
+        yield (
+            f"keys in {plan.cache_type_k}: the keys of Qwen2 models have a few very large numbers, and rounding harms "
+            "the answers; quantized values harm far less (cache_type_v)"
+        )
+    if plan.threads > machine.cores_usable and asked.threads:
+        yield f"{plan.threads} threads share {machine.cores_usable} usable cores: fewer are faster"
+    if asked.prefix_cache and asked.prefix_cache > plan.prefix_cache_bytes:
+        given, wanted = plan.prefix_cache_bytes / 1e9, asked.prefix_cache / 1e9
+        yield f"prefix cache {given:.1f} GB, not {wanted:.1f} GB: it takes a quarter of the free memory at most"
+    if plan.main_bytes + ROOM_BYTES > machine.memory_available:
+        needed, free = (plan.main_bytes + ROOM_BYTES) / 1e9, machine.memory_available / 1e9
+        yield f"forced: {needed:.1f} GB are needed but {free:.1f} GB are free; it may be very slow, or killed"
+
+
+def _why(asked: object, tuned: Measured | None, usual: str) -> str:
+    if asked is not None:
+        return ASKED
+    return MEASURED if tuned else usual
+
+
+def _why_context(plan: Plan, first: Plan, machine: Machine) -> str:
+    needed, free = first.main_bytes + ROOM_BYTES, machine.memory_available
+    if plan.n_ctx == first.n_ctx:
+        return "fits in the free memory" if needed <= free else "forced"
+    return f"{first.n_ctx:,} would need {needed / 1e9:.1f} GB of {free / 1e9:.1f} GB free"
+
+
+def _why_threads(machine: Machine) -> str:
+    kind = "performance " if machine.cores_efficiency and machine.cores_usable_performance else ""
+    has_all = machine.threads == (machine.cores_performance if kind or not machine.cores_efficiency else None)
+    return f"one for each of {machine.threads} {kind}cores{'' if has_all else ' that this process may use'}"
+
+
+def _why_batch(plan: Plan, asked: Options, tuned: Measured | None) -> str:
+    wanted = asked.n_batch or (tuned.n_batch if tuned else 0)
+    if plan.n_batch == plan.n_ctx != wanted:
+        return "no more than the context"
+    return _why(asked.n_batch, tuned, "usual with a GPU" if plan.gpu_layers else "usual on a CPU")
+
+
+def _why_flash_attention(plan: Plan, asked: Options) -> str:
+    if plan.flash_attention is None:
+        return "as llama.cpp finds it fit for the GPU"
+    state = "on" if plan.flash_attention else "off"
+    if asked.flash_attention is not None:
+        return f"{state}: {ASKED}"
+    return f"{state}: {'quantized values need it' if is_quantized(plan.cache_type_v) else 'usual on a CPU'}"
+
+
+def _why_layers(plan: Plan, header: Header, asked: Options) -> str:
+    why = f": {ASKED}" if asked.gpu_layers != "auto" else ""
+    if not plan.gpu_layers:
+        return f"all layers on the CPU{why}"
+    return f"{plan.gpu_layers} of {header.n_layer + 1} layers on the GPU{why}"
+
+
+def _types(plan: Plan) -> str:
+    keys, values = plan.cache_type_k, plan.cache_type_v
+    return keys if keys == values else f"{keys} keys and {values} values"
+
+
+def _why_prefix_cache(plan: Plan, asked: Options) -> str:
+    if asked.prefix_cache is None:
+        return "for resting conversations, of what stays free"
+    return ASKED if asked.prefix_cache == plan.prefix_cache_bytes else "the most that may be"

@@ -1,0 +1,70 @@
+"""Prompts to tokens: text in NFC, ChatML around messages, and replies as the tokens that the model wrote them in."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from .engine import Engine, Vocabulary
+from .errors import EngineError, InvalidOption
+from .prompt import Message, Piece, chatml
+from .text import normalize
+
+_REMEMBERED_REPLIES = 64
+
+
+class PromptTokens:
+    """The tokens of prompts for one model. Any thread may ask. `name` is the model's, for errors."""
+
+    def __init__(self, engine: Engine, default_system: str, name: str) -> None:
+        self._engine = engine
+        self._default_system = default_system
+        self._name = name
+        self._replies: OrderedDict[str, list[int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of_text(self, text: str) -> list[int]:
+        """The tokens of a text to go on from. Raises InvalidOption for an empty one."""
+        if not text:
+            raise InvalidOption("the prompt is empty", "give some text to go on from")
+        with self._engine.vocabulary() as vocabulary:
+            return _opening(vocabulary) + vocabulary.tokenize(normalize(text))
+
+    def of_messages(self, messages: Sequence[Message]) -> list[int]:
+        """The tokens of messages and of the opening of the next reply. Raises EngineError where there is no ChatML."""
+        pieces = chatml(messages, self._default_system)
+        with self._engine.vocabulary() as vocabulary:
+            tokens, text = _opening(vocabulary), ""
+            for piece in pieces:
+                known = self._known(piece, vocabulary)
+                if known is None:
+                    text += piece.text  # tokenized together, as the checkpoint's own tokenizer does
+                    continue
+                tokens += vocabulary.tokenize(normalize(text)) + known
+                text = ""
+            return tokens + vocabulary.tokenize(normalize(text))
+
+    def remember(self, text: str, tokens: list[int]) -> None:
+        """A reply of these tokens spells `text`: in the next prompt it is taken as them, so that its KV can be kept."""
+        with self._lock:
+            self._replies[text] = tokens
+            self._replies.move_to_end(text)
+            if len(self._replies) > _REMEMBERED_REPLIES:
+                self._replies.popitem(last=False)
+
+    def _known(self, piece: Piece, vocabulary: Vocabulary) -> list[int] | None:
+        """The tokens of markup, and of a reply as the model itself wrote it."""
+        if not piece.is_control:
+            return self._replies.get(piece.text) if piece.is_reply else None
+        token = vocabulary.control_token(piece.text)
+        if token is None:
+            raise EngineError(
+                f"{self._name} has no token {piece.text}: it does not know ChatML",
+                "use a SeaLLMs or another ChatML model, or complete() for plain text",
+            )
+        return [token]
+
+
+def _opening(vocabulary: Vocabulary) -> list[int]:
+    return [vocabulary.bos] if vocabulary.add_bos else []

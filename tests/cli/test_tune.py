@@ -1,0 +1,224 @@
+"""`seallm tune`, from the command line with the demo model, and what it prints of a contest."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from seallm_edge import tuning
+from seallm_edge.cli import tune
+from seallm_edge.contest import Contest, Portion, Result, Sample, Settings
+from seallm_edge.errors import EngineError, NotEnoughMemory
+from seallm_edge.gguf_file import fingerprint, read_header
+from seallm_edge.native.library import Backends
+from seallm_edge.tuning import Tuned
+
+SEALLM = Any  # the fixture that runs the command line
+DEMO = "smollm2-135m-instruct"
+DEFAULT = Settings("zen4", True, 4, 128)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(home: Path, shared_cache: Path) -> None:
+    """A cache that no other test writes to, with the verdicts on CPU variants that there are."""
+    (home / "cache").unlink()
+    (home / "cache").mkdir()
+    if (shared_cache / "backends.json").exists():
+        (home / "cache" / "backends.json").write_bytes((shared_cache / "backends.json").read_bytes())
+
+
+def test_a_model_is_measured_and_what_was_found_is_kept_and_forgotten(seallm: SEALLM, demo_file: Path) -> None:
+    identity = fingerprint(read_header(demo_file))
+    done = seallm("tune", DEMO, "--seconds", "1", "--json")
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    found = json.loads(done.stdout)
+    kept = tuning.find(identity)
+    assert found["kept"] == {name: getattr(kept, name) for name in ("threads", "n_batch", "repack", "variant", "gain")}
+    assert found["turn"] == {"prompt_tokens": 256, "reply_tokens": 128}
+    default = found["measured"][0]
+    assert default["times_as_fast"] == 1.0
+    assert default["turn_seconds"] > 0
+    assert len(found["measured"]) > 1
+    assert kept is not None
+    assert kept.gain > 1 or [default[name] for name in ("threads", "n_batch", "repack", "variant")] == [
+        kept.threads, kept.n_batch, kept.repack, kept.variant,
+    ]  # fmt: skip
+
+    assert seallm("tune", DEMO, "--forget").stdout == f"forgotten: what was kept for {demo_file.name}\n".encode()
+    assert tuning.find(identity) is None
+    assert seallm("tune", DEMO, "--forget").stdout == f"nothing was kept for {demo_file.name}\n".encode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_ctrl_c_keeps_nothing_and_leaves_no_process(seallm: SEALLM, home: Path) -> None:
+    command = seallm.command("tune", DEMO, "--seconds", "60")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        measuring: list[psutil.Process] = []
+        while not measuring and process.poll() is None:
+            time.sleep(0.05)
+            children = psutil.Process(process.pid).children()
+            measuring = [child for child in children if any("speed_child" in word for word in child.cmdline())]
+        process.send_signal(signal.SIGINT)
+        output = process.communicate(timeout=30)
+
+    assert (process.returncode, output) == (130, (b"", b""))
+    assert psutil.wait_procs(measuring, timeout=5)[1] == []
+    assert not (home / "cache" / "tuning.json").exists()
+
+
+def test_a_model_that_does_not_fit_is_refused_before_anything_is_loaded(
+    demo_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import seallm_edge.machine
+
+    small = replace(seallm_edge.machine.this_machine(), memory_available=10_000_000)
+    monkeypatch.setattr(seallm_edge.machine, "this_machine", lambda: small)
+    with pytest.raises(NotEnoughMemory, match=r"but 0\.0 GB is free"):
+        tune.measure(read_header(demo_file), 1.0, force=False)
+
+
+def test_an_unknown_model_is_named(seallm: SEALLM) -> None:
+    done = seallm("tune", "no-such-model")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(b"no model named 'no-such-model'")
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "1e9", "nan", "soon"])
+def test_impossible_seconds_are_a_usage_error(seallm: SEALLM, seconds: str) -> None:
+    assert seallm("tune", DEMO, "--seconds", seconds).returncode == 2
+
+
+def test_help_says_what_is_measured_and_what_becomes_of_it(seallm: SEALLM) -> None:
+    text = " ".join(seallm("tune", "--help").stdout.decode().split())
+    assert "Threads, CPU code, repacking of the weights, batch size" in text
+    assert "What is kept is used for this model on this computer from then on." in text
+    assert {"--seconds", "--forget", "--json", "--force"} <= set(text.split())
+
+
+@pytest.mark.parametrize(
+    ("default", "usable", "counts"),
+    [
+        (1, 1, [1]),
+        (2, 2, [1, 2]),
+        (4, 4, [1, 2, 3, 4]),
+        (4, 12, [1, 2, 3, 4, 5, 8, 12]),
+        (8, 8, [4, 7, 8]),
+        (64, 64, [32, 63, 64]),
+    ],
+)
+def test_threads_are_tried_about_the_default_and_on_all_cores(default: int, usable: int, counts: list[int]) -> None:
+    assert tune.thread_counts(default, usable) == counts
+
+
+@pytest.mark.parametrize(
+    ("possible", "tried"),
+    [
+        ("a", "a"),
+        ("a b", "a b"),
+        ("a b c d", "a b c"),
+        ("zen4 icelake skylakex haswell sse42", "zen4 icelake haswell"),
+        ("icelake haswell sandybridge sse42", "icelake haswell sandybridge"),
+        ("haswell sandybridge sse42", "haswell sandybridge sse42"),
+    ],
+)
+def test_the_best_variants_are_tried_and_one_without_avx512(possible: str, tried: str) -> None:
+    names = tuple(possible.split())
+    assert tune.variants(Backends(names[0], names, {}, (), Path("x"), "0")) == tried.split()
+
+
+def test_where_the_user_insists_on_a_variant_no_other_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEALLM_CPU_VARIANT", "b")
+    assert tune.variants(Backends("b", ("a", "b", "c"), {}, (), Path("x"), "0")) == ["b"]
+
+
+class Bench:
+    """A bench whose tries all take what they truly take."""
+
+    def __init__(self, slowness: dict[Settings, float], share: float = 0.0) -> None:
+        self.now, self.slowness, self._share = 0.0, slowness, share
+
+    def measure(self, settings: Settings, portion: Portion) -> Sample:
+        if settings.variant == "icelake":
+            raise EngineError("measuring demo on icelake died of SIGILL")
+        slowness = self.slowness.get(settings, 1.25)
+        self.now += 0.1 * slowness
+        return Sample(256 / slowness, 128 / slowness)
+
+    def renew(self) -> None:
+        pass
+
+    def others_share(self) -> float:
+        return self._share
+
+
+def held(bench: Bench, seconds: float = 30.0) -> Contest:
+    values = {"threads": (1, 4), "repack": (True, False), "variant": ("zen4", "icelake")}
+    contest = Contest(bench, DEFAULT, values, seconds, clock=lambda: bench.now)
+    contest.run()
+    return contest
+
+
+def test_a_gain_is_printed_as_what_was_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    contest = held(Bench({DEFAULT: 1.0, replace(DEFAULT, threads=1): 0.8}))
+
+    assert tune.as_tuned(contest) == Tuned(threads=1, n_batch=128, repack=True, variant="zen4", gain=1.25)
+    tune.print_contest(contest)
+    assert [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()] == [
+        "prompt tokens/s reply tokens/s a turn times as fast",
+        "the defaults: 4 threads, repacked, zen4, batches of 128 256.0 128.0 2.0 s 1.00",
+        "1 thread 320.0 160.0 1.6 s 1.25",
+        "1 thread, not repacked 204.8 102.4 2.5 s 0.80",
+        "1 thread, icelake failed",
+        "",
+        "A turn: 256 tokens read and 128 written. The last column compares what was measured side by side.",
+        "kept: 1 thread (1.25 times as fast as the defaults)",
+    ]
+
+
+def test_where_nothing_is_faster_the_defaults_are_kept_and_what_was_left_out_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    contest = held(Bench({DEFAULT: 1.0}, share=0.5), seconds=0.1)
+
+    assert tune.as_tuned(contest) == Tuned(threads=4, n_batch=128, repack=True, variant="zen4", gain=1.0)
+    tune.print_contest(contest)
+    assert capsys.readouterr().out.splitlines()[-4:] == [
+        "A turn: 256 tokens read and 128 written. The last column compares what was measured side by side.",
+        "Other programs are at work: the number of threads was left alone; tune again when they rest.",
+        "Not tried, for want of time: CPU code. Give more with --seconds.",
+        "the defaults are the best here",
+    ]
+
+
+def test_what_only_seemed_faster_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    bench = Bench({DEFAULT: 1.0, replace(DEFAULT, threads=1): 0.8})
+    bench.renew = lambda: bench.slowness.update({replace(DEFAULT, threads=1): 1.1})
+    contest = held(bench)
+
+    assert tune.as_tuned(contest).gain == 1.0
+    tune.print_contest(contest)
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "the defaults stay: nothing was clearly faster, as 1 thread seemed to be at first"
+    )
+
+
+def test_failures_are_told_in_json() -> None:
+    failed = tune._speeds(Result(failure="it died"))
+    assert failed == {
+        "prompt_tokens_per_second": None,
+        "reply_tokens_per_second": None,
+        "turn_seconds": None,
+        "times_as_fast": None,
+        "tries": 0,
+        "failure": "it died",
+    }

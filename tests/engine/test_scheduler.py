@@ -1,0 +1,436 @@
+"""Who runs, what a step takes, what is reused: on a context that checks every token against the text it follows."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from fakes import BYTES_A_TOKEN, END, Ears, FakeContext, HashSampler, alone, next_token, spelt
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from seallm_edge.engine.feed import FULL, LOW
+from seallm_edge.errors import EngineError
+
+
+def prompt(seed: int, length: int) -> list[int]:
+    return random.Random(seed).choices(range(END), k=length)
+
+
+SYSTEM = prompt(1000, 70)
+
+
+def long_winded(length: int = 5, at_least: int = 40) -> list[int]:
+    """A prompt whose reply does not end by itself for a while."""
+    for seed in range(10_000):
+        tokens = prompt(seed, length)
+        text = list(tokens)
+        while len(text) < length + at_least and next_token(text) != END:
+            text.append(next_token(text))
+        if len(text) == length + at_least:
+            return tokens
+    raise AssertionError("no such prompt")
+
+
+class Oracle:
+    """Guesses what will come, but for every `wrong`-th guess."""
+
+    def __init__(self, wrong: int = 0) -> None:
+        self.wrong = wrong
+        self.n_asked = 0
+
+    def propose(self, tokens: list[int], most: int) -> list[int]:
+        guesses: list[int] = []
+        for _ in range(most):
+            self.n_asked += 1
+            token = next_token([*tokens, *guesses])
+            guesses.append((token + 1) % END if self.wrong and self.n_asked % self.wrong == 0 else token)
+        return guesses
+
+
+def test_a_reply_is_what_the_model_says_of_its_own_text() -> None:
+    ears = Ears(FakeContext())
+    writer = ears.ask(prompt(1, 20))
+    ears.run()
+    assert ears.texts[writer] == spelt(alone(writer.request))
+
+
+def test_replies_come_together_and_none_disturbs_another() -> None:
+    ears = Ears(FakeContext(n_ctx=400))
+    writers = [ears.ask(prompt(seed, 10 + seed)) for seed in range(6)]
+    ears.run()
+    assert [ears.texts[writer] for writer in writers] == [spelt(alone(writer.request)) for writer in writers]
+    assert ears.context.n_steps < sum(10 + seed + 12 for seed in range(6)) / 4
+
+
+def test_a_long_prompt_lets_a_running_reply_speak_at_every_step() -> None:
+    ears = Ears(FakeContext(n_ctx=2000, n_batch=128))
+    first = ears.ask(long_winded(), max_tokens=40)
+    while not ears.texts[first]:
+        ears.step()
+    ears.ask(prompt(2, 1000))
+    for _ in range(20):
+        said = len(ears.texts[first])
+        ears.step()
+        assert len(ears.texts[first]) == said + 1
+
+
+def test_steps_beside_running_replies_stay_below_a_block_of_rows() -> None:
+    ears = Ears(FakeContext(n_ctx=2000, n_batch=128))
+    first = ears.ask(long_winded(), max_tokens=40)
+    while not ears.texts[first]:
+        ears.step()
+    ears.context.row_counts.clear()
+    ears.ask(prompt(2, 1000))
+    while first not in ears.ends:
+        ears.step()
+    assert max(ears.context.row_counts[:-1]) < 64
+
+
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 127, 128, 129, 200, 256, 300])
+def test_a_prompt_alone_is_read_in_whole_blocks_and_a_rest(length: int) -> None:
+    ears = Ears(FakeContext(n_ctx=2000, n_batch=128))
+    ears.ask(prompt(3, length), max_tokens=1)
+    ears.run()
+    rest = length % 128
+    blocks = [128] * (length // 128) + ([64, rest - 64] if rest > 64 else [rest])
+    assert ears.context.row_counts == [rows for rows in blocks if rows]
+
+
+def test_several_prompts_are_read_side_by_side() -> None:
+    ears = Ears(FakeContext(n_ctx=2000, n_batch=64))
+    long, short = ears.ask(prompt(1, 800)), ears.ask(prompt(2, 40))
+    while not ears.texts[short]:
+        ears.step()
+    assert not ears.texts[long]
+    assert ears.context.n_rows <= 3 * 64
+
+
+def test_prompts_read_side_by_side_are_read_as_each_would_be_alone() -> None:
+    ears = Ears(FakeContext(n_ctx=2000, n_batch=128))
+    for length in (300, 100, 20, 20):
+        ears.ask(prompt(length, length), max_tokens=1)
+    ears.run()
+    # a block, the rest with the rests that fit, and so on: 300 is 128 + 128 + 44, 100 is 64 + 36
+    assert sorted(ears.context.row_counts) == sorted([128, 64, 40, 128, 36, 44])
+
+
+def test_the_next_turn_goes_on_from_the_last() -> None:
+    ears = Ears(FakeContext())
+    first = ears.ask(prompt(1, 20))
+    ears.run()
+    turn = [*first.request.tokens, *alone(first.request), 1, 2, 3]
+    second = ears.ask(turn)
+    ears.run()
+    assert second.cached_tokens >= 20 + len(alone(first.request)) - 1
+    assert ears.texts[second] == spelt(alone(second.request))
+
+
+def test_conversations_share_the_cells_of_their_common_beginning() -> None:
+    ears = Ears(FakeContext(n_ctx=300))
+    for seed in range(4):
+        writer = ears.ask([*SYSTEM, *prompt(seed, 5)], max_tokens=4)
+        ears.run()
+        assert writer.cached_tokens == (len(SYSTEM) if seed else 0)
+    assert len(ears.context.cells) <= len(SYSTEM) + 4 * 9
+
+
+def test_a_common_beginning_is_read_once_by_those_who_ask_at_the_same_time() -> None:
+    ears = Ears(FakeContext(n_ctx=400, n_batch=16))
+    writers = [ears.ask([*SYSTEM, *prompt(seed, 5)], max_tokens=4) for seed in range(5)]
+    ears.run()
+    assert ears.context.n_rows <= len(SYSTEM) + 5 * (5 + 4)
+    assert [ears.texts[writer] for writer in writers] == [spelt(alone(writer.request)) for writer in writers]
+
+
+def test_one_prompt_asked_many_times_is_read_once() -> None:
+    ears = Ears(FakeContext(n_ctx=400))
+    for _ in range(5):
+        ears.ask(SYSTEM, max_tokens=4)
+    ears.run()
+    assert ears.context.n_rows <= len(SYSTEM) + 5 * 4
+
+
+def test_a_seeded_prompt_that_parts_goes_back_to_a_whole_block_when_it_is_alone() -> None:
+    ears = Ears(FakeContext(n_ctx=800, n_batch=128))
+    ears.ask([*SYSTEM, *prompt(1, 70)], seed=1, max_tokens=2)
+    ears.run()
+    writer = ears.ask([*SYSTEM, *prompt(2, 70)], seed=1, max_tokens=2)
+    ears.run()
+    assert writer.cached_tokens == 64
+
+
+def test_a_seeded_prompt_that_parts_in_its_rest_keeps_what_was_read_as_a_rest() -> None:
+    ears = Ears(FakeContext(n_ctx=400, n_batch=128))
+    ears.ask([*SYSTEM, 1, 2, 3], seed=1, max_tokens=2)
+    ears.run()
+    writer = ears.ask([*SYSTEM, 4, 5, 6], seed=1, max_tokens=2)
+    ears.run()
+    assert writer.cached_tokens == len(SYSTEM)
+
+
+def test_what_was_read_in_company_in_pieces_is_read_anew_for_a_seeded_reply_that_is_alone() -> None:
+    ears = Ears(FakeContext(n_ctx=800, n_batch=128))
+    ears.ask(long_winded(), max_tokens=60)
+    ears.step()
+    ears.ask([*SYSTEM, *prompt(1, 70)], max_tokens=2)
+    ears.run()
+    writer = ears.ask([*SYSTEM, *prompt(1, 70)], seed=1, max_tokens=2)
+    ears.run()
+    assert writer.cached_tokens == 0
+
+
+def test_a_seeded_reply_that_is_alone_has_the_first_cells_to_itself() -> None:
+    ears = Ears(FakeContext(n_ctx=400, n_batch=128))
+    for seed in range(3):
+        ears.ask(prompt(seed, 70), max_tokens=2)
+    ears.run()
+    for number in (1, 2):
+        writer = ears.ask(prompt(number, 70), seed=1, max_tokens=2)
+        ears.run()
+        assert writer.cached_tokens == 68
+        assert len(ears.context.cells) == 71
+        assert [position for position, _, _ in ears.context.cells] == list(range(71))
+
+
+def test_where_cells_are_short_the_newest_waits_and_loses_nothing() -> None:
+    ears = Ears(FakeContext(n_ctx=100))
+    old, new = (ears.ask(long_winded(30), max_tokens=38), ears.ask(long_winded(29), max_tokens=38))
+    while ears.scheduler.has_work:
+        ears.step()
+        assert old in ears.ends or old in ears.scheduler.lineup.running
+    assert [ears.texts[writer] for writer in (old, new)] == [spelt(alone(writer.request)) for writer in (old, new)]
+    assert ears.ends[old].seconds < ears.ends[new].seconds
+
+
+def test_a_reply_that_fills_the_context_ends_there() -> None:
+    ears = Ears(FakeContext(n_ctx=40))
+    writer = ears.ask(long_winded(5, 40), max_tokens=None)
+    ears.run()
+    assert ears.ends[writer].finish_reason == "length"
+    assert len(ears.texts[writer]) == 40 - 5 + 1
+
+
+def test_the_longest_prompt_that_fits_is_answered_even_after_others() -> None:
+    ears = Ears(FakeContext(n_ctx=96))
+    for seed in range(6):
+        ears.ask(prompt(seed, 25), max_tokens=3)
+    ears.run()
+    writer = ears.ask([*prompt(5, 20), *prompt(9, 75)], max_tokens=3)
+    ears.run()
+    assert ears.ends[writer].error is None
+
+
+def test_nobody_overtakes_a_large_prompt_that_waits_for_room() -> None:
+    ears = Ears(FakeContext(n_ctx=96, n_sequences=16))
+    ears.ask(long_winded(40), max_tokens=30)
+    large = ears.ask(prompt(2, 80), max_tokens=3)
+    small = [ears.ask(prompt(seed, 10), max_tokens=30) for seed in range(3, 8)]
+    ears.run()
+    assert all(ears.ends[large].seconds <= ears.ends[writer].seconds for writer in small)
+
+
+def test_a_reader_that_stops_reading_stops_costing() -> None:
+    ears = Ears(FakeContext(n_ctx=1000))
+    writer = ears.ask(long_winded(5, 300), max_tokens=400)
+    while ears.step(listens=lambda _: False):
+        pass
+    assert writer.feed._items.qsize() == FULL
+    steps = ears.context.n_steps
+    ears.step(listens=lambda _: False)
+    assert ears.context.n_steps == steps
+    ears.listen(writer, FULL - LOW)
+    ears.run()
+    assert ears.texts[writer] == spelt(alone(writer.request))
+
+
+def test_one_who_does_not_read_gives_his_cells_to_one_who_waits() -> None:
+    ears = Ears(FakeContext(n_ctx=200))
+    silent = ears.ask(long_winded(5, 190), max_tokens=180)
+    while ears.step(listens=lambda _: False):
+        pass
+    other = ears.ask(prompt(1, 150), max_tokens=5)
+    while other not in ears.ends:
+        assert ears.step(listens=lambda writer: writer is other)
+    assert silent not in ears.ends
+    ears.listen(silent)
+    ears.run()
+    assert ears.texts[silent] == spelt(alone(silent.request))
+
+
+def test_a_cancelled_reply_ends_and_its_tokens_stay_useful() -> None:
+    ears = Ears(FakeContext(n_ctx=400, n_batch=16))
+    writer = ears.ask(prompt(1, 200))
+    for _ in range(5):
+        ears.step()
+    writer.feed.cancel()
+    ears.step()
+    assert not ears.scheduler.has_work
+    again = ears.ask(prompt(1, 200))
+    ears.run()
+    assert again.cached_tokens == 80
+    assert ears.texts[again] == spelt(alone(again.request))
+
+
+def test_an_aborted_step_is_as_if_it_had_not_begun() -> None:
+    ears = Ears(FakeContext(n_ctx=400))
+    ears.context.interruptions = iter(i % 3 == 1 for i in range(10_000))
+    writers = [ears.ask(prompt(seed, 30)) for seed in range(4)]
+    ears.run()
+    assert [ears.texts[writer] for writer in writers] == [spelt(alone(writer.request)) for writer in writers]
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 2, 3, 5])
+def test_guesses_change_how_soon_a_text_comes_and_never_which(wrong: int) -> None:
+    plain, guessed = Ears(FakeContext(n_ctx=400)), Ears(FakeContext(n_ctx=400), drafter=Oracle(wrong))
+    for ears in (plain, guessed):
+        for seed in range(3):
+            ears.ask(long_winded(5 + seed), max_tokens=30)
+        ears.run()
+    assert list(guessed.texts.values()) == list(plain.texts.values())
+    assert all(len(text) == 30 for text in guessed.texts.values())
+    if wrong != 1:
+        assert guessed.context.n_steps < plain.context.n_steps
+
+
+def test_guesses_beyond_max_tokens_are_not_even_checked() -> None:
+    ears = Ears(FakeContext(n_ctx=400), drafter=Oracle())
+    ears.ask(long_winded(5), max_tokens=3)
+    ears.run()
+    assert ears.context.n_rows == 5 + 2
+
+
+def test_with_a_budget_of_0_nothing_is_kept() -> None:
+    ears = Ears(FakeContext(), budget=0)
+    for _ in range(2):
+        writer = ears.ask(prompt(1, 20))
+        ears.run()
+        assert writer.cached_tokens == 0
+    assert ears.context.cells == []
+
+
+def test_what_leaves_the_cells_comes_back_from_the_shelf() -> None:
+    ears = Ears(FakeContext(n_ctx=200))
+    first = ears.ask(prompt(1, 120), max_tokens=2)
+    ears.run()
+    ears.ask(prompt(2, 150), max_tokens=2)
+    ears.run()
+    assert ears.shelf.n_bytes > 0
+    again = ears.ask([*first.request.tokens, 1, 2], max_tokens=2)
+    ears.run()
+    assert again.cached_tokens >= 119
+    assert ears.texts[again] == spelt(alone(again.request))
+
+
+def test_the_shelf_holds_its_budget_and_forgets_what_was_used_longest_ago() -> None:
+    ears = Ears(FakeContext(n_ctx=100), budget=200 * BYTES_A_TOKEN)
+    for seed in range(6):
+        ears.ask(prompt(seed, 80), max_tokens=2)
+        ears.run()
+    for seed, shared in ((1, 0), (4, 79)):
+        writer = ears.ask(prompt(seed, 80), max_tokens=1)
+        ears.run()
+        assert writer.cached_tokens == shared
+
+
+def test_a_step_that_fails_ends_its_replies_with_the_error_and_others_go_on() -> None:
+    class Failing(FakeContext):
+        fails = False
+
+        def run(self, batch: object) -> None:
+            if self.fails:
+                raise EngineError("llama.cpp could not decode")
+            super().run(batch)
+
+    context = Failing(n_ctx=400)
+    ears = Ears(context)
+    broken = ears.ask(prompt(1, 20))
+    context.fails = True
+    ears.step()
+    context.fails = False
+    sound = ears.ask(prompt(2, 20))
+    ears.run()
+    assert str(ears.ends[broken].error) == "llama.cpp could not decode"
+    assert ears.texts[sound] == spelt(alone(sound.request))
+
+
+def test_a_sampler_that_fails_ends_its_own_reply_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    ears = Ears(FakeContext(n_ctx=400))
+    broken, sound = ears.ask(prompt(1, 20), seed=5), ears.ask(prompt(2, 20))
+    chosen = HashSampler.sample
+
+    def sample(self: HashSampler, context: FakeContext, index: int, history: list[int]) -> object:
+        if history[:20] == prompt(1, 20):
+            raise EngineError("the grammar allows nothing")
+        return chosen(self, context, index, history)
+
+    monkeypatch.setattr(HashSampler, "sample", sample)
+    ears.run()
+    assert str(ears.ends[broken].error) == "the grammar allows nothing"
+    assert ears.texts[sound] == spelt(alone(sound.request))
+
+
+def test_failing_all_ends_all_and_leaves_no_sequence_in_use() -> None:
+    ears = Ears(FakeContext(n_ctx=200, n_sequences=4))
+    writers = [ears.ask(prompt(seed, 30)) for seed in range(5)]
+    ears.step()
+    ears.scheduler.fail(lambda: EngineError("closed"))
+    for writer in writers:
+        ears.listen(writer)
+    assert {str(ears.ends[writer].error) for writer in writers} == {"closed"}
+    ears.check()
+    assert not any(slot.is_busy for slot in ears.slots.all)
+
+
+actions = st.lists(
+    st.tuples(
+        st.sampled_from(["ask", "ask", "step", "step", "step", "cancel", "listen", "abort"]), st.integers(0, 999)
+    ),
+    max_size=120,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    actions,
+    st.sampled_from([0, 150, 1500, 100_000]),
+    st.sampled_from([(96, 16, 8, 8), (64, 8, 3, 8), (130, 64, 4, 16), (40, 4, 2, 4)]),
+    st.sampled_from([None, 0, 2, 3]),
+)
+def test_whatever_happens_in_between_no_token_is_lost_or_said_twice(
+    actions: list[tuple[str, int]], budget: int, sizes: tuple[int, int, int, int], wrong: int | None
+) -> None:
+    HashSampler.n_open = 0
+    ears = Ears(FakeContext(*sizes), budget, None if wrong is None else Oracle(wrong))
+    cancelled = set()
+    for action, number in actions:
+        if action == "ask":
+            dice = random.Random(number)
+            length = dice.randrange(1, sizes[0] - 1)
+            shared = SYSTEM[: dice.choice([0, 0, 3, 30, 66])]
+            seed = dice.choice([None, 1])
+            ears.ask([*shared, *prompt(number % 7, length)][:length], max_tokens=dice.choice([1, 5, 30]), seed=seed)
+        elif action == "step":
+            ears.step(listens=lambda writer: (writer.serial + number) % 3 == 0)  # noqa: B023
+        elif action == "abort":
+            ears.context.interruptions = iter([True] + [False] * 100_000)
+        elif ears.writers:
+            writer = ears.writers[number % len(ears.writers)]
+            if action == "cancel":
+                writer.feed.cancel()
+                cancelled.add(writer)
+            else:
+                ears.listen(writer, number % 5)
+    ears.run()
+    for writer in ears.writers:
+        ears.listen(writer)
+        whole = spelt(alone(writer.request))
+        end = ears.ends[writer]
+        if (writer in cancelled and end.finish_reason == "cancelled") or len(writer.request.tokens) + len(
+            whole
+        ) > sizes[0]:
+            assert whole.startswith(ears.texts[writer])
+        else:
+            assert (end.error, ears.texts[writer]) == (None, whole)
+    assert HashSampler.n_open == 0
+    assert not any(slot.is_busy for slot in ears.slots.all)

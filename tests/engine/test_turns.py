@@ -1,0 +1,58 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seallm_edge.engine.pace import TARGET_SECONDS, Pace
+from seallm_edge.engine.slots import common_prefix
+from seallm_edge.engine.turns import share_out
+
+
+@given(st.integers(0, 200), st.lists(st.integers(1, 100), max_size=20))
+def test_room_is_dealt_out_wholly_and_nobody_gets_more_than_he_wants(room: int, wants: list[int]) -> None:
+    shares = share_out(room, wants)
+    assert sum(shares) == min(room, sum(wants))
+    assert all(0 <= share <= want for share, want in zip(shares, wants, strict=True))
+
+
+@given(st.integers(0, 200), st.lists(st.integers(1, 100), min_size=2, max_size=20))
+def test_who_gets_less_than_he_wants_gets_as_much_as_anybody_but_one(room: int, wants: list[int]) -> None:
+    shares = share_out(room, wants)
+    short = [share for share, want in zip(shares, wants, strict=True) if share < want]
+    assert not short or min(short) >= max(shares) - 1
+
+
+@given(st.lists(st.integers(0, 3)), st.lists(st.integers(0, 3)))
+def test_the_common_beginning_of_two_texts(one: list[int], other: list[int]) -> None:
+    expected = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    assert common_prefix(one, other) == expected
+
+
+@pytest.mark.parametrize(("fixed", "per_token"), [(0.0, 0.01), (0.05, 0.005), (0.1, 0.002), (0.0, 0.0001)])
+def test_mixed_steps_settle_near_their_target(fixed: float, per_token: float) -> None:
+    pace = Pace()
+    for _ in range(60):
+        pace.note(2, pace.chunk, fixed + per_token * pace.chunk)
+    seconds = fixed + per_token * pace.chunk
+    assert pace.chunk == 1024 or TARGET_SECONDS * 0.8 <= seconds <= TARGET_SECONDS * 1.05
+
+
+def test_replies_that_take_long_by_themselves_are_lengthened_by_a_quarter_at_most() -> None:
+    pace = Pace()
+    pace.note(16, 0, 0.8)
+    for _ in range(60):
+        pace.note(16, pace.chunk, 0.8 + 0.01 * pace.chunk)
+    assert 10 <= pace.chunk <= 20
+
+
+def test_a_machine_too_slow_for_the_target_still_reads_a_few_tokens() -> None:
+    pace = Pace()
+    for _ in range(50):
+        pace.note(2, pace.chunk, 3.0 + 0.5 * pace.chunk)
+    assert pace.chunk == 4
+
+
+def test_a_short_prompt_that_was_quick_says_nothing_of_longer_ones() -> None:
+    pace = Pace()
+    before = pace.chunk
+    pace.note(2, 1, 0.001)
+    assert pace.chunk == before
