@@ -4,13 +4,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 READY := .venv/.ready
+TOOLS := .venv/.tools
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
 .PHONY: help setup chat test lint types bench clean
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
 
-setup: $(READY)  ## install everything into .venv (llama.cpp is built once per user)
+setup: $(TOOLS)  ## install everything into .venv (llama.cpp is built once per user)
 
 $(READY): pyproject.toml constraints.txt $(addprefix seallm_edge/native/,build.py project.cmake block_search.h)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -23,18 +24,21 @@ $(READY): pyproject.toml constraints.txt $(addprefix seallm_edge/native/,build.p
 	@{ test -x $(BIN)/python || $(PYTHON) -m venv .venv; } </dev/null >&2
 	@wheel=$$($(BIN)/python seallm_edge/native/build.py </dev/null) && \
 	  { $(PIP) install --force-reinstall --no-deps "$$wheel" && \
-	    $(PIP) install "$$wheel" -e '.[chat,demo,test,dev]' && touch $(READY); } </dev/null >&2
+	    $(PIP) install "$$wheel" -e '.[chat,demo]' && touch $(READY); } </dev/null >&2
+
+$(TOOLS): $(READY)  # what tests and checks need besides, 100 MB of it
+	@$(PIP) install -e '.[chat,demo,test,dev]' </dev/null >&2 && touch $(TOOLS)
 
 chat: $(READY)  ## chat with the small demo model; piped input: one message a line
 	@$(BIN)/seallm chat smollm2-135m-instruct || [ $$? -eq 130 ]  # Ctrl-C is a way to leave
 
-test: $(READY)  ## run the tests
+test: $(TOOLS)  ## run the tests
 	@$(BIN)/python -m pytest
 
-lint: $(READY)  ## check style and format
+lint: $(TOOLS)  ## check style and format
 	@$(BIN)/ruff check --no-cache . && $(BIN)/ruff format --no-cache --check .
 
-types: $(READY)  ## check types, on the package as it installs
+types: $(TOOLS)  ## check types, on the package as it installs
 	@rm -rf build && $(PIP) install --no-deps --target build/types . </dev/null >&2
 	@cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml
 

@@ -13,6 +13,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .engine import Request, ScriptedEngine
     from .errors import (
         CheckpointError,
         ContextOverflow,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
         OutputExists,
         SeaLLMError,
     )
-    from .engine import Request, ScriptedEngine
     from .llm import SeaLLM
     from .prompt import Message
     from .reply import Reply, TokenLogprob

@@ -27,6 +27,7 @@ _HOPELESS = (1.1, 1.0, 1 - MARGIN)  # after one round, two, three
 _FINAL_ROUNDS = range(6, 19)
 _ROUNDS_A_PROCESS = 3  # in the final: a process can be slow for as long as it lives
 _SEARCH_SHARE = 0.6  # of the time; the rest is the final's
+_ROUND_SHARE = 0.25  # the longest that one round may take
 _SLICES = 90  # that the time shall suffice for
 _LARGEST, _SMALLEST = (256, 64), (32, 4)
 
@@ -160,7 +161,8 @@ class Contest:
         ratios: dict[Settings, list[float]] = {rival: [] for rival in rivals}
         for n in range(1, _STAGE_ROUNDS + 1):
             waiting = [r for r in rivals if not (_is_hopeless(ratios[r]) or self._has_failed(r))]
-            if not waiting or (self._clock() >= deadline and (n > 1 or len(self.results) > 1)):
+            may_skip = n > 1 or len(self.results) > 1
+            if not waiting or (may_skip and self._is_too_late([best, *waiting], deadline)):
                 break
             samples = self._round(_in_turns([best, *waiting], n))
             if best not in samples:
@@ -169,6 +171,19 @@ class Contest:
                 if rival in samples:
                     ratios[rival].append(samples[rival].turn_seconds / samples[best].turn_seconds)
         return self._winner(best, {rival: found for rival, found in ratios.items() if found})
+
+    def _is_too_late(self, order: Sequence[Settings], deadline: float) -> bool:
+        """Whether the time is over, or this round would take too much of it all."""
+        typical = self.results[self.default].typical
+        parts = (self._portion_of(settings, order) for settings in order)
+        seconds = sum(part.read / typical.read + part.write / typical.write for part in parts) if typical else 0.0
+        return self._clock() >= deadline or seconds > self._seconds * _ROUND_SHARE
+
+    def _portion_of(self, settings: Settings, order: Sequence[Settings]) -> Portion:
+        """What of a turn is tried with `settings`: whole batches, where those of `order` differ in that."""
+        if len({other.n_batch for other in order}) == 1:
+            return self._portion
+        return self._portion._replace(read=min(settings.n_batch, PROMPT_TOKENS))
 
     def _has_failed(self, settings: Settings) -> bool:
         return settings in self.results and self.results[settings].failure != ""
@@ -199,13 +214,11 @@ class Contest:
         """A sample of each, one after the other; those that fail are left out. Raises EngineError for the defaults."""
         order = list(order)
         self._on_round(order)
-        whole_batches = len({settings.n_batch for settings in order}) > 1
         samples = {}
         for settings in order:
             result = self.results.setdefault(settings, Result())
-            read = min(settings.n_batch, PROMPT_TOKENS) if whole_batches else self._portion.read
             try:
-                samples[settings] = self._bench.measure(settings, self._portion._replace(read=read))
+                samples[settings] = self._bench.measure(settings, self._portion_of(settings, order))
                 result.samples.append(samples[settings])
             except EngineError as error:
                 if settings == self.default:

@@ -57,7 +57,7 @@ class SeaLLM:
         cache_type_v: str | None = None,
         flash_attention: bool | None = None,
         prefix_cache: int | None = None,
-        snapshots: bool | Path = False,
+        snapshots: bool | str | Path = False,
         keep_alive: float | None = None,
         force: bool = False,
         on_progress: Callable[[float], None] | None = None,
@@ -115,8 +115,8 @@ class SeaLLM:
     def choices(
         self, prompt: Prompt, n: int, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
     ) -> list[Reply]:
-        """`n` replies to one prompt, which is read once; see `stream`. With a `seed`, each has its own: seed, seed + 1,
-        and so on.
+        """`n` replies to one prompt; see `stream`. They come side by side, and the prompt is read once. With a `seed`,
+        each has its own: seed, seed + 1, and so on.
         """
         if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= _MOST_CHOICES:
             raise InvalidOption(f"n is {n!r}", f"give a whole number from 1 to {_MOST_CHOICES}")
@@ -166,6 +166,11 @@ class SeaLLM:
     def n_ctx(self) -> int:
         """Tokens of the context."""
         return self.about.n_ctx
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the weights are in memory now: `keep_alive` may have let them go until they are needed."""
+        return self._engine.is_loaded
 
     @property
     def chats(self) -> bool:

@@ -41,7 +41,7 @@ def load_engine(
     header: Header,
     plan: Plan,
     *,
-    snapshots: bool | Path = False,
+    snapshots: bool | str | Path = False,
     keep_alive: float | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> LlamaEngine:
@@ -51,7 +51,7 @@ def load_engine(
     """
     if keep_alive is not None and not 0 <= keep_alive < 1e9:
         raise InvalidOption(f"keep_alive is {keep_alive}", "give seconds from 0 up, or None to keep the model loaded")
-    folder = paths.snapshots_dir() if snapshots is True else snapshots
+    folder = paths.snapshots_dir() if snapshots is True else Path(snapshots).expanduser() if snapshots else None
     return LlamaEngine(
         header.path,
         plan,

@@ -18,7 +18,7 @@ SMALLEST_CONTEXT = 2_048  # what a chat still works with
 N_SEQUENCES = 64  # conversations whose KV llama.cpp can tell apart
 N_OUTPUTS = 32  # tokens of one step whose logits are wanted
 
-PROCESS_BYTES = 50_000_000  # Python with numpy and this package, llama.cpp's code
+PROCESS_BYTES = 60_000_000  # Python with numpy and this package, llama.cpp's code
 VOCABULARY_BYTES_PER_TOKEN = 330  # llama.cpp's tables of texts, merges and pieces, and a sampler's candidates
 CELL_BYTES = 80  # what llama.cpp notes of a KV cell: position, sequences
 # Left free: an estimate errs by some tens of MB, and other programs go on as well.

@@ -195,11 +195,12 @@ def test_a_winner_that_crashes_in_the_final_is_not_kept() -> None:
 
 
 def test_a_leader_that_crashes_later_is_not_kept() -> None:
-    computer = Computer(costs(threads_3=0.5, repack_False=1.05))
-    computer._failing = lambda s: s.threads == 3 and computer.n_tries[replace(DEFAULT, threads=3, repack=False)] > 1
+    leader, rival = replace(DEFAULT, threads=3), replace(DEFAULT, threads=3, repack=False)
+    computer = Computer(costs(threads_3=0.5))
+    computer._failing = lambda s: s == leader and computer.n_tries[rival] > 0
     contest = held(computer)
     assert contest.best == DEFAULT
-    assert contest.results[replace(DEFAULT, threads=3)].failure == "llama.cpp has crashed"
+    assert contest.results[leader].failure == "llama.cpp has crashed"
 
 
 def test_defaults_that_crash_are_an_error() -> None:
@@ -237,7 +238,13 @@ def test_no_more_than_a_turns_prompt_is_read_however_large_the_batch() -> None:
 
 def test_what_the_time_did_not_suffice_for_is_named() -> None:
     assert held(Computer(costs(), turn=60.0), seconds=30.0).untried == ["repack", "variant", "n_batch"]
-    assert held(Computer(costs(), turn=60.0), seconds=300.0).untried == []
+    assert held(Computer(costs(), turn=60.0), seconds=600.0).untried == []
+
+
+def test_a_round_that_would_take_too_much_of_the_time_is_left_out() -> None:
+    computer = Computer(costs(), turn=20.0)
+    assert held(computer, seconds=60.0).untried == ["n_batch"]  # 18 seconds
+    assert computer.now < 36
 
 
 def test_batches_are_compared_by_whole_batches() -> None:

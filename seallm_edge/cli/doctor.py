@@ -1,11 +1,13 @@
-"""`seallm doctor`: what this computer has, what of it is used, and whether anything can run."""
+"""`seallm doctor`: what this computer has, what of it is used, and whether anything can run; or how one model would."""
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from . import options
 from .tables import gigabytes, plain, print_facts, print_json
 
 if TYPE_CHECKING:
@@ -19,17 +21,37 @@ LIBRARIES = ("seallm-edge", "llama-cpp-python", "numpy", "gguf", "huggingface-hu
 
 @app.command()
 def doctor(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            help="A model: say how it would run here, and why. A name from `seallm models`, or the path of a GGUF.",
+            autocompletion=options.complete_model,
+        ),
+    ] = None,
+    context: options.Context = None,
+    threads: options.Threads = None,
+    gpu_layers: options.GpuLayers = None,
+    cache_type_k: options.CacheTypeK = None,
+    cache_type_v: options.CacheTypeV = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Check this computer, and say what it can run.
+    """Check this computer, and say what it can run, or how it would run one model.
 
-    CPU, memory, GPUs, libraries. Exits with 1 if nothing can run.
+    CPU, memory, GPUs, libraries; of a model the settings, the reasons for them, the memory. Exits with 1 if nothing,
+    or not this model, can run.
     """
-    facts = examine()
+    asked = {
+        "context": context,
+        "threads": threads,
+        "gpu_layers": "auto" if gpu_layers is None else gpu_layers,
+        "cache_type_k": cache_type_k,
+        "cache_type_v": cache_type_v,
+    }
+    facts = examine_model(model, **asked) if model else examine()
     if json_output:
         print_json(facts)
     else:
-        print_facts(lines(facts))
+        print_facts(model_lines(facts) if model else lines(facts))
         print(f"\n{facts['verdict']}")
     raise typer.Exit(0 if facts["can_run"] else 1)
 
@@ -89,6 +111,55 @@ def lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("store", facts["store"]),
         ("installed", ", ".join(map(plain, facts["installed"])) or "nothing yet"),
         ("largest", f"{largest['model']} ({largest['type']})" if largest else "no model of the catalogue fits"),
+    ]
+
+
+def examine_model(model: str, **asked: Any) -> dict[str, Any]:
+    """The plan for a model on this computer, in bytes and words, even if it does not fit; `asked` are its options.
+
+    Raises ModelNotFound, ModelFileError, InvalidOption or EngineError.
+    """
+    from dataclasses import asdict
+
+    from ..catalogue import match_header
+    from ..errors import NotEnoughMemory
+    from ..loading import plan_for
+    from ..machine import this_machine
+
+    problem = None
+    try:
+        header, plan = plan_for(model, **asked)
+    except NotEnoughMemory as error:
+        problem = error
+        header, plan = plan_for(model, **asked, force=True)
+    card = match_header(header)
+    command = "chat" if (card.chat if card else header.has_chat_template) else "run"
+    return {
+        "model": card.name if card else header.name,
+        "type": header.file_type_name,
+        "file": str(header.path),
+        **asdict(plan),
+        "total_bytes": plan.total_bytes,
+        "main_bytes": plan.main_bytes,
+        "memory_available": this_machine().memory_available,
+        "can_run": problem is None,
+        "verdict": str(problem) if problem else f"it fits: seallm {command} {shlex.quote(model)}",
+    }
+
+
+def model_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """The facts of `examine_model` as names and values for people."""
+    on_gpu = f", {gigabytes(facts['gpu_bytes'])} of it on the GPU" if facts["gpu_bytes"] else ""
+    return [
+        ("model", f"{plain(facts['model'])} ({facts['type']})"),
+        ("file", plain(facts["file"], 1_000)),
+        *(("" if number else "plan", reason) for number, reason in enumerate(facts["reasons"])),
+        *(("warning", warning) for warning in facts["warnings"]),
+        ("weights", gigabytes(facts["weights_bytes"])),
+        ("KV memory", gigabytes(facts["kv_bytes"])),
+        ("all else", f"{gigabytes(facts['compute_bytes'])}: buffers for a step, vocabulary, the program"),
+        ("in all", f"{gigabytes(facts['total_bytes'])}{on_gpu}"),
+        ("free", gigabytes(facts["memory_available"])),
     ]
 
 

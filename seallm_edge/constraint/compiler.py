@@ -6,6 +6,7 @@ import functools
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -137,6 +138,11 @@ def _trie(pieces: list[bytes], ends: list[int]) -> LLTokenizer:
 def _llguidance() -> Any:
     try:
         import llguidance
+    except PackageNotFoundError as error:  # it looks its own version up
+        raise InvalidOption(
+            "schemas and grammars need the metadata of llguidance, which this program was packed without",
+            "pack it as well: pyinstaller --copy-metadata llguidance",
+        ) from error
     except ImportError as error:
         raise InvalidOption(
             "schemas and grammars need the package llguidance",

@@ -79,6 +79,10 @@ class Engine(Protocol):
 
     about: About
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether it could write at once; else it loads first."""
+
     def vocabulary(self) -> AbstractContextManager[Vocabulary]:
         """The vocabulary, for a short piece of work. Raises EngineError after `close()`."""
 

@@ -14,6 +14,7 @@ from .turns import BLOCK
 from .writer import Writer
 
 MOST_RUNNING = 16
+_WORTH_WAITING = 16  # tokens of a common beginning
 _ROOM_TO_GROW = 16  # cells that must be left for each running reply when another one begins
 
 
@@ -82,7 +83,7 @@ class Lineup:
     def _can_soon_share_more(self, writer: Writer) -> bool:
         """Whether a prompt that is being read now begins like this one: then its cells are worth waiting for."""
         soon = max((_shareable(writer, r.history) for r in self.running if r.n_pending > 1), default=0)
-        return soon >= SHORTEST and soon > self.slots.best_match(writer.history).n_tokens
+        return soon >= _WORTH_WAITING and soon > self.slots.best_match(writer.history).n_tokens
 
     def _begin(self, writer: Writer) -> bool:
         """Give a writer its sequence; whether there was room."""
@@ -93,6 +94,7 @@ class Lineup:
             n_kept = match.n_tokens
         if not self._make_room(len(writer.history) - n_kept, match.slot, n_kept):
             return False
+        n_kept = min(n_kept, len(match.slot.tokens) if match.slot else 0)  # its reply may have had to give way
         try:
             writer.sampler = writer.sampler or self._make_sampler(writer.request)
         except EngineError as error:
@@ -206,9 +208,12 @@ class Lineup:
     def shelve_all(self) -> None:
         """Keep a copy of every sequence, on disk too where that was asked for; nothing may be running."""
         for slot in reversed(self.slots.idle()):  # the one used last first: the budget may not hold all
+            if self._is_to_save(slot) and (snapshots := self._shelf.snapshots):
+                slot.is_saved = snapshots.save(slot.tokens, self._state(slot))
             self._shelve(slot)
 
     def _shelve(self, slot: Slot) -> None:
+        """Keep a copy of a sequence that leaves its cells; the disk is not waited for, and may be too busy for it."""
         saves = self._is_to_save(slot)
         keeps = self._shelf.wants(slot.tokens, len(slot.tokens) * self._bytes_per_token)
         if not saves and not keeps:
@@ -217,7 +222,7 @@ class Lineup:
         if keeps:
             self._shelf.put(slot.tokens, state, slot.n_in_blocks)
         if saves and (snapshots := self._shelf.snapshots):
-            slot.is_saved = snapshots.save(slot.tokens, state)
+            slot.is_saved = snapshots.save_later(slot.tokens, state)
 
     def _is_to_save(self, slot: Slot) -> bool:
         return self._shelf.snapshots is not None and not slot.is_saved and len(slot.tokens) >= SHORTEST

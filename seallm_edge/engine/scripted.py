@@ -42,6 +42,11 @@ class ScriptedEngine:
         self._is_closed = threading.Event()
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether it is open."""
+        return not self._is_closed.is_set()
+
+    @property
     def prompts(self) -> list[str]:
         """The prompts so far, markup included."""
         return [self._vocabulary.text(request.tokens) for request in self.requests]

@@ -56,7 +56,7 @@ class TurnPlanner:
         return turns + [_reading_turn(writer, n) for writer, n in zip(reading, shares, strict=True) if n]
 
     def _reading_turns(self, reading: list[Writer]) -> list[Turn]:
-        """Prompts take turns where nothing is written: blocks of one, or the rests of several, each as if it were alone."""
+        """Prompts take turns where nothing is written: blocks of one, or several rests, each as if it were alone."""
         first = next((i for i, writer in enumerate(reading) if writer.serial > self._last_reader), 0)
         queue = [*reading[first:], *reading[:first]]
         n_tokens = _block_wise(queue[0], self._context.n_batch)

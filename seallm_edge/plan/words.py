@@ -45,7 +45,7 @@ def warnings(plan: Plan, header: Header, machine: Machine, asked: Options) -> It
         yield f"prefix cache {given:.1f} GB, not {wanted:.1f} GB: it takes a quarter of the free memory at most"
     if plan.main_bytes + ROOM_BYTES > machine.memory_available:
         needed, free = (plan.main_bytes + ROOM_BYTES) / 1e9, machine.memory_available / 1e9
-        yield f"forced: {needed:.1f} GB are needed but {free:.1f} GB are free; it may be very slow, or killed"
+        yield f"it needs {needed:.1f} GB of memory but {free:.1f} GB is free: it may be very slow, or be killed"
 
 
 def _why(asked: object, tuned: Measured | None, usual: str) -> str:
@@ -55,10 +55,12 @@ def _why(asked: object, tuned: Measured | None, usual: str) -> str:
 
 
 def _why_context(plan: Plan, first: Plan, machine: Machine) -> str:
-    needed, free = first.main_bytes + ROOM_BYTES, machine.memory_available
+    free = machine.memory_available
+    if plan.main_bytes + ROOM_BYTES > free:
+        return "the smallest, and more than fits"
     if plan.n_ctx == first.n_ctx:
-        return "fits in the free memory" if needed <= free else "forced"
-    return f"{first.n_ctx:,} would need {needed / 1e9:.1f} GB of {free / 1e9:.1f} GB free"
+        return "fits in the free memory"
+    return f"{first.n_ctx:,} would need {(first.main_bytes + ROOM_BYTES) / 1e9:.1f} GB of {free / 1e9:.1f} GB free"
 
 
 def _why_threads(machine: Machine) -> str:
