@@ -1,6 +1,6 @@
 """What the engine costs and gives: one reply, eight together, second turns, restarts, shared prompts, cancelling.
 
-    python benchmarks/engine.py [one together turns shared cancel] [--model MODEL] [--rounds 3]
+    python benchmarks/engine.py [one together turns shared cancel callback] [--model MODEL] [--rounds 3]
 
 Every figure is a ratio within one run: to bare llama_decode loops in the same context, or to the same work done
 otherwise. MODEL is a catalogue name or a GGUF; default: the demo model. See soak.py for a long mixed run.
@@ -9,6 +9,7 @@ otherwise. MODEL is a catalogue name or a GGUF; default: the demo model. See soa
 from __future__ import annotations
 
 import argparse
+import ctypes
 import random
 import statistics
 import tempfile
@@ -114,35 +115,90 @@ def shared(model: str, rounds: int, _: int) -> None:
 
 
 def cancel(model: str, rounds: int, _: int) -> None:
-    """How soon a cancelled reply lets go, at random moments, half of them in its prompt, with four others running."""
-    n_cancels = 34 * rounds
+    """How soon a cancelled reply lets go, at random moments, half of them in its prompt, with four others running; and
+    whether these say what they say undisturbed, with room in the KV memory and once cells are used again.
+    """
     with load(model, 8192) as llm:
-        undisturbed = four(llm)
-        plain = [stream.read().text for stream in undisturbed]
-        dice, taken, equal, n_runs = random.Random(1), [], 0, 0
-        while len(taken) < n_cancels:
-            others = four(llm)
-            texts: list[str] = []
-            readers = [threading.Thread(target=read_into, args=(stream, texts)) for stream in others]
-            for reader in readers:
-                reader.start()
-            while len(taken) < n_cancels and all(reader.is_alive() for reader in readers):
-                taken.append(cancel_one(llm, dice, in_prompt=len(taken) % 2 == 0))
-            for reader in readers:
-                reader.join()
-            equal += sum(text in plain for text in texts)
-            n_runs += 4
+        plain = Readers(four(llm)).texts()
+        taken: list[float] = []
+        dice = random.Random(1)
+        for has_room, name in ((True, "with room"), (False, "cells used again")):
+            equal = n_others = 0
+            while len(taken) < 25 * rounds * (1 if has_room else 2):
+                if has_room:
+                    empty(llm)
+                readers = Readers(four(llm))
+                time.sleep(0.2)
+                while readers.all_read() and (not has_room or used(llm) < 6000):
+                    taken.append(cancel_one(llm, dice, in_prompt=len(taken) % 2 == 0))
+                equal += sum(text in plain for text in readers.texts())
+                n_others += 4
+            print(f"  {name}: {equal} of {n_others} other replies as undisturbed")
         taken.sort()
         print(
             f"  {len(taken)} cancels: median {statistics.median(taken) * 1e3:.0f} ms, "
-            f"95% {taken[int(len(taken) * 0.95)] * 1e3:.0f} ms, longest {taken[-1] * 1e3:.0f} ms; "
-            f"{equal} of {n_runs} other replies as undisturbed"
+            f"95% {taken[int(len(taken) * 0.95)] * 1e3:.0f} ms, longest {taken[-1] * 1e3:.0f} ms"
         )
 
 
-def read_into(stream: Any, texts: list[str]) -> None:
-    """Read a reply to its end, and add its text."""
-    texts.append(stream.read().text)
+class Readers:
+    """Reads replies side by side, each on a thread of its own."""
+
+    def __init__(self, streams: list[Any]) -> None:
+        self._texts: list[str] = []
+        self._threads = [threading.Thread(target=self._read, args=(stream,)) for stream in streams]
+        for thread in self._threads:
+            thread.start()
+
+    def texts(self) -> list[str]:
+        """The texts, once all are read."""
+        for thread in self._threads:
+            thread.join()
+        return self._texts
+
+    def all_read(self) -> bool:
+        """Whether none has come to its end yet."""
+        return all(thread.is_alive() for thread in self._threads)
+
+    def _read(self, stream: Any) -> None:
+        self._texts.append(stream.read().text)
+
+
+def used(llm: SeaLLM) -> int:
+    """Cells in use."""
+    return llm._engine._worker._loaded.scheduler.lineup.slots.n_used_cells
+
+
+def empty(llm: SeaLLM) -> None:
+    """Forget all that is kept, while nothing runs."""
+    loaded = llm._engine._worker._loaded
+    for slot in loaded.scheduler.lineup.slots.all:
+        loaded.scheduler.lineup.slots.empty(slot)
+    loaded.context.clear()
+
+
+def callback(model: str, rounds: int, n_tokens: int) -> None:
+    """What asking a flag between any two operations of a step costs: natively, and as a Python function."""
+    with load(model, 2048) as llm:
+        context = llm._engine._worker._loaded.context
+        kind = context._llama.ggml_abort_callback
+        ways = {
+            "none": ctypes.cast(None, kind),
+            "native": ctypes.cast(ctypes.CDLL(None).strlen, kind),
+            "python": kind(lambda _: False),
+        }
+        prompt = llm._read(STORY.format(0))[0]
+        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        for turn in range(2 * rounds + 1):
+            for name in random.Random(turn).sample(list(ways), len(ways)):
+                flag = ctypes.addressof(context._abort_flag)
+                context._llama.llama_set_abort_callback(context.pointer, ways[name], flag)
+                taken = bare_seconds(llm, [prompt], n_tokens)
+                seconds[name] += [taken] if turn else []
+        context._llama.llama_set_abort_callback(context.pointer, ways["native"], flag)
+        for name in ("native", "python"):
+            ratios = [n / w for n, w in zip(seconds["none"], seconds[name], strict=True)]
+            show(f"speed with a {name} callback ÷ without", ratios)
 
 
 def four(llm: SeaLLM) -> list[Any]:
@@ -189,9 +245,7 @@ def together_seconds(llm: SeaLLM, n_tokens: int) -> float:
 def bare_seconds(llm: SeaLLM, prompts: list[list[int]], n_tokens: int) -> float:
     """Seconds of a loop of llama_decode, one token a sequence and step, in the engine's own context while it rests."""
     context = llm._engine._worker._loaded.context
-    slots = llm._engine._worker._loaded.scheduler.lineup.slots
-    for slot in slots.all:
-        slots.empty(slot)
+    empty(llm)
     batch = Batch(context.n_batch)
     for number, prompt in enumerate(prompts):
         batch.clear()
@@ -221,6 +275,7 @@ PARTS: dict[str, Callable[[str, int, int], None]] = {
     "turns": turns,
     "shared": shared,
     "cancel": cancel,
+    "callback": callback,
 }
 
 

@@ -1,10 +1,11 @@
 """What a plan says a model takes, and what the process really takes at its peak.
 
-    python benchmarks/memory.py [MODEL ...] [--contexts 2048 8192] [--json]
+    python benchmarks/memory.py [MODEL ...] [--contexts 2048 8192] [--prompt TOKENS] [--json]
 
 MODEL is a catalogue name or a GGUF; default: the demo model. Each row is a process of its own: it loads the model,
-reads a prompt that fills the context, and writes eight replies together. Its peak is that of the resident set, the
-file's mapped pages and Python included; memory for resting conversations, which comes beside the estimate, is off.
+reads a prompt that fills the context (or one of --prompt tokens), and writes eight replies together. Its peak is that
+of the resident set, the file's mapped pages and Python included; memory for resting conversations, which comes beside
+the estimate, is off.
 """
 
 from __future__ import annotations
@@ -30,26 +31,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", default=["smollm2-135m-instruct"])
     parser.add_argument("--contexts", type=int, nargs="+", default=[2048, 8192])
+    parser.add_argument("--prompt", type=int, default=1 << 30)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.here:
-        print(json.dumps(measure(arguments.models[0], arguments.contexts[0])))
+        print(json.dumps(measure(arguments.models[0], arguments.contexts[0], arguments.prompt)))
         return
-    rows = [in_child(model, n_ctx) for model in arguments.models for n_ctx in arguments.contexts]
+    rows = [in_child(model, n_ctx, arguments.prompt) for model in arguments.models for n_ctx in arguments.contexts]
     print(json.dumps(rows) if arguments.json else table(rows))
 
 
-def in_child(model: str, n_ctx: int) -> dict[str, Any]:
+def in_child(model: str, n_ctx: int, n_prompt: int) -> dict[str, Any]:
     """What `measure` finds in a new process."""
-    command = [sys.executable, __file__, "--here", model, "--contexts", str(n_ctx)]
+    command = [sys.executable, __file__, "--here", model, "--contexts", str(n_ctx), "--prompt", str(n_prompt)]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
-def measure(model: str, n_ctx: int) -> dict[str, Any]:
+def measure(model: str, n_ctx: int, n_prompt: int) -> dict[str, Any]:
     """The plan's bytes and this process's peak, after work that touches all there is."""
     with SeaLLM(model, context=n_ctx, prefix_cache=0, force=True) as llm:
-        llm.complete(filling(llm, n_ctx - 2 * REPLY_TOKENS), max_tokens=REPLY_TOKENS)
+        llm.complete(filling(llm, min(n_prompt, n_ctx - 2 * REPLY_TOKENS)), max_tokens=REPLY_TOKENS)
         topics = [f"Tell me about the number {number}." for number in range(TOGETHER)]
         for stream in [llm.stream(topic, max_tokens=REPLY_TOKENS) for topic in topics]:
             stream.read()

@@ -22,7 +22,7 @@ PROCESS_BYTES = 60_000_000  # Python with numpy and this package, llama.cpp's co
 VOCABULARY_BYTES_PER_TOKEN = 330  # llama.cpp's tables of texts, merges and pieces, and a sampler's candidates
 CELL_BYTES = 80  # what llama.cpp notes of a KV cell: position, sequences
 # Left free: an estimate errs by some tens of MB, and other programs go on as well.
-ROOM_BYTES = 64_000_000
+ROOM_BYTES = 50_000_000
 
 _FLOAT, _HALF = 4, 2
 _CELLS = 256  # llama.cpp makes contexts of whole blocks of cells; ref: llama-context.cpp, GGML_PAD(cparams.n_ctx, 256)

@@ -1,11 +1,13 @@
 """Cores, limits and names from trees as real machines have them."""
 
+import struct
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from seallm_edge.machine import Machine, linux, this_machine
+from seallm_edge.machine import Machine, linux, this_machine, windows
 from seallm_edge.machine.describe import macos_cores, macos_simd
 from seallm_edge.machine.linux import parse_cpu_list
 
@@ -32,6 +34,12 @@ def cores_of(root: Path, allowed: int | frozenset[int]) -> tuple[int, int, int]:
     cpus = frozenset(range(allowed)) if isinstance(allowed, int) else allowed
     found = linux.read(root, cpus)
     return found.cores_performance, found.cores_efficiency, found.cores_usable
+
+
+def usable_of(root: Path, allowed: frozenset[int]) -> tuple[int, int]:
+    """(usable, performance cores among them)"""
+    found = linux.read(root, allowed)
+    return found.cores_usable, found.cores_usable_performance
 
 
 def test_raspberry_pi_4_has_four_equal_cores(tmp_path: Path) -> None:
@@ -62,6 +70,38 @@ def test_i5_1240p_has_four_performance_and_eight_efficiency_cores(tmp_path: Path
     root = plant(tmp_path, {**topology(cores), **hybrid})
 
     assert cores_of(root, 16) == (4, 8, 12)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "usable"),
+    [
+        (range(16), (12, 4)),
+        ((0, 1, 2, 3, *range(8, 16)), (10, 2)),  # two performance cores are left, and all others
+        ((0, 8), (2, 1)),
+        (range(8, 16), (8, 0)),
+    ],
+)
+def test_affinity_leaves_so_many_performance_cores(
+    tmp_path: Path, allowed: tuple[int, ...], usable: tuple[int, int]
+) -> None:
+    cores = ["0-1", "2-3", "4-5", "6-7", *(str(cpu) for cpu in range(8, 16))]
+    hybrid = {"sys/devices/cpu_core/cpus": "0-7\n", "sys/devices/cpu_atom/cpus": "8-15\n"}
+    assert usable_of(plant(tmp_path, {**topology(cores), **hybrid}), frozenset(allowed)) == usable
+
+
+def test_low_power_cores_beside_the_two_kinds_are_not_performance_cores(tmp_path: Path) -> None:
+    kinds = {"core": "0-3", "atom": "4-7", "lowpower": "8-9"}
+    files = {f"sys/devices/cpu_{kind}/cpus": f"{cpus}\n" for kind, cpus in kinds.items()}
+    root = plant(tmp_path, {**topology([str(cpu) for cpu in range(10)]), **files})
+
+    assert cores_of(root, 10) == (4, 6, 10)
+
+
+def test_quota_caps_performance_cores_as_well(tmp_path: Path) -> None:
+    files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "250000 100000\n"}
+    root = plant(tmp_path, {**topology(["0", "1", "2", "3"]), **files})
+
+    assert usable_of(root, frozenset(range(4))) == (2, 2)
 
 
 def test_smt_laptop_has_half_as_many_cores_as_cpus(tmp_path: Path) -> None:
@@ -117,6 +157,25 @@ def test_cgroup_v2_memory_is_the_tightest_of_the_tree_and_cache_counts_as_free(t
     }
 
     assert linux.memory_limits(plant(tmp_path, files)) == (4 * GIB, 2 * GIB + GIB // 2)
+
+
+def test_memory_high_of_cgroup_v2_is_a_limit_as_well(tmp_path: Path) -> None:
+    files = {
+        "proc/self/cgroup": "0::/\n",
+        "sys/fs/cgroup/memory.max": f"{4 * GIB}\n",
+        "sys/fs/cgroup/memory.high": f"{3 * GIB}\n",
+        "sys/fs/cgroup/memory.current": f"{GIB}\n",
+    }
+    assert linux.memory_limits(plant(tmp_path, files)) == (3 * GIB, 2 * GIB)
+
+
+def test_cgroup_without_room_leaves_nothing(tmp_path: Path) -> None:
+    files = {
+        "proc/self/cgroup": "0::/\n",
+        "sys/fs/cgroup/memory.max": f"{GIB}\n",
+        "sys/fs/cgroup/memory.current": f"{GIB + 4096}\n",
+    }
+    assert linux.memory_limits(plant(tmp_path, files)) == (GIB, 0)
 
 
 def test_cgroup_v1_limits_are_read_at_the_root_of_a_container(tmp_path: Path) -> None:
@@ -182,9 +241,46 @@ def test_intel_mac_has_one_kind_of_cores() -> None:
     assert macos_simd(sysctl) == ("avx2", "bmi2", "fma", "sse4_2")
 
 
-@pytest.mark.parametrize(("performance", "usable", "threads"), [(4, 12, 4), (4, 2, 2), (0, 4, 1), (8, 0, 1)])
-def test_threads_are_the_performance_cores_that_may_be_used(performance: int, usable: int, threads: int) -> None:
-    machine = Machine("", "", performance, 8, usable, (), 0, 0, "")
+def windows_core(kind: int, *groups: tuple[int, int]) -> bytes:
+    """A core of this efficiency class, as Windows tells it: (mask, group) of its CPUs."""
+    body = struct.pack("<BB20xH", 0, kind, len(groups)) + b"".join(struct.pack("<QH6x", *group) for group in groups)
+    return struct.pack("<II", 0, 8 + len(body)) + body
+
+
+def test_windows_has_performance_cores_of_the_fastest_class_only() -> None:
+    told = windows_core(2, (0b11, 0)) + windows_core(2, (0b1100, 0))
+    told += b"".join(windows_core(1, (1 << cpu, 0)) for cpu in range(4, 8)) + windows_core(0, (1 << 8, 0))
+
+    assert windows.cores(told) == (2, 5, 7, 2)
+    assert windows.cores(told, frozenset({2, 5, 8})) == (2, 5, 3, 1)
+    assert windows.cores(told, frozenset({5, 6})) == (2, 5, 2, 0)
+
+
+def test_windows_numbers_cpus_of_groups_through_and_passes_other_facts_over() -> None:
+    other = struct.pack("<II", 2, 24) + bytes(16)
+    told = windows_core(0, (1, 0)) + other + windows_core(0, (1 << 63, 1), (1, 0))
+
+    assert windows.cores(told, frozenset({127})) == (2, 0, 1, 1)
+
+
+@pytest.mark.parametrize("told", [b"", b"\0" * 8, b"\0" * 64, windows_core(1, (1, 0))[:20]])
+def test_what_windows_does_not_tell_leaves_one_core_to_use(told: bytes) -> None:
+    assert windows.cores(told).usable == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows tells")
+def test_other_systems_tell_nothing_of_windows_cores() -> None:
+    assert windows.core_relations() == b""
+
+
+@pytest.mark.parametrize(
+    ("usable", "performance", "threads"),
+    [(12, 4, 4), (2, 2, 2), (4, 0, 4), (1, 1, 1), (0, 0, 1)],
+)
+def test_threads_are_the_performance_cores_that_may_be_used_else_the_others(
+    usable: int, performance: int, threads: int
+) -> None:
+    machine = Machine("", "", 4, 8, usable, performance, (), 0, 0, "")
     assert machine.threads == threads
 
 

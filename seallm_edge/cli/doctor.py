@@ -47,6 +47,8 @@ def doctor(
         "cache_type_k": cache_type_k,
         "cache_type_v": cache_type_v,
     }
+    if not model and any(value not in (None, "auto") for value in asked.values()):
+        raise typer.BadParameter("these options are for a MODEL: name one")
     facts = examine_model(model, **asked) if model else examine()
     if json_output:
         print_json(facts)

@@ -64,11 +64,13 @@ def _cores(told: bytes) -> Iterator[tuple[int, frozenset[int]]]:
     offset = 0
     while offset + _HEAD.size + _CORE.size <= len(told):
         relation, size = _HEAD.unpack_from(told, offset)
+        if size < _HEAD.size:
+            return
         if relation == _RELATION_PROCESSOR_CORE:
             _, kind, n_groups = _CORE.unpack_from(told, offset + _HEAD.size)
             groups = told[offset + _HEAD.size + _CORE.size : offset + size]
             yield kind, frozenset(_cpus(groups[: n_groups * _GROUP.size]))
-        offset += max(size, _HEAD.size)
+        offset += size
 
 
 def _cpus(groups: bytes) -> Iterator[int]:

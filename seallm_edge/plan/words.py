@@ -42,7 +42,10 @@ def warnings(plan: Plan, header: Header, machine: Machine, asked: Options) -> It
         yield f"{plan.threads} threads share {machine.cores_usable} usable cores: fewer are faster"
     if asked.prefix_cache and asked.prefix_cache > plan.prefix_cache_bytes:
         given, wanted = plan.prefix_cache_bytes / 1e9, asked.prefix_cache / 1e9
-        yield f"prefix cache {given:.1f} GB, not {wanted:.1f} GB: it takes a quarter of the free memory at most"
+        yield (
+            f"prefix cache {given:.1f} GB, not {wanted:.1f} GB: it takes a quarter of the free memory at most, and no "
+            "more than stays free"
+        )
     if plan.main_bytes + ROOM_BYTES > machine.memory_available:
         needed, free = (plan.main_bytes + ROOM_BYTES) / 1e9, machine.memory_available / 1e9
         yield f"it needs {needed:.1f} GB of memory but {free:.1f} GB is free: it may be very slow, or be killed"
@@ -65,8 +68,10 @@ def _why_context(plan: Plan, first: Plan, machine: Machine) -> str:
 
 def _why_threads(machine: Machine) -> str:
     kind = "performance " if machine.cores_efficiency and machine.cores_usable_performance else ""
-    has_all = machine.threads == (machine.cores_performance if kind or not machine.cores_efficiency else None)
-    return f"one for each of {machine.threads} {kind}cores{'' if has_all else ' that this process may use'}"
+    there = machine.cores_performance + (0 if kind else machine.cores_efficiency)
+    limit = " that this process may use" if machine.threads < there else ""
+    number = f"each of {machine.threads} {kind}cores" if machine.threads > 1 else f"the one {kind}core"
+    return f"one for {number}{limit}"
 
 
 def _why_batch(plan: Plan, asked: Options, tuned: Measured | None) -> str:

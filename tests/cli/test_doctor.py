@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -6,6 +7,8 @@ import pytest
 
 from seallm_edge.cli import doctor
 from seallm_edge.errors import EngineError
+from seallm_edge.machine import this_machine
+from seallm_edge.memory import ROOM_BYTES
 
 SEALLM = Any  # the fixture that runs the command line
 
@@ -61,3 +64,83 @@ def test_doctor_without_enough_memory_cannot_run(monkeypatch: pytest.MonkeyPatch
 
     assert facts["can_run"] is False
     assert ("largest", "no model of the catalogue fits") in doctor.lines(facts)
+
+
+DEMO = "smollm2-135m-instruct"
+
+
+def lines_of(done: Any) -> list[str]:
+    return [" ".join(line.split()) for line in done.stdout.decode().splitlines()]
+
+
+def test_doctor_of_a_model_gives_its_plan_the_reasons_and_the_memory(seallm: SEALLM, demo_file: Path) -> None:
+    done = seallm("doctor", DEMO, "--context", "2048", "--threads", "1")
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    lines = lines_of(done)
+    assert lines[:2] == [f"model {DEMO} (Q4_1)", f"file {demo_file}"]
+    assert lines[2:9] == [
+        "plan context 2,048: as asked",
+        "KV memory in f16: the usual type",
+        "threads 1: as asked",
+        "batch 128: usual on a CPU",
+        "flash attention on: usual on a CPU",
+        "all layers on the CPU",
+        "weights repacked: the fastest kernels want it",
+    ]
+    assert lines[10:14] == [
+        "weights 96.6 MB",
+        "KV memory 47.2 MB",
+        "all else 0.1 GB: buffers for a step, vocabulary, the program",
+        "in all 0.2 GB",
+    ]
+    assert lines[-1] == f"it fits: seallm chat {DEMO}"
+
+
+def test_doctor_of_a_model_as_json_has_the_plan_in_bytes(seallm: SEALLM, demo_file: Path) -> None:
+    done = seallm("doctor", demo_file, "--context", "2048", "--json")
+    facts = json.loads(done.stdout)
+
+    assert done.returncode == 0
+    assert (facts["model"], facts["type"], facts["file"]) == (DEMO, "Q4_1", str(demo_file))
+    assert (facts["n_ctx"], facts["n_batch"], facts["cache_type_k"], facts["can_run"]) == (2048, 128, "f16", True)
+    assert facts["kv_bytes"] == 2048 * 30 * 3 * 64 * 2 * 2
+    assert facts["total_bytes"] == facts["weights_bytes"] + facts["kv_bytes"] + facts["compute_bytes"]
+    assert facts["verdict"] == f"it fits: seallm chat {demo_file}"
+
+
+def test_doctor_of_a_model_shows_warnings(seallm: SEALLM) -> None:
+    done = seallm("doctor", DEMO, "--threads", "512", "--cache-type-v", "q8_0")
+    lines = lines_of(done)
+
+    assert done.returncode == 0
+    assert any(line.startswith("warning 512 threads share") for line in lines)
+    assert "KV memory in f16 keys and q8_0 values: as asked" in lines
+
+
+def test_doctor_of_a_model_that_does_not_fit_plans_it_all_the_same_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seallm_edge.loading.this_machine", lambda: replace(this_machine(), memory_available=10**8))
+    facts = doctor.examine_model(DEMO)
+
+    assert (facts["can_run"], facts["n_ctx"]) == (False, 2048)
+    name = "SmolLM2-135M-Instruct.Q4_1 with a context of 2,048"
+    needed = f"{(facts['main_bytes'] + ROOM_BYTES) / 1e9:.1f}"
+    assert facts["verdict"].startswith(f"{name} needs {needed} GB of memory but 0.1 GB is free\n")
+    assert ("warning", f"it needs {needed} GB of memory but 0.1 GB is free: it may be very slow, or be killed") in (
+        doctor.model_lines(facts)
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["no-such-model"], 1, b"no model named 'no-such-model'"),
+        ([DEMO, "--context", "0"], 1, b"context is 0\n  give a whole number from 1 to 8,192"),
+        ([DEMO, "--cache-type-k", "q9"], 1, b"cache_type_k is 'q9'"),
+        (["--context", "4096"], 2, b"these options are for a MODEL: name one"),
+    ],
+)
+def test_doctor_refuses_what_it_cannot_plan(seallm: SEALLM, arguments: list[str], code: int, message: bytes) -> None:
+    done = seallm("doctor", *arguments)
+    assert (done.returncode, done.stdout) == (code, b"")
+    assert message in done.stderr

@@ -40,7 +40,7 @@ def test_a_dry_run_shows_the_plan_of_a_7b_without_reading_its_15_gb(
         "F32        141 tensors       1.33 MB\n"
         "339 tensors, 7,615,616,512 parameters, 4.91 bits per weight\n"
         f"4.68 GB would be written to {home / 'models' / 'SeaLLMs-v3-7B-Chat-Q4_K_M.gguf'}\n"
-        "memory to run it, by tokens of context: 5.16 GB at 4,096, 5.39 GB at 8,192, 6.80 GB at 32,768\n"
+        "memory to run it, by tokens of context: 5.15 GB at 4,096, 5.39 GB at 8,192, 6.80 GB at 32,768\n"
     )
     assert not (home / "models").exists()
 

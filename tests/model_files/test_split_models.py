@@ -138,7 +138,7 @@ def test_tensor_that_cannot_be_run_is_found_in_a_later_part(split: Split) -> Non
 
 
 def test_plan_counts_the_weights_of_all_parts(split: Split) -> None:
-    machine = Machine("", "", 4, 4, 8, (), 8 << 30, 8 << 30, "")
+    machine = Machine("", "", 4, 4, 8, 4, (), 8 << 30, 8 << 30, "")
     assert make_plan(read_header(split.first), machine).weights_bytes == 1024 + 256 + 512
 
 
