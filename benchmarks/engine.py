@@ -78,24 +78,24 @@ def together(model: str, rounds: int, n_tokens: int) -> None:
 
 
 def turns(model: str, rounds: int, _: int) -> None:
-    """The second turn of a conversation of 2,000 tokens, in memory and after a restart, against a cold one."""
+    """The next turn of a conversation of 2,000 tokens, in memory and after a restart, against a cold one."""
     with tempfile.TemporaryDirectory() as folder:
         cold, warm, restarted, sizes = [], [], [], []
         for turn in range(rounds):
             with load(model, 4096, snapshots=Path(folder)) as llm:
                 said = [{"role": "user", "content": text_of(llm, 1900, seed=turn)}]
-                first = llm.chat(said, max_tokens=64, temperature=0.7, **GO_ON)
+                said += [{"role": "assistant", "content": "It is."}, {"role": "user", "content": "Why is that so?"}]
+                first = llm.chat(said, max_tokens=8, **GO_ON)
                 cold.append(first.timings.first_text)
-                said += [{"role": "assistant", "content": first.text}, {"role": "user", "content": "Why is that so?"}]
+                said += [{"role": "assistant", "content": first.text}, {"role": "user", "content": "And then?"}]
                 second = llm.chat(said, max_tokens=8, **GO_ON)
                 warm.append(second.timings.first_text)
                 sizes.append(second.usage.prompt_tokens)
             with load(model, 4096, snapshots=Path(folder)) as llm:
-                # the replies' own tokens are not remembered over a restart: what differs in them is read again
-                again = llm.chat(said, max_tokens=8, **GO_ON)
-                restarted.append(again.timings.first_text)
+                said += [{"role": "assistant", "content": "Yes."}, {"role": "user", "content": "And after that?"}]
+                restarted.append(llm.chat(said, max_tokens=8, **GO_ON).timings.first_text)
         print(f"  prompts of {sizes} tokens; cold {statistics.median(cold):.2f} s")
-        show("second turn ÷ cold, time to first text", [w / c for w, c in zip(warm, cold, strict=True)])
+        show("next turn ÷ cold, time to first text", [w / c for w, c in zip(warm, cold, strict=True)])
         show("after a restart ÷ cold", [r / c for r, c in zip(restarted, cold, strict=True)])
 
 
