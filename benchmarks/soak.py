@@ -1,6 +1,6 @@
 """A thousand mixed requests from 32 threads: does anything go wrong, is anything left behind, are replies the same?
 
-    python benchmarks/soak.py [--model MODEL] [--requests 1000] [--threads 32] [--context 8192]
+    python benchmarks/soak.py [--model MODEL] [--requests 1000] [--threads 32] [--context 8192] [--compare N]
 
 Prompts of 1 to 1,500 tokens; some readers cancel, some ask for JSON, some ask for what must be refused. Afterwards each
 greedy reply is asked for once more, alone, and compared: llama.cpp rounds a step of several rows otherwise than one of
@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=32)
     parser.add_argument("--context", type=int, default=8192)
+    parser.add_argument("--compare", type=int, default=1000, help="how many greedy replies to ask for again")
     arguments = parser.parse_args()
     with SeaLLM(arguments.model, context=arguments.context) as llm:
         llm.chat("hello", schema=SCHEMA, max_tokens=30)
@@ -51,8 +52,12 @@ def main() -> None:
         soak.run(arguments.threads)
         print(f"{arguments.requests} requests in {time.perf_counter() - started:.0f} s: {dict(soak.ends)}")
         print(f"wrong: {soak.wrong or 'nothing'}")
-        print(f"memory at the end, against before: {(resident() - before) / 1e6:+.0f} MB")
-        soak.compare()
+        kept = llm._engine._worker._loaded.scheduler.lineup._shelf.n_bytes
+        grown = resident() - before
+        print(
+            f"memory at the end, against before: {grown / 1e6:+.0f} MB, the prefix cache's {kept / 1e6:.0f} MB included"
+        )
+        soak.compare(arguments.compare)
 
 
 def resident() -> int:
@@ -81,15 +86,16 @@ class Soak:
         for thread in threads:
             thread.join()
 
-    def compare(self) -> None:
-        """Ask for the greedy replies again, one after the other."""
+    def compare(self, most: int) -> None:
+        """Ask for so many of the greedy replies again, one after the other."""
         equal, shared = 0, []
-        for number, text in sorted(self.greedy.items()):
+        asked = sorted(self.greedy.items())[:most]
+        for number, text in asked:
             alone = self.llm.chat(messages(number), **greedy(number)).text
             equal += alone == text
             if alone != text:
                 shared.append(next((i for i, (a, b) in enumerate(zip(alone, text, strict=False)) if a != b), 0))
-        print(f"greedy replies that are the same alone: {equal} of {len(self.greedy)}")
+        print(f"greedy replies that are the same alone: {equal} of {len(asked)}")
         if shared:
             print(f"the others part after {sorted(shared)[len(shared) // 2]} characters (median)")
 
