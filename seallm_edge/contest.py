@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import median
+from statistics import median, quantiles
 from typing import Any, NamedTuple, Protocol
 
 from .errors import EngineError
@@ -24,7 +24,8 @@ BUSY_SHARE = 0.15
 
 _STAGE_ROUNDS = 4
 _HOPELESS = (1.1, 1.0, 1 - MARGIN)  # after one round, two, three
-_FINAL_ROUNDS = range(6, 19)
+_MOST_FINAL_ROUNDS = 18
+_LATE_FINAL_ROUNDS = 9  # as many when the time is over, where a single pair stands against a clear gain
 _ROUNDS_A_PROCESS = 3  # in the final: a process can be slow for as long as it lives
 _SEARCH_SHARE = 0.6  # of the time; the rest is the final's
 _ROUND_SHARE = 0.25  # the longest that one round may take
@@ -197,9 +198,7 @@ class Contest:
     def _final(self, found: Settings, deadline: float) -> None:
         """Put the best that was found against the defaults, both in new processes, and these more than once."""
         ratios: list[float] = []
-        while len(ratios) < _FINAL_ROUNDS.stop - 1 and not (len(ratios) >= 3 and median(ratios) >= 1):
-            if len(ratios) >= _FINAL_ROUNDS.start and self._clock() >= deadline:
-                break
+        while not _is_decided(ratios, self._clock() >= deadline):
             if len(ratios) % _ROUNDS_A_PROCESS == 0:
                 self._bench.renew()
             samples = self._round(_in_turns([self.default, found], len(ratios)))
@@ -228,17 +227,32 @@ class Contest:
 
 
 def wins(ratios: Sequence[float]) -> bool:
-    """Whether times over the defaults' times, measured in pairs, show what is clearly faster: by the margin in the
-    median, and in six pairs of six, eight of nine, ten of twelve. Of equals, two in a hundred would pass the second.
+    """Whether times over the defaults' times, measured in pairs, show what is clearly faster: in six pairs of six, eight
+    of nine, ten of twelve, where of equals two in a hundred would; and in the median by the margin, or by a third of
+    the spread of the middle half, if that is more.
     """
-    n, losses = len(ratios), sum(1 for ratio in ratios if ratio >= 1)
-    return losses <= n // 3 - 2 and median(ratios) <= 1 - MARGIN
+    if _losses(ratios) > len(ratios) // 3 - 2:
+        return False
+    lower, middle, upper = quantiles(ratios)
+    return middle <= 1 - max(MARGIN, (upper - lower) / 3)
+
+
+def _is_decided(ratios: Sequence[float], is_late: bool) -> bool:
+    """Whether a final with these needs no more rounds, or shall have none."""
+    n = len(ratios)
+    if n == _MOST_FINAL_ROUNDS or (n >= 3 and median(ratios) >= 1):
+        return True
+    return is_late and n >= 6 and (wins(ratios) or _losses(ratios) > 1 or n >= _LATE_FINAL_ROUNDS)
+
+
+def _losses(ratios: Sequence[float]) -> int:
+    return sum(1 for ratio in ratios if ratio >= 1)
 
 
 def _leads(ratios: Sequence[float]) -> bool:
     """Whether a rival with these is worth going on with: the fewer there are, the more they must show."""
-    n, losses = len(ratios), sum(1 for ratio in ratios if ratio >= 1)
-    return median(ratios) <= 1 - MARGIN * max(1.0, 3 / n) and losses <= n // 4
+    n = len(ratios)
+    return median(ratios) <= 1 - MARGIN * max(1.0, 3 / n) and _losses(ratios) <= n // 4
 
 
 def _is_hopeless(ratios: Sequence[float]) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..native.batch import Batch
 from ..native.context import Context
 from ..native.model import Model
+from ..native.pages import give_back_freed
 from ..native.sampler import Sampler
 from ..plan import Plan
 from .contract import Drafter, Request
@@ -46,6 +47,7 @@ class Loaded:
         finally:
             self.context.close()
             self._model.close()
+            give_back_freed()
 
 
 def load(

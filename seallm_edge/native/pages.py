@@ -29,6 +29,12 @@ def give_back(paths: Iterable[Path]) -> None:
         _advise(whole, _DONTNEED)
 
 
+def give_back_freed() -> None:
+    """Have the C library give back what was freed and it still holds: some 25 MB after a model of 100 MB."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):  # glibc has it
+        trim(0)
+
+
 def have(whole: Range) -> None:
     """Have all pages of a mapping in memory, and now."""
     _advise(whole, _POPULATE_READ)  # a kernel before 5.14 refuses: they come when they are read

@@ -37,8 +37,7 @@ class Residence:
     def settle(self, model: Any) -> None:
         """Once `model` is loaded: have the pages in memory that are read from now on, and no others.
 
-        The rows of the embedding come as they are read, unless it is the output too. Where llama.cpp does not tell
-        what lies where, so do all pages.
+        Where llama.cpp does not tell what lies where, pages come as they are read.
         """
         mapped = pages.mapped(self._parts)
         try:
@@ -47,7 +46,7 @@ class Residence:
             return
         copied = {tensor.type_name for tensor, place in places if not any(_is_in(place, whole) for whole in mapped)}
         is_tied = all(tensor.name != _OUTPUT for tensor, _ in places)
-        wanted = [place for tensor, place in places if _is_read_whole(tensor, is_tied, copied)]
+        wanted = [place for tensor, place in places if _is_wanted(tensor, is_tied, copied)]
         for whole in mapped:
             if copied:
                 pages.have_only(whole, [place for place in wanted if _is_in(place, whole)])
@@ -64,9 +63,11 @@ class Residence:
                     yield tensor, (start, start + tensor.n_bytes)
 
 
-def _is_read_whole(tensor: Tensor, is_tied: bool, copied: set[str]) -> bool:
-    """False for the embedding, unless it is the output as well; as that it is copied if others of its type are."""
-    return tensor.name != _EMBEDDING or (is_tied and tensor.type_name not in copied)
+def _is_wanted(tensor: Tensor, is_tied: bool, copied: set[str]) -> bool:
+    """False for an embedding that is the output too, where that was copied, as others of its type were: of it, a step
+    reads some rows only, which come as they are read.
+    """
+    return not (tensor.name == _EMBEDDING and is_tied and tensor.type_name in copied)
 
 
 def _is_in(one: pages.Range, whole: pages.Range) -> bool:

@@ -209,6 +209,19 @@ def test_what_was_repacked_leaves_memory_and_replies_stay_the_same(
 
 
 @linux_only
+def test_an_embedding_whose_copy_is_the_output_comes_row_by_row(
+    repacks: None, demo_file: Path, tmp_path: Path
+) -> None:
+    options = {"tensor_types": {"token_embd": "Q4_0"}, "allow_requantize": True, "verify": "none"}
+    path = quantize(demo_file, tmp_path / "all.gguf", "Q4_0", **options)
+    loaded = Loaded(path, repack=True)
+
+    assert loaded.left <= bytes_of(path, "F32") + 2 * MB
+    assert loaded.after_work <= bytes_of(path, "F32") + 10 * MB
+    assert loaded.tokens == Loaded(path, repack=False).tokens
+
+
+@linux_only
 def test_loading_does_not_take_twice_the_memory(repacks: None, q4_0: Path) -> None:
     late = [n_bytes for share, n_bytes in Loaded(q4_0, repack=True).seen if share > 0.05]
     assert max(late) < 0.5 * bytes_of(q4_0)
