@@ -123,7 +123,7 @@ def test_what_is_truly_slower_than_the_defaults_is_not_kept(noise: dict[str, flo
     for seed in range(100):
         cost = random_costs(seed, 1.0, 1.3)
         slower += cost(held(Computer(cost, turn=turn, seed=seed, **noise)).best) > 1 + MARGIN
-    assert slower <= (2 if noise["noise"] > 0.1 else 0)  # a spread of 30% deceives anybody now and then
+    assert slower <= (3 if noise["noise"] > 0.1 else 0)  # a spread of 30% deceives anybody now and then
 
 
 @pytest.mark.parametrize(
@@ -201,6 +201,17 @@ def test_a_leader_that_crashes_later_is_not_kept() -> None:
     contest = held(computer)
     assert contest.best == DEFAULT
     assert contest.results[leader].failure == "llama.cpp has crashed"
+
+
+def test_one_hiccup_in_the_final_does_not_undo_a_clear_gain() -> None:
+    computer = Computer(costs(threads_3=0.5), turn=60.0)  # so large that the time is over before the final
+    winner = replace(DEFAULT, threads=3)
+    computer._cost = lambda s: 5.0 if s == winner and computer.n_tries[winner] == 3 else (0.5 if s == winner else 1.0)
+    assert held(computer, seconds=10.0).best == winner
+    computer._cost = lambda s: (
+        5.0 if s == winner and computer.n_tries[winner] % 3 == 0 else (0.5 if s == winner else 1.0)
+    )
+    assert held(computer, seconds=10.0).best == DEFAULT
 
 
 def test_defaults_that_crash_are_an_error() -> None:
