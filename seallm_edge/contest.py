@@ -28,9 +28,8 @@ _MOST_FINAL_ROUNDS = 18
 _LATE_FINAL_ROUNDS = 9  # as many when the time is over, where a single pair stands against a clear gain
 _ROUNDS_A_PROCESS = 3  # in the final: a process can be slow for as long as it lives
 _SEARCH_SHARE = 0.6  # of the time; the rest is the final's
-_ROUND_SHARE = 0.25  # the longest that one round may take
 _SLICES = 90  # that the time shall suffice for
-_LARGEST, _SMALLEST = (256, 64), (32, 4)
+_FEWEST_READ, _FEWEST_WRITTEN, _MOST_WRITTEN = 32, 4, 64
 
 
 class Portion(NamedTuple):
@@ -124,14 +123,14 @@ class Contest:
         self._clock = clock
         self._on_round = on_round
         self._seconds = seconds
-        self._portion = Portion(*_SMALLEST)
+        self._started = clock()
+        self._speed = Sample(1.0, 1.0)  # so slow that the first tries are the shortest
 
     def run(self) -> None:
         """Hold the contest. Raises EngineError where even the defaults cannot be measured."""
-        started = self._clock()
-        self._choose_portion()
+        self._calibrate()
         found = self.default
-        search_ends = started + self._seconds * _SEARCH_SHARE
+        search_ends = self._started + self._seconds * _SEARCH_SHARE
         for n, (name, values) in enumerate(self._values.items()):
             if name == "threads" and self._bench.others_share() > BUSY_SHARE:
                 self.is_busy = True
@@ -142,20 +141,14 @@ class Contest:
             if rivals and not self.results.keys() & set(rivals):
                 self.untried.append(name)
         if found != self.default:
-            self._final(found, started + self._seconds)
+            self._final(found, self._started + self._seconds)
             self.unproven = None if self.best == found else found
 
-    def _choose_portion(self) -> None:
-        """As much of a turn as the time allows for each of the many tries."""
-        self._round([self.default])  # loads, and is too short to count
-        sample = self._round([self.default])[self.default]
-        self.results[self.default].samples.clear()
-        share = self._seconds / _SLICES / sample.turn_seconds
-        largest = PROMPT_TOKENS * share, REPLY_TOKENS * share
-        read, write = (
-            max(least, min(most, round(n))) for n, most, least in zip(largest, _LARGEST, _SMALLEST, strict=True)
-        )
-        self._portion = Portion(1 << read.bit_length() - 1, write)
+    def _calibrate(self) -> None:
+        """See how fast the defaults are, for portions that the time suffices for."""
+        for _ in range(2):  # the first try loads, and the second is too short to count
+            self._speed = self._round([self.default])[self.default]
+        del self.results[self.default].samples[0]
 
     def _stage(self, best: Settings, rivals: Sequence[Settings], deadline: float) -> Settings:
         """The best of these settings, as far as the time until `deadline` lets it be seen; `best` if none is better."""
@@ -174,17 +167,25 @@ class Contest:
         return self._winner(best, {rival: found for rival, found in ratios.items() if found})
 
     def _is_too_late(self, order: Sequence[Settings], deadline: float) -> bool:
-        """Whether the time is over, or this round would take too much of it all."""
-        typical = self.results[self.default].typical
-        parts = (self._portion_of(settings, order) for settings in order)
-        seconds = sum(part.read / typical.read + part.write / typical.write for part in parts) if typical else 0.0
-        return self._clock() >= deadline or seconds > self._seconds * _ROUND_SHARE
+        """Whether the stage's time is over, or this round would take more than is left of it all."""
+        parts = [self._portion(settings, order) for settings in order]
+        seconds = sum(part.read / self._speed.read + part.write / self._speed.write for part in parts)
+        now = self._clock()
+        return now >= deadline or now + seconds > self._started + self._seconds
 
-    def _portion_of(self, settings: Settings, order: Sequence[Settings]) -> Portion:
-        """What of a turn is tried with `settings`: whole batches, where those of `order` differ in that."""
-        if len({other.n_batch for other in order}) == 1:
-            return self._portion
-        return self._portion._replace(read=min(settings.n_batch, PROMPT_TOKENS))
+    def _portion(self, settings: Settings, order: Sequence[Settings]) -> Portion:
+        """What of a turn is tried: as much as the time allows for one of many tries, and half of that for reading.
+
+        Where kernels are compared, at least a whole batch: those that lose on a quarter of it may win on all.
+        """
+        seconds = self._seconds / _SLICES / 2
+        n_read = max(_FEWEST_READ, min(PROMPT_TOKENS, round(self._speed.read * seconds)))
+        reads = dict.fromkeys(order, 1 << n_read.bit_length() - 1)
+        if len({replace(other, threads=1) for other in order}) > 1:
+            reads = {other: min(other.n_batch, PROMPT_TOKENS) for other in order}
+            seconds = max(seconds, max(reads.values()) / self._speed.read / 2)
+        n_written = max(_FEWEST_WRITTEN, min(_MOST_WRITTEN, round(self._speed.write * seconds)))
+        return Portion(reads[settings], n_written)
 
     def _has_failed(self, settings: Settings) -> bool:
         return settings in self.results and self.results[settings].failure != ""
@@ -217,7 +218,7 @@ class Contest:
         for settings in order:
             result = self.results.setdefault(settings, Result())
             try:
-                samples[settings] = self._bench.measure(settings, self._portion_of(settings, order))
+                samples[settings] = self._bench.measure(settings, self._portion(settings, order))
                 result.samples.append(samples[settings])
             except EngineError as error:
                 if settings == self.default:

@@ -127,7 +127,7 @@ def test_what_is_truly_slower_than_the_defaults_is_not_kept(noise: dict[str, flo
 
 
 @pytest.mark.parametrize(
-    ("noise", "least"), [(NOISES[0], 20), (NOISES[1], 18), (NOISES[2], 5)], ids=["0%", "5%", "10%"]
+    ("noise", "least"), [(NOISES[0], 20), (NOISES[1], 14), (NOISES[2], 5)], ids=["0%", "5%", "10%"]
 )
 @pytest.mark.parametrize(
     "best",
@@ -144,11 +144,12 @@ def test_what_is_clearly_faster_is_kept_with_its_gain(
     best: dict[str, float], noise: dict[str, float], least: int
 ) -> None:
     cost, n_found = costs(**best), 0
+    tolerance = max(1e-6, 4 * noise["noise"])
     for seed in range(20):
         contest = held(Computer(cost, seed=seed, **noise))
         if best.keys() <= set(_changed(contest.best)):
             n_found += 1
-            assert contest.gain == pytest.approx(1 / math.prod(best.values()), rel=0.2 if noise["noise"] else 1e-6)
+            assert contest.gain == pytest.approx(1 / math.prod(best.values()), rel=tolerance)
     assert n_found >= least
 
 
@@ -167,6 +168,14 @@ def test_equals_leave_the_defaults_and_hold_no_final() -> None:
     computer = Computer(costs())
     assert held(computer).best == DEFAULT
     assert computer.n_renewed == 0
+
+
+def test_without_rivals_the_defaults_are_measured_once_more_than_to_load_them() -> None:
+    computer = Computer(costs())
+    contest = Contest(computer, DEFAULT, {"repack": (True,)}, 30.0, clock=lambda: computer.now)
+    contest.run()
+    assert (contest.best, contest.untried, len(contest.results[DEFAULT].samples)) == (DEFAULT, [], 1)
+    assert computer.n_tries[DEFAULT] == 2
 
 
 def test_a_process_that_is_slow_as_long_as_it_lives_makes_no_other_setting_faster() -> None:
@@ -252,10 +261,21 @@ def test_what_the_time_did_not_suffice_for_is_named() -> None:
     assert held(Computer(costs(), turn=60.0), seconds=600.0).untried == []
 
 
-def test_a_round_that_would_take_too_much_of_the_time_is_left_out() -> None:
-    computer = Computer(costs(), turn=20.0)
-    assert held(computer, seconds=60.0).untried == ["n_batch"]  # 18 seconds
+def test_a_round_that_would_take_more_than_is_left_of_the_time_is_left_out() -> None:
+    computer = Computer(costs(), turn=30.0)
+    values = {"threads": (3, 4), "n_batch": (64, 128, 256)}  # a round of the three takes 48 seconds
+    contest = Contest(computer, DEFAULT, values, 60.0, clock=lambda: computer.now)
+    contest.run()
+    assert contest.untried == ["n_batch"]
     assert computer.now < 36
+
+
+def test_kernels_are_compared_on_whole_batches_and_threads_on_less() -> None:
+    computer = Computer(costs(), turn=20.0)
+    held(computer, seconds=120.0)
+    reads = {(s.threads == 4, s.repack, s.variant): portion.read for s, portion in computer.measured if s != DEFAULT}
+    assert {reads[key] for key in reads if not key[0]} == {32}
+    assert {reads[key] for key in reads if not key[1] or key[2] != "zen4"} == {128}
 
 
 def test_batches_are_compared_by_whole_batches() -> None:

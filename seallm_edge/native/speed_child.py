@@ -55,24 +55,27 @@ class Turns:
         self._contexts: OrderedDict[tuple[int, int], Context] = OrderedDict()
 
     def measure(self, request: Mapping[str, int]) -> dict[str, float]:
-        """Seconds to `read` so many tokens, `n_batch` at once, and to `write` so many more, on `threads` threads.
+        """Seconds to `read` so many tokens, `n_batch` at once, and to `write` so many, on `threads` threads.
 
-        `n_ctx` is the context to have room in. Raises EngineError if llama.cpp cannot.
+        Both begin in an empty context, which has room for `n_ctx` tokens. Raises EngineError if llama.cpp cannot.
         """
         context = self._context(request["n_ctx"], request["n_batch"])
         symbols.llama_cpp().llama_set_n_threads(context.pointer, request["threads"], request["threads"])
-        tokens = [n * _STEP % context.n_vocab for n in range(request["read"] + request["write"] + 1)]
+        read, write, n_batch = request["read"], request["write"], request["n_batch"]
+        tokens = [n * _STEP % context.n_vocab for n in range(max(read, write))]
         context.decode(tokens[:1], 0)  # threads start, pages come in
         context.forget(0)
         started = time.perf_counter()
-        for position in range(0, request["read"], request["n_batch"]):
-            context.decode(tokens[position : min(position + request["n_batch"], request["read"])], position)
-        between = time.perf_counter()
-        for position in range(request["read"], request["read"] + request["write"]):
+        for position in range(0, read, n_batch):
+            context.decode(tokens[position : min(position + n_batch, read)], position)
+        read_seconds = time.perf_counter() - started
+        context.forget(0)  # or writing would be slower after more was read
+        started = time.perf_counter()
+        for position in range(write):
             context.decode(tokens[position : position + 1], position)
-        ended = time.perf_counter()
+        write_seconds = time.perf_counter() - started
         context.forget(0)
-        return {"read_seconds": between - started, "write_seconds": ended - between}
+        return {"read_seconds": read_seconds, "write_seconds": write_seconds}
 
     def _context(self, n_ctx: int, n_batch: int) -> Context:
         key = n_ctx, n_batch
