@@ -46,17 +46,17 @@ def main() -> None:
     arguments = parser.parse_args()
     with SeaLLM(arguments.model, context=arguments.context) as llm:
         llm.chat("hello", schema=SCHEMA, max_tokens=30)
-        before = resident()
+        llm.complete("rice " * (llm.n_ctx - 100), max_tokens=1)  # all KV memory is touched once
         soak = Soak(llm, arguments.requests)
         started = time.perf_counter()
         soak.run(arguments.threads)
-        print(f"{arguments.requests} requests in {time.perf_counter() - started:.0f} s: {dict(soak.ends)}")
-        print(f"wrong: {soak.wrong or 'nothing'}")
-        kept = llm._engine._worker._loaded.scheduler.lineup._shelf.n_bytes
-        grown = resident() - before
         print(
-            f"memory at the end, against before: {grown / 1e6:+.0f} MB, the prefix cache's {kept / 1e6:.0f} MB included"
+            f"{arguments.requests} requests in {time.perf_counter() - started:.0f} s: {dict(sorted(soak.ends.items()))}"
         )
+        print(f"wrong: {soak.wrong or 'nothing'}")
+        print("after requests  memory  the prefix cache's  the rest (MB)")
+        for n_done, memory, kept in soak.memory:
+            print(f"{n_done:14}  {memory / 1e6:6.0f}  {kept / 1e6:18.0f}  {(memory - kept) / 1e6:8.0f}")
         soak.compare(arguments.compare)
 
 
@@ -71,9 +71,11 @@ class Soak:
 
     def __init__(self, llm: SeaLLM, n_requests: int) -> None:
         self.llm = llm
+        self._n_requests = n_requests
         self.ends: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.greedy: dict[int, str] = {}
+        self.memory = [self._memory(0)]
         self._numbers: SimpleQueue[int] = SimpleQueue()
         for number in range(n_requests):
             self._numbers.put(number)
@@ -85,6 +87,7 @@ class Soak:
             thread.start()
         for thread in threads:
             thread.join()
+        self.memory.append(self._memory(self._n_requests))
 
     def compare(self, most: int) -> None:
         """Ask for so many of the greedy replies again, one after the other."""
@@ -99,12 +102,18 @@ class Soak:
         if shared:
             print(f"the others part after {sorted(shared)[len(shared) // 2]} characters (median)")
 
+    def _memory(self, n_done: int) -> tuple[int, int, int]:
+        """How many requests are done, the bytes of this process, and those of them that the prefix cache keeps."""
+        return n_done, resident(), self.llm._engine._worker._loaded.scheduler.lineup._shelf.n_bytes
+
     def _work(self) -> None:
         while True:
             try:
                 number = self._numbers.get_nowait()
             except Empty:
                 return
+            if number and number % (self._n_requests // 10) == 0:
+                self.memory.append(self._memory(number))
             kind = random.Random(number).choice(KINDS)
             try:
                 self.ends[f"{kind}: {self._ask(number, kind)}"] += 1

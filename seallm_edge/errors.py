@@ -9,6 +9,7 @@ SeaLLMError
 ├── HubError             the hub or the network refused, or failed for good
 │   └── HashMismatch     a file came with other bytes than the hub lists
 ├── InvalidOption        an option that does not exist, or a value that it cannot take (also a ValueError)
+├── DraftTableError      a table of guesses that is damaged, or is for another tokenizer
 ├── NotEnoughMemory      a model that does not fit in free memory
 ├── ContextOverflow      a prompt that does not fit in the context
 └── EngineError          llama.cpp failed, or cannot run here; or the model was closed
@@ -95,6 +96,15 @@ class HashMismatch(HubError):
 
 class InvalidOption(SeaLLMError, ValueError):
     """An option that does not exist, or a value that it cannot take."""
+
+
+class DraftTableError(SeaLLMError):
+    """A table of guesses that cannot be made or used: `path`, and the `problem` in words."""
+
+    def __init__(self, path: Path | str, problem: str, cure: str = "") -> None:
+        self.path = Path(path)
+        self.problem = problem
+        super().__init__(f"{self.path.name}: {problem}", cure or "build it again: seallm draft-table")
 
 
 class NotEnoughMemory(SeaLLMError):

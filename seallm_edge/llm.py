@@ -35,6 +35,9 @@ class SeaLLM:
     gpu_layers      layers on the GPU; "auto" takes as many as fit
     cache_type_k/v  types of the KV memory, "f16" unless given; smaller ones save memory and cost quality
     flash_attention None lets llama.cpp decide
+    drafting        "auto" guesses next tokens from tables and from the text itself, and checks several in one step
+                    where that is faster: the same text, sooner; "off" does not; a smaller model of the same
+                    vocabulary guesses where it is named here
     prefix_cache    bytes of memory for conversations that have to leave the KV memory; None takes up to an eighth of
                     what is free, at most 1 GiB; 0 keeps nothing of a prompt once it is answered
     snapshots       keep conversations on disk, so that a restart need not read them again; True, or a folder
@@ -56,6 +59,7 @@ class SeaLLM:
         cache_type_k: str | None = None,
         cache_type_v: str | None = None,
         flash_attention: bool | None = None,
+        drafting: str | Path = "auto",
         prefix_cache: int | None = None,
         snapshots: bool | str | Path = False,
         keep_alive: float | None = None,
@@ -76,7 +80,16 @@ class SeaLLM:
         self.header: Header | None = header
         self.card: Card | None = match_header(header)
         self.plan: Plan | None = plan
-        self._set_up(load_engine(header, plan, snapshots=snapshots, keep_alive=keep_alive, on_progress=on_progress))
+        self._set_up(
+            load_engine(
+                header,
+                plan,
+                drafting=drafting,
+                snapshots=snapshots,
+                keep_alive=keep_alive,
+                on_progress=on_progress,
+            )
+        )
 
     @classmethod
     def over(cls, engine: Engine) -> SeaLLM:

@@ -9,7 +9,8 @@ from typing import Any
 
 from . import paths, tuning
 from .catalogue import match_header
-from .engine import About
+from .drafting import DraftModel, ModelDrafting, TextDrafting
+from .engine import About, Speculate, no_speculation
 from .engine.llama import LlamaEngine
 from .engine.snapshots import Snapshots, snapshot_key
 from .errors import InvalidOption
@@ -30,8 +31,8 @@ def plan_for(model: str | Path, **options: Any) -> tuple[Header, Plan]:
     """
     header = read_header(locate(model))
     tuned = tuning.find(fingerprint(header))
-    gpus = load_backends(prefer=tuned.variant if tuned else "").gpus
-    plan = make_plan(header, this_machine(), gpus=gpus, tuned=tuned, **options)
+    backends = load_backends(prefer=tuned.variant if tuned else "")
+    plan = make_plan(header, this_machine(), gpus=backends.gpus, tuned=tuned, row_types=backends.row_types, **options)
     for warning in plan.warnings:
         logger.warning("%s: %s", header.path.name, warning)
     return header, plan
@@ -41,11 +42,13 @@ def load_engine(
     header: Header,
     plan: Plan,
     *,
+    drafting: str | Path = "auto",
     snapshots: bool | str | Path = False,
     keep_alive: float | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> LlamaEngine:
-    """The engine of a plan. `snapshots` is a folder for KV states, or True for the usual one; `keep_alive` in seconds.
+    """The engine of a plan. `drafting` is "auto", "off", or a model that drafts; `snapshots` a folder for KV states, or
+    True for the usual one; `keep_alive` in seconds.
 
     Raises InvalidOption or EngineError.
     """
@@ -58,8 +61,24 @@ def load_engine(
         _about(header, plan),
         snapshots=Snapshots(folder, _key(header, plan)) if folder else None,
         keep_alive=keep_alive,
+        speculate=_speculate(drafting, plan),
         on_progress=on_progress,
     )
+
+
+def _speculate(drafting: str | Path, plan: Plan) -> Speculate:
+    """What makes the guesses for a model that is run by `plan`, once its vocabulary is known."""
+    if drafting == "off":
+        return no_speculation
+    if drafting == "auto":
+        return TextDrafting()
+    path = locate(drafting)
+
+    def load(vocabulary: str) -> DraftModel:
+        header, own = plan_for(path, context=plan.n_ctx, threads=plan.threads, prefix_cache=0)
+        return DraftModel(header.path, own, vocabulary)
+
+    return ModelDrafting(load)
 
 
 def _about(header: Header, plan: Plan) -> About:

@@ -28,3 +28,8 @@ def cache_dir() -> Path:
 def snapshots_dir() -> Path:
     """Where KV states of conversations are kept."""
     return home() / "snapshots"
+
+
+def draft_tables_dir() -> Path:
+    """Where tables of guesses are that were made here."""
+    return home() / "draft-tables"

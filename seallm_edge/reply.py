@@ -21,11 +21,24 @@ class Usage:
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds: `prompt` until the prompt was read, `first_text` until the first text came, `total` for all."""
+    """Seconds: `prompt` until the prompt was read, `first_text` until the first text came, `total` for all.
+
+    `tokens_per_step` is how many tokens a step of the model brought; more than 1 where guesses were right.
+    `drafting_gain` is how many times as fast the reply was written as without guesses, estimated by what steps cost.
+    """
 
     prompt: float
     first_text: float
     total: float
+    tokens_per_step: float = 1.0
+    drafting_gain: float = 1.0
+
+    @property
+    def in_words(self) -> str:
+        """What guessing brought, with a comma after it; "" if it brought nothing."""
+        if self.tokens_per_step <= 1:
+            return ""
+        return f"{self.tokens_per_step:.2f} tokens a step by guessing ({self.drafting_gain:.2f} times as fast), "
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,13 @@ class Stream(Iterator[str]):
         text = "".join(self._shown)
         ticket = self._ticket
         usage = Usage(self._n_prompt, ticket.cached_tokens, self._n_tokens, len(text))
-        timings = Timings(ticket.prompt_seconds, self._first_text_seconds, self._total_seconds)
+        timings = Timings(
+            ticket.prompt_seconds,
+            self._first_text_seconds,
+            self._total_seconds,
+            len(ticket.tokens) / ticket.n_steps if ticket.n_steps else 1.0,
+            ticket.drafting_gain,
+        )
         return Reply(text, self._finish_reason, usage, timings, tuple(ticket.logprobs[: self._n_tokens]))
 
     def _taken(self, item: Piece | End) -> str:

@@ -20,6 +20,7 @@ COMMANDS = {
     "verify": "seallm_edge.convert.cli.verify:app",
     "doctor": "seallm_edge.cli.doctor:app",
     "tune": "seallm_edge.cli.tune:app",
+    "draft-table": "seallm_edge.cli.draft_table:app",
 }
 
 

@@ -41,6 +41,13 @@ GpuLayers = Annotated[int | None, typer.Option(help="Layers on the GPU; default:
 _CACHE_TYPE = "Type of the {} in the KV memory, such as q8_0; default: f16. Smaller saves memory and costs quality."
 CacheTypeK = Annotated[str | None, typer.Option(help=_CACHE_TYPE.format("keys"))]
 CacheTypeV = Annotated[str | None, typer.Option(help=_CACHE_TYPE.format("values"))]
+Drafting = Annotated[
+    str | None,
+    typer.Option(
+        help='Guess next words and check several at once: the same text, sooner. "auto" (the default), "off", or a '
+        "smaller model that guesses."
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Load even where memory seems too small.")]
 System = Annotated[str | None, typer.Option(help="The system message; default: the model's own.")]
 
@@ -82,6 +89,7 @@ def settings(
     gpu_layers: GpuLayers = None,
     cache_type_k: CacheTypeK = None,
     cache_type_v: CacheTypeV = None,
+    drafting: Drafting = None,
     force: Force = False,
 ) -> Settings:
     """The shared options, gathered."""
@@ -92,6 +100,7 @@ def settings(
             gpu_layers=gpu_layers,
             cache_type_k=cache_type_k,
             cache_type_v=cache_type_v,
+            drafting=drafting,
             force=force,
         ),
         sampling=_given(

@@ -75,7 +75,7 @@ def measure(header: Header, seconds: float, force: bool) -> Contest:
     from ..plan import make_plan
 
     machine, backends = this_machine(), load_backends()
-    plan = make_plan(header, machine, gpus=backends.gpus, force=force)
+    plan = make_plan(header, machine, gpus=backends.gpus, row_types=backends.row_types, force=force)
     default = Settings(backends.variant, True, plan.threads, plan.n_batch)
     load = Load(header.path, plan.gpu_layers, plan.weights_bytes, plan.main_bytes)
     with _progress_line(default, seconds) as on_round, SpeedBench(load) as bench:

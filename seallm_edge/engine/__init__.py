@@ -1,19 +1,20 @@
 """Many replies from one model: continuous batching over llama.cpp's context; prompts and KV states reused."""
 
-from .contract import About, Drafter, Engine, NoDrafts, Request, Ticket, Vocabulary
+from .contract import About, Engine, Request, Speculate, Speculation, Ticket, Vocabulary, no_speculation
 from .feed import End, Feed, Piece
 from .scripted import ScriptedEngine
 
 __all__ = [
     "About",
-    "Drafter",
     "End",
     "Engine",
     "Feed",
-    "NoDrafts",
     "Piece",
     "Request",
     "ScriptedEngine",
+    "Speculate",
+    "Speculation",
     "Ticket",
     "Vocabulary",
+    "no_speculation",
 ]

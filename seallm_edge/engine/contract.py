@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..drafting import Draft, Drafted
 from ..native.batch import Batch
 from ..native.context import State
 from ..native.sampler import Chosen, Constraint
@@ -69,6 +70,11 @@ class Ticket(Protocol):
     logprobs: list[TokenLogprob]
     cached_tokens: int
     prompt_seconds: float
+    n_steps: int
+
+    @property
+    def drafting_gain(self) -> float:
+        """How many times as fast it is written as without guesses."""
 
 
 class Engine(Protocol):
@@ -95,19 +101,60 @@ class Engine(Protocol):
         """End what is being written with an error, and free everything. Safe twice."""
 
 
-class Drafter(Protocol):
-    """Guesses next tokens, which the model then checks in one step. Guesses change when a text comes, never which."""
+class Speculation(Protocol):
+    """Guesses next tokens, and decides how many of them a step checks; `seallm_edge.drafting.Speculator` is the real
+    one. Guesses change when a text comes, never which.
+    """
 
-    def propose(self, tokens: Sequence[int], most: int) -> Sequence[int]:
-        """At most `most` tokens that may follow `tokens`, which are prompt and reply; none where nothing is likely."""
+    def draft(self, replies: Sequence[Drafted], most: Sequence[int], n_rows: int, room: int) -> list[Draft]:
+        """Guesses for each of `replies`, at most `most` of them, and `room` in all, beside `n_rows` rows without."""
+
+    def note_step(self, n_rows: int, seconds: float) -> None:
+        """A step of `n_rows` rows, all of them of replies, took so long."""
+
+    def note_tokens(self, n_replies: int, n_rows: int, n_tokens: int) -> None:
+        """And `n_replies` replies got `n_tokens` tokens by it."""
+
+    def note_checked(self, draft: Draft, n_right: int) -> None:
+        """The first `n_right` guesses were right, and the one after them, if there is one, was not."""
+
+    def plain_seconds(self, n_rows: int, n_guesses: int, seconds: float) -> float:
+        """What a step of `n_rows` rows, which took `seconds`, would have taken without its guesses."""
+
+    def close(self) -> None:
+        """The model is unloaded: free what guessing holds. It may be loaded again."""
 
 
-class NoDrafts:
+class NoSpeculation:
     """Never guesses."""
 
-    def propose(self, tokens: Sequence[int], most: int) -> Sequence[int]:
+    def draft(self, replies: Sequence[Drafted], most: Sequence[int], n_rows: int, room: int) -> list[Draft]:
         """Nothing."""
-        return ()
+        return [Draft()] * len(replies)
+
+    def note_step(self, n_rows: int, seconds: float) -> None:
+        """Learns nothing."""
+
+    def note_tokens(self, n_replies: int, n_rows: int, n_tokens: int) -> None:
+        """Learns nothing."""
+
+    def note_checked(self, draft: Draft, n_right: int) -> None:
+        """Learns nothing."""
+
+    def plain_seconds(self, n_rows: int, n_guesses: int, seconds: float) -> float:
+        """What it took."""
+        return seconds
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+
+Speculate = Callable[[Any], Speculation]  # from a loaded model's vocabulary; asked again at each load
+
+
+def no_speculation(_: Any) -> Speculation:
+    """For engines that never guess."""
+    return NoSpeculation()
 
 
 class Sampler(Protocol):

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ..plan import Plan
-from .contract import About, Drafter, Request, Vocabulary
+from .contract import About, Request, Speculate, Vocabulary, no_speculation
 from .feed import Feed
 from .loaded import load
 from .shelf import Shelf
@@ -34,12 +34,12 @@ class LlamaEngine:
         *,
         snapshots: Snapshots | None = None,
         keep_alive: float | None = None,
-        drafter: Drafter | None = None,
+        speculate: Speculate = no_speculation,
         on_progress: Callable[[float], None] | None = None,
     ) -> None:
         shelf = Shelf(plan.prefix_cache_bytes, snapshots)
         self.about = about
-        again = functools.partial(load, path, plan, shelf, bytes_per_token=about.bytes_per_token, drafter=drafter)
+        again = functools.partial(load, path, plan, shelf, bytes_per_token=about.bytes_per_token, speculate=speculate)
         self._worker = Worker(again(on_progress=on_progress), again, keep_alive)
         self._close = weakref.finalize(self, _close, self._worker, snapshots)
 

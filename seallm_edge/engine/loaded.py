@@ -11,7 +11,7 @@ from ..native.model import Model
 from ..native.pages import give_back_freed
 from ..native.sampler import Sampler
 from ..plan import Plan
-from .contract import Drafter, Request
+from .contract import Request, Speculate, Speculation
 from .lineup import Lineup
 from .scheduler import Scheduler
 from .shelf import Shelf
@@ -21,15 +21,16 @@ class Loaded:
     """Made by any thread, used by the worker alone, but for the vocabulary."""
 
     def __init__(
-        self, model: Model, context: Context, shelf: Shelf, bytes_per_token: int, drafter: Drafter | None
+        self, model: Model, context: Context, shelf: Shelf, bytes_per_token: int, speculation: Speculation
     ) -> None:
         self.context = context
         self.vocabulary = model.vocabulary
         self.is_progressing = False
         self._model = model
         self._shelf = shelf
+        self._speculation = speculation
         lineup = Lineup(context, _sampler, shelf, bytes_per_token=bytes_per_token)
-        self.scheduler = Scheduler(context, model.vocabulary, lineup, Batch(context.n_batch), drafter=drafter)
+        self.scheduler = Scheduler(context, model.vocabulary, lineup, Batch(context.n_batch), speculation=speculation)
 
     @property
     def has_unsaved(self) -> bool:
@@ -47,6 +48,7 @@ class Loaded:
         finally:
             self.context.close()
             self._model.close()
+            self._speculation.close()
             give_back_freed()
 
 
@@ -56,10 +58,12 @@ def load(
     shelf: Shelf,
     *,
     bytes_per_token: int,
-    drafter: Drafter | None = None,
+    speculate: Speculate,
     on_progress: Callable[[float], None] | None = None,
 ) -> Loaded:
-    """Load a model as `plan` says. Raises EngineError if llama.cpp fails."""
+    """Load a model as `plan` says; what `speculate` makes of its vocabulary guesses. Raises EngineError if llama.cpp
+    fails.
+    """
     model = Model(path, n_gpu_layers=plan.gpu_layers, repack=plan.repack, on_progress=on_progress)
     try:
         context = Context(
@@ -73,10 +77,11 @@ def load(
             cache_type_v=plan.cache_type_v,
             flash_attention=plan.flash_attention,
         )
+        speculation = speculate(model.vocabulary)
     except BaseException:
         model.close()
         raise
-    return Loaded(model, context, shelf, bytes_per_token, drafter)
+    return Loaded(model, context, shelf, bytes_per_token, speculation)
 
 
 def _sampler(request: Request) -> Sampler:

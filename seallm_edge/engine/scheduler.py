@@ -8,14 +8,14 @@ reply is written. A step takes some of each.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from ..errors import EngineError, SeaLLMError
 from ..native.batch import Batch
 from ..native.context import DecodeAborted, NoRoom
-from .contract import Context, Drafter, NoDrafts, Vocabulary
+from .contract import Context, NoSpeculation, Speculation, Vocabulary
 from .lineup import Lineup
-from .turns import BLOCK, Turn, TurnPlanner
+from .turns import BLOCK, Turn, TurnPlanner, without_guesses
 from .writer import Writer
 
 
@@ -29,14 +29,16 @@ class Scheduler:
         lineup: Lineup,
         batch: Batch,
         *,
-        drafter: Drafter | None = None,
+        speculation: Speculation | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.lineup = lineup
         self.reading: frozenset[Writer] = frozenset()  # whose prompt the current step reads: an abort is worth it
         self._context = context
         self._vocabulary = vocabulary
-        self._planner = TurnPlanner(context, drafter or NoDrafts())
+        self._speculation = speculation or NoSpeculation()
+        self._planner = TurnPlanner(context, self._speculation)
+        self._plan_seconds = self._seconds = 0.0  # that the last step took: guessing, and decoding
         self._batch = batch
         self._clock = clock
 
@@ -50,7 +52,9 @@ class Scheduler:
         self._context.allow()
         self.lineup.let_go()
         self.lineup.admit()
+        started = self._clock()
         turns = self._plan()
+        self._plan_seconds = self._clock() - started
         if turns and self._decode(turns):
             self._choose(turns)
         return bool(turns)
@@ -66,6 +70,9 @@ class Scheduler:
         lineup = self.lineup
         while ready := [writer for writer in lineup.running if not writer.feed.is_full]:
             turns = self._planner.turns(ready)
+            if lineup.slots.make_room(sum(len(turn.tokens) for turn in turns)):
+                return turns
+            turns = without_guesses(turns)
             if lineup.slots.make_room(sum(len(turn.tokens) for turn in turns)):
                 return turns
             lineup.preempt(max(lineup.running, key=lambda writer: (writer.feed.is_full, writer.serial)))
@@ -91,7 +98,10 @@ class Scheduler:
         finally:
             self.reading = frozenset()
         n_prompt = sum(len(turn.tokens) for turn in turns if turn.writer.n_pending > 1)
-        self._planner.pace.note(len(self._batch) - n_prompt, n_prompt, self._clock() - started)
+        self._seconds = self._clock() - started
+        self._planner.pace.note(len(self._batch) - n_prompt, n_prompt, self._seconds)
+        if not n_prompt:
+            self._speculation.note_step(len(self._batch), self._seconds)
         return True
 
     def _fill(self, turns: Iterable[Turn]) -> None:
@@ -115,31 +125,40 @@ class Scheduler:
         else:
             self.fail(lambda: EngineError(error.message, error.cure))
 
-    def _choose(self, turns: Iterable[Turn]) -> None:
+    def _choose(self, turns: list[Turn]) -> None:
+        is_pure = all(turn.writer.n_pending == 1 for turn in turns)  # no prompts in it
+        n_guesses = sum(turn.n_guesses for turn in turns)
+        plain_seconds = self._speculation.plain_seconds(len(self._batch), n_guesses, self._seconds)
+        n_chosen = 0
         for turn in turns:
             is_last = turn.is_last
             self.lineup.slots.extend(turn.slot, turn.tokens, in_blocks=len(self._batch) >= BLOCK)
             if is_last:
                 try:
-                    self._accept(turn)
+                    n_tokens = self._accept(turn)
+                    turn.writer.note_step(n_tokens, self._plan_seconds + self._seconds, plain_seconds)
+                    n_chosen += n_tokens
                 except SeaLLMError as error:
                     turn.writer.fail(error)
+        if is_pure:
+            self._speculation.note_tokens(len(turns), len(self._batch), n_chosen)
         self.lineup.retire()
 
-    def _accept(self, turn: Turn) -> None:
-        """Choose tokens as long as the guesses are right; what was decoded of wrong ones is forgotten."""
+    def _accept(self, turn: Turn) -> int:
+        """Choose tokens as long as the guesses are right; what was decoded of wrong ones is forgotten. How many."""
         writer, slot = turn.writer, turn.slot
         writer.note_prompt_read()
-        guesses: Sequence[int] = turn.tokens[len(turn.tokens) - turn.n_guesses :]
-        n_right = 0
+        guesses = turn.draft.tokens
+        n_before, n_right = len(writer.tokens), 0
         while True:
             assert writer.sampler is not None
             chosen = writer.sampler.sample(self._context, turn.row + n_right, writer.history)
-            if not writer.take(chosen, self._vocabulary):
-                break
-            if n_right == len(guesses) or chosen.token != guesses[n_right]:
+            is_right = n_right < len(guesses) and chosen.token == guesses[n_right]
+            if not (writer.take(chosen, self._vocabulary) and is_right):
                 break
             n_right += 1
+        self._speculation.note_checked(turn.draft, n_right + is_right)
         self.lineup.slots.truncate(slot, len(slot.tokens) - len(guesses) + n_right)
         if not writer.is_over and len(slot.tokens) >= self._context.n_ctx:
             writer.finish("length")
+        return len(writer.tokens) - n_before

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
+from ..drafting import Draft
 from ..errors import EngineError
-from .contract import Context, Drafter
+from .contract import Context, Speculation
 from .pace import Pace
 from .slots import Slot
 from .writer import Writer
 
-MOST_GUESSES = 8
 # Flash attention works on blocks of 64 rows, and otherwise row by row, which rounds otherwise. So: prompts are read in
 # whole blocks and a rest, wherever reading begins; and a step with running replies stays below a block, so that what
 # they say does not depend on who else is there. ref: ggml-cpu/ops.cpp, ggml_compute_forward_flash_attn_ext_f16
@@ -19,15 +20,20 @@ BLOCK = 64
 
 @dataclass
 class Turn:
-    """A writer's part of a step: `tokens` to decode, of which the last `n_guesses` are guesses. `row` is the first
-    whose logits are wanted, -1 where none are.
+    """A writer's part of a step: `tokens` to decode, of which the last are those of `draft`. `row` is the first whose
+    logits are wanted, -1 where none are.
     """
 
     writer: Writer
     slot: Slot
     tokens: list[int]
-    n_guesses: int = 0
+    draft: Draft = field(default_factory=Draft)
     row: int = -1
+
+    @property
+    def n_guesses(self) -> int:
+        """How many of the tokens are guesses."""
+        return len(self.draft.guesses)
 
     @property
     def is_last(self) -> bool:
@@ -38,10 +44,10 @@ class Turn:
 class TurnPlanner:
     """Deals a step's rows out: to replies first, and what prompts may take beside them evenly."""
 
-    def __init__(self, context: Context, drafter: Drafter) -> None:
+    def __init__(self, context: Context, speculation: Speculation) -> None:
         self.pace = Pace()
         self._context = context
-        self._drafter = drafter
+        self._speculation = speculation
         self._last_reader = -1
 
     def turns(self, ready: list[Writer]) -> list[Turn]:
@@ -50,7 +56,7 @@ class TurnPlanner:
         reading = [writer for writer in ready if writer.n_pending > 1]
         if not writing:
             return self._reading_turns(reading)
-        turns = [self._writing_turn(writer, len(ready)) for writer in writing]
+        turns = self._writing_turns(writing, reading, len(ready))
         room = self._room(sum(len(turn.tokens) for turn in turns))
         shares = share_out(room, [writer.n_pending for writer in reading])
         return turns + [_reading_turn(writer, n) for writer, n in zip(reading, shares, strict=True) if n]
@@ -74,12 +80,21 @@ class TurnPlanner:
         """Prompt tokens beside `n_rows` of replies."""
         return max(min(self.pace.chunk, min(BLOCK - 1, self._context.n_batch) - n_rows), 0)
 
-    def _writing_turn(self, writer: Writer, n_ready: int) -> Turn:
-        slot = slot_of(writer)
-        spare = min(self._context.n_outputs, self._context.n_batch, BLOCK - 1) - n_ready
-        most = min(MOST_GUESSES, spare // n_ready, self._context.n_ctx - len(slot.tokens) - 1)
-        guesses = writer.allowed(self._drafter.propose(writer.history, most)[:most]) if most > 0 else []
-        return Turn(writer, slot, [*writer.pending, *guesses], len(guesses))
+    def _writing_turns(self, writing: list[Writer], reading: list[Writer], n_ready: int) -> list[Turn]:
+        """Each reply's last token, and guesses as far as there is room for their rows."""
+        n_rows = len(writing) + min(self._room(len(writing)), sum(writer.n_pending for writer in reading))
+        room = max(min(self._context.n_outputs, self._context.n_batch, BLOCK - 1) - n_ready, 0)
+        most = [min(writer.most_guesses, self._context.n_ctx - len(slot_of(writer).tokens) - 1) for writer in writing]
+        drafts = self._speculation.draft(writing, most, n_rows, room)
+        return [
+            Turn(writer, slot_of(writer), [*writer.pending, *draft.tokens], draft)
+            for writer, draft in zip(writing, drafts, strict=True)
+        ]
+
+
+def without_guesses(turns: Iterable[Turn]) -> list[Turn]:
+    """The same turns, where there is no room for guesses."""
+    return [Turn(turn.writer, turn.slot, turn.tokens[: len(turn.tokens) - turn.n_guesses]) for turn in turns]
 
 
 def share_out(room: int, wants: list[int]) -> list[int]:

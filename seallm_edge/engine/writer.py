@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
+from ..drafting import Drafter
 from ..native.sampler import Chosen
 from ..reply import FinishReason, TokenLogprob
 from ..text import TextStream
@@ -14,6 +15,7 @@ from .slots import Slot
 
 # A character has 4 bytes of UTF-8 at most, and a token one at least.
 _TOKENS_TO_FINISH_A_CHARACTER = 3
+_UNLIMITED = 1 << 30
 
 
 class Writer:
@@ -30,14 +32,17 @@ class Writer:
         self.logprobs: list[TokenLogprob] = []
         self.cached_tokens = 0
         self.prompt_seconds = 0.0
+        self.n_steps = 0  # that chose tokens
         self.history: list[int] = list(request.tokens)
         self.slot: Slot | None = None
         self.sampler: Sampler | None = None
+        self.drafter: Drafter | None = None
         self.serial = 0  # the order of asking
         self.is_over = False
         self._clock = clock
         self._started = clock()
         self._text = TextStream(request.sampling.stop)
+        self._step_seconds = self._plain_seconds = 0.0
 
     @property
     def n_pending(self) -> int:
@@ -54,6 +59,17 @@ class Writer:
         """Whether the reader can tell if another run gives other text: not where the seed is drawn anew each time."""
         sampling = self.request.sampling
         return sampling.temperature == 0 or sampling.seed is not None
+
+    @property
+    def drafting_gain(self) -> float:
+        """How many times as fast it was written as it would have been without guesses, by what steps cost of late."""
+        return self._plain_seconds / self._step_seconds if self._step_seconds else 1.0
+
+    def note_step(self, n_tokens: int, seconds: float, plain_seconds: float) -> None:
+        """A step took `seconds`, without guesses it would have taken `plain_seconds`, and it brought `n_tokens`."""
+        self.n_steps += 1
+        self._step_seconds += seconds
+        self._plain_seconds += plain_seconds * max(n_tokens, 1)
 
     def note_prompt_read(self) -> None:
         """The first token is about to be chosen."""
@@ -91,10 +107,11 @@ class Writer:
         """End the reply for a reader who has cancelled it. Always False."""
         return self._end(End())
 
-    def allowed(self, guesses: Sequence[int]) -> list[int]:
-        """As many of `guesses` as may still be written."""
+    @property
+    def most_guesses(self) -> int:
+        """How many tokens may be written after the next one."""
         limit = self.request.sampling.max_tokens
-        return list(guesses if limit is None else guesses[: max(limit - len(self.tokens) - 1, 0)])
+        return _UNLIMITED if limit is None else max(limit - len(self.tokens) - 1, 0)
 
     def _give(self, piece: str) -> None:
         self.feed.put(Piece(piece, len(self.tokens), len(self.data), self._seconds()))
@@ -104,6 +121,9 @@ class Writer:
         if self.sampler:
             self.sampler.close()
             self.sampler = None
+        if self.drafter:
+            self.drafter.close()
+            self.drafter = None
         self.feed.put(end)
         return False
 

@@ -21,6 +21,7 @@ from .probe import Probe
 # gcc 12 miscompiles AMX set-up (the tile configuration), and builds of it crash at the first product.
 AMX_VARIANTS = frozenset({"sapphirerapids"})
 BUILT_IN = "built-in"
+ROW_TYPES = frozenset({"Q8_0", "Q4_K", "Q6_K"})
 
 _P = ParamSpec("_P")
 
@@ -37,7 +38,8 @@ _REBUILD = (
 @dataclass(frozen=True)
 class Backends:
     """What runs here: the CPU `variant` chosen (`built-in` where llama.cpp has its CPU code linked in), the variants
-    that this CPU could run (best first), those `refused` with the reason, and the GPUs.
+    that this CPU could run (best first), those `refused` with the reason, and the GPUs. `row_types` are the types of
+    weights that are multiplied by our own functions, see row_products.h: they need no repacking.
     """
 
     variant: str
@@ -46,6 +48,7 @@ class Backends:
     gpus: tuple[Gpu, ...]
     library: Path
     version: str
+    row_types: frozenset[str] = frozenset()
 
 
 class Choice(NamedTuple):
@@ -82,11 +85,12 @@ def load_backends(prefer: str = "") -> Backends:
     probe = Probe(symbols.libllama_path())
     forced = forced_variant()
     if _device_count(_CPU):
-        choice = keep_linked_in(probe, forced)
+        choice, row_types = keep_linked_in(probe, forced), frozenset[str]()
     else:
         files = find_backends()
         variants = {variant: path for (kind, variant), path in files.items() if kind == "cpu"}
         choice = choose_variant(variants, probe, forced, prefer)
+        row_types = _row_types(variants[choice.variant])
         for (kind, _), path in files.items():
             if kind != "cpu":
                 _load_gpu_backend(kind, path, probe, choice.refused)
@@ -98,6 +102,7 @@ def load_backends(prefer: str = "") -> Backends:
         gpus=_gpus(),
         library=symbols.libllama_path(),
         version=importlib.metadata.version("llama-cpp-python"),
+        row_types=row_types,
     )
 
 
@@ -164,6 +169,12 @@ def _load(path: Path) -> bool:
     load = symbols.function("ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)
     with symbols.short_spinning():
         return bool(load(str(path).encode()))
+
+
+def _row_types(path: Path) -> frozenset[str]:
+    """The types of row_products.h, if this CPU code was built with it and its instructions suffice."""
+    marker = getattr(ctypes.CDLL(str(path)), "seallm_row_products", None)
+    return ROW_TYPES if marker is not None and marker() else frozenset()
 
 
 def _device_count(kind: int) -> int:

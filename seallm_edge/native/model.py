@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from .library import load_backends
 from .residence import Residence
 
 _LONGEST_PIECE = 256  # bytes; a longer one is asked for again with the length that llama.cpp names
+_PROBES = range(0, 1 << 17, 128)  # tokens that tell vocabularies apart; rows of padding come after them
 
 
 class Model:
@@ -76,6 +79,16 @@ class Model:
             self.pointer = None
 
 
+@contextlib.contextmanager
+def vocabulary_of(path: Path) -> Iterator[Vocabulary]:
+    """The vocabulary in a GGUF, without its weights. Raises EngineError."""
+    model = Model(path, vocabulary_only=True)
+    try:
+        yield model.vocabulary
+    finally:
+        model.close()
+
+
 class Vocabulary:
     """Text to token ids and back, by llama.cpp's own tokenizer. Text must be NFC and valid Unicode."""
 
@@ -119,6 +132,12 @@ class Vocabulary:
         if token not in self._ends:
             self._ends[token] = bool(self._llama.llama_vocab_is_eog(self._pointer, token))
         return self._ends[token]
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for vocabularies whose tokens mean the same, however many rows of padding follow them."""
+        pieces = (self._ask_piece(token, special=True) for token in _PROBES if token < self.n_tokens)
+        return hashlib.sha256(b"\0".join(pieces)).hexdigest()[:16]
 
     def control_token(self, name: str) -> int | None:
         """The id of the one token spelt `name`, such as `<|im_end|>`; None where the model has no such token."""

@@ -35,17 +35,21 @@ def make_plan(
     repack: bool | None = None,
     force: bool = False,
     tuned: Measured | None = None,
+    row_types: frozenset[str] = frozenset(),
 ) -> Plan:
     """The plan for a model on a machine. None and "auto" choose: what was `tuned`, else what is usual.
 
     `context` and `n_batch` are in tokens, `prefix_cache` in bytes (0 is off; never more than a quarter of the free
-    memory), types are of `KV_TYPES`; `force` plans even what does not fit. Raises InvalidOption; NotEnoughMemory,
-    whose cure names the nearest choice that fits.
+    memory), types are of `KV_TYPES`; `force` plans even what does not fit. `row_types` are the types of weights that
+    are fast here as they lie in the file: a model of nothing else is not repacked. Raises InvalidOption;
+    NotEnoughMemory, whose cure names the nearest choice that fits.
     """
     asked = Options(
         context, threads, gpu_layers, cache_type_k, cache_type_v, flash_attention, prefix_cache, n_batch, repack, force
     ).checked(header, gpus)
     options = _with_measured(asked, tuned) if tuned else asked
+    if options.repack is None:
+        options = replace(options, repack=not _is_fast_as_it_lies(header, row_types))
     n_threads = options.threads or machine.threads
     contexts = [options.context] if options.context else _contexts(header)
     plans = [sized(header, gpus, options, n_ctx, n_threads) for n_ctx in contexts]
@@ -69,6 +73,11 @@ def _with_measured(asked: Options, tuned: Measured) -> Options:
         n_batch=asked.n_batch or tuned.n_batch,
         repack=tuned.repack if asked.repack is None else asked.repack,
     )
+
+
+def _is_fast_as_it_lies(header: Header, row_types: frozenset[str]) -> bool:
+    """Whether all matrices have types of `row_types`."""
+    return {tensor.type_name for tensor in header.tensors if len(tensor.shape) > 1} <= row_types
 
 
 def _contexts(header: Header) -> list[int]:

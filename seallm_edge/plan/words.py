@@ -26,7 +26,8 @@ def reasons(
     yield _why_layers(plan, header, asked)
     if not plan.gpu_layers:
         is_repacked = "repacked" if plan.repack else "not repacked"
-        yield f"weights {is_repacked}: {_why(asked.repack, tuned, 'the fastest kernels want it')}"
+        usual = f"the fastest kernels {'want it' if plan.repack else 'read them as they are'}"
+        yield f"weights {is_repacked}: {_why(asked.repack, tuned, usual)}"
     yield f"prefix cache {plan.prefix_cache_bytes / 1e9:.1f} GB: {_why_prefix_cache(plan, asked)}"
 
 

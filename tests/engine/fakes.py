@@ -174,13 +174,15 @@ class Ears:
     """A scheduler over a fake context, and readers for it."""
 
     def __init__(
-        self, context: FakeContext, budget: int = 10_000, drafter: object = None, snapshots: object = None
+        self, context: FakeContext, budget: int = 10_000, speculation: object = None, snapshots: object = None
     ) -> None:
         self.now = 0.0
         self.context = context
         self.shelf = Shelf(budget)
         lineup = Lineup(context, HashSampler, self.shelf, bytes_per_token=BYTES_A_TOKEN, clock=lambda: self.now)
-        self.scheduler = Scheduler(context, Letters(), lineup, FakeBatch(), drafter=drafter, clock=lambda: self.now)
+        self.scheduler = Scheduler(
+            context, Letters(), lineup, FakeBatch(), speculation=speculation, clock=lambda: self.now
+        )
         self.slots = lineup.slots
         self.writers: list[Writer] = []
         self.texts: dict[Writer, str] = {}

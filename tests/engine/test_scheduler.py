@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 
 import pytest
 from fakes import BYTES_A_TOKEN, END, Ears, FakeContext, HashSampler, alone, next_token, spelt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from seallm_edge.drafting import Drafter, Guess, Speculator
 from seallm_edge.engine.feed import FULL, LOW
 from seallm_edge.errors import EngineError
 
@@ -32,20 +34,26 @@ def long_winded(length: int = 5, at_least: int = 40) -> list[int]:
     raise AssertionError("no such prompt")
 
 
-class Oracle:
-    """Guesses what will come, but for every `wrong`-th guess."""
+class Oracle(Drafter):
+    """Knows what will come, but for every `wrong`-th guess."""
 
     def __init__(self, wrong: int = 0) -> None:
         self.wrong = wrong
         self.n_asked = 0
 
-    def propose(self, tokens: list[int], most: int) -> list[int]:
-        guesses: list[int] = []
-        for _ in range(most):
-            self.n_asked += 1
-            token = next_token([*tokens, *guesses])
-            guesses.append((token + 1) % END if self.wrong and self.n_asked % self.wrong == 0 else token)
-        return guesses
+    def next(self, tokens: Sequence[int], draft: Sequence[int]) -> Guess:
+        self.n_asked += 1
+        token = next_token([*tokens, *draft])
+        is_wrong = self.wrong and self.n_asked % self.wrong == 0
+        return Guess((token + 1) % END if is_wrong else token, 0.95, "oracle")
+
+
+def eager(make_drafter: Callable[[], Drafter]) -> Speculator:
+    """One to whom guesses cost nothing."""
+    speculator = Speculator(make_drafter)
+    for n_rows in [*range(1, 64)] * 16:
+        speculator.note_step(n_rows, 1.0)
+    return speculator
 
 
 def test_a_reply_is_what_the_model_says_of_its_own_text() -> None:
@@ -282,7 +290,10 @@ def test_an_aborted_step_is_as_if_it_had_not_begun() -> None:
 
 @pytest.mark.parametrize("wrong", [0, 1, 2, 3, 5])
 def test_guesses_change_how_soon_a_text_comes_and_never_which(wrong: int) -> None:
-    plain, guessed = Ears(FakeContext(n_ctx=400)), Ears(FakeContext(n_ctx=400), drafter=Oracle(wrong))
+    plain, guessed = (
+        Ears(FakeContext(n_ctx=400)),
+        Ears(FakeContext(n_ctx=400), speculation=eager(lambda: Oracle(wrong))),
+    )
     for ears in (plain, guessed):
         for seed in range(3):
             ears.ask(long_winded(5 + seed), max_tokens=30)
@@ -294,7 +305,7 @@ def test_guesses_change_how_soon_a_text_comes_and_never_which(wrong: int) -> Non
 
 
 def test_guesses_beyond_max_tokens_are_not_even_checked() -> None:
-    ears = Ears(FakeContext(n_ctx=400), drafter=Oracle())
+    ears = Ears(FakeContext(n_ctx=400), speculation=eager(Oracle))
     ears.ask(long_winded(5), max_tokens=3)
     ears.run()
     assert ears.context.n_rows == 5 + 2
@@ -401,7 +412,7 @@ def test_whatever_happens_in_between_no_token_is_lost_or_said_twice(
     actions: list[tuple[str, int]], budget: int, sizes: tuple[int, int, int, int], wrong: int | None
 ) -> None:
     HashSampler.n_open = 0
-    ears = Ears(FakeContext(*sizes), budget, None if wrong is None else Oracle(wrong))
+    ears = Ears(FakeContext(*sizes), budget, None if wrong is None else eager(lambda: Oracle(wrong)))
     cancelled = set()
     for action, number in actions:
         if action == "ask":

@@ -11,9 +11,9 @@ PACKAGE = Path(seallm_edge.__file__).parent
 ROOT = PACKAGE.parent
 FLOORS = (
     {"errors", "paths"},
-    {"languages", "text", "prompt", "sampling", "reply", "gguf_file", "recipes", "shape"}
+    {"languages", "text", "zawgyi", "prompt", "sampling", "reply", "gguf_file", "recipes", "shape"}
     | {"catalogue", "constraint", "machine", "models"},
-    {"hub", "memory", "plan", "native", "tuning", "contest"},
+    {"hub", "memory", "plan", "native", "drafting", "tuning", "contest"},
     {"engine", "store", "stream", "tokens", "loading"},
     {"llm"},
     {"chat"},

@@ -24,6 +24,7 @@ def test_exported_names_are_these() -> None:
         "AsyncStream",
         "CheckpointError",
         "ContextOverflow",
+        "DraftTableError",
         "ConversionError",
         "EngineError",
         "HashMismatch",
@@ -61,7 +62,16 @@ def test_the_public_parts_have_these_signatures() -> None:
     asking = ["prompt", "schema", "grammar", "sampling"]
     assert parameters == {
         "__init__": [
-            *("model", "context", "threads", "gpu_layers", "cache_type_k", "cache_type_v", "flash_attention"),
+            *(
+                "model",
+                "context",
+                "threads",
+                "gpu_layers",
+                "cache_type_k",
+                "cache_type_v",
+                "flash_attention",
+                "drafting",
+            ),
             *("prefix_cache", "snapshots", "keep_alive", "force", "on_progress"),
         ],
         "over": [],

@@ -1,0 +1,206 @@
+"""What drafting gains: characters per second with it over without, in each language, by forced decoding.
+
+    python benchmarks/drafting.py forced MODEL.gguf --text DATA [--languages my,km] [--tokens 600] [--json FILE]
+    python benchmarks/drafting.py free [MODEL]
+
+`forced`: the reply is not the model's but a text that no table was made of: a sampler picks its next token, whatever
+the model says. So weights that were never trained will do, while steps cost what they cost, and what is guessed is
+right or wrong as the text decides. The real sampler runs beside it. DATA holds ntrex/LANGUAGE.txt, of which lines
+1401 to 1600 are taken, of Javanese 501 to 600. With and without take turns, piece by piece.
+
+`free`: the demo model says what it likes: chat, copying, JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from seallm_edge import SeaLLM
+from seallm_edge.drafting import Speculator
+from seallm_edge.engine.contract import NoSpeculation
+from seallm_edge.native.sampler import Chosen, Sampler
+from seallm_edge.text import normalize
+from seallm_edge.zawgyi import looks_like_zawgyi, zawgyi_to_unicode
+
+LANGUAGES = ("my", "km", "lo", "ta", "th", "tl", "id", "ms", "jv", "vi", "zh", "en")
+PIECES = 3
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    forced = commands.add_parser("forced")
+    forced.add_argument("model")
+    forced.add_argument("--text", type=Path, required=True)
+    forced.add_argument("--languages", default=",".join(LANGUAGES))
+    forced.add_argument("--tokens", type=int, default=600)
+    forced.add_argument("--json", type=Path)
+    free = commands.add_parser("free")
+    free.add_argument("model", nargs="?", default="smollm2-135m-instruct")
+    arguments = parser.parse_args()
+    with SeaLLM(arguments.model, context=2048) as llm:
+        if arguments.command == "free":
+            run_free(llm)
+        else:
+            rows = run_forced(llm, arguments.text, arguments.languages.split(","), arguments.tokens)
+            if arguments.json:
+                arguments.json.write_text(json.dumps({"model": llm.header.file_type_name, "languages": rows}, indent=1))
+
+
+def held_back(folder: Path, language: str) -> str:
+    """The lines that no table has seen, in Unicode."""
+    lines = (folder / "ntrex" / f"{language}.txt").read_text(encoding="utf-8").splitlines()
+    lines = lines[500:600] if language == "jv" else lines[1400:1600]
+    return "\n".join(zawgyi_to_unicode(line) if looks_like_zawgyi(line) else normalize(line) for line in lines)
+
+
+def run_forced(llm: SeaLLM, folder: Path, languages: Sequence[str], n_tokens: int) -> dict[str, dict[str, float]]:
+    """Each language's figures, printed as they come."""
+    drafting = Drafting(llm)
+    drafting.force("Warm up. " * 40)
+    rows = {}
+    print("     characters/s         ratio (pieces)        tokens/step  guesses right")
+    for language in languages:
+        tokens = llm.tokenize(held_back(folder, language))
+        n = n_tokens // PIECES
+        step = max(len(tokens) // PIECES, n)  # from all over the text
+        texts = [llm.detokenize(tokens[i * step : i * step + n]) for i in range(PIECES)]
+        speeds: dict[bool, list[float]] = {True: [], False: []}
+        per_step, counts = [], [0, 0]
+        for i, text in enumerate(filter(None, texts)):
+            for is_on in (True, False) if i % 2 else (False, True):
+                drafting.switch(is_on)
+                seconds, tokens_per_step = drafting.force(text)
+                speeds[is_on].append(len(text) / seconds)
+                if is_on:
+                    per_step.append(tokens_per_step)
+        ratios = [a / b for a, b in zip(speeds[True], speeds[False], strict=True)]
+        ratio = statistics.harmonic_mean(speeds[True]) / statistics.harmonic_mean(speeds[False])
+        rows[language] = {
+            "with": statistics.harmonic_mean(speeds[True]),
+            "without": statistics.harmonic_mean(speeds[False]),
+            "ratio": ratio,
+            "tokens_per_step": statistics.harmonic_mean(per_step),
+        }
+        counts = drafting.take_counts()
+        print(
+            f"{language}  {rows[language]['with']:6.1f} {rows[language]['without']:6.1f}  {ratio:6.2f} "
+            f"({' '.join(f'{r:.2f}' for r in ratios)})  {rows[language]['tokens_per_step']:8.2f}"
+            f"     {counts[1]} of {counts[0]}",
+            flush=True,
+        )
+    print("cost of a step:", drafting.costs())
+    return rows
+
+
+class Drafting:
+    """An engine whose drafting can be switched on and off, and whose replies can be given."""
+
+    def __init__(self, llm: SeaLLM) -> None:
+        self._llm = llm
+        self._scheduler = llm._engine._worker._loaded.scheduler
+        self._speculator: Speculator = self._scheduler._speculation
+        self._counts = [0, 0]
+        note = self._speculator.note_checked
+
+        def counted(draft: Any, n_right: int) -> None:
+            self._counts[0] += len(draft.guesses)
+            self._counts[1] += n_right
+            note(draft, n_right)
+
+        self._speculator.note_checked = counted
+
+    def switch(self, is_on: bool) -> None:
+        """Draft from now on, or do not."""
+        speculation = self._speculator if is_on else NoSpeculation()
+        self._scheduler._speculation = self._scheduler._planner._speculation = speculation
+
+    def force(self, text: str) -> tuple[float, float]:
+        """(seconds to write `text` after a prompt was read, tokens a step)."""
+        tokens = self._llm.tokenize(text)
+        lineup = self._scheduler.lineup
+        usual, lineup._make_sampler = lineup._make_sampler, lambda request: Forced(request, tokens)
+        try:
+            reply = self._llm.complete(" ", max_tokens=len(tokens))
+        finally:
+            lineup._make_sampler = usual
+        assert reply.text == text, "another text was written"
+        return reply.timings.total - reply.timings.prompt, reply.timings.tokens_per_step
+
+    def take_counts(self) -> list[int]:
+        """[guesses checked, guesses right] since the last call."""
+        counts, self._counts[:] = list(self._counts), [0, 0]
+        return counts
+
+    def costs(self) -> str:
+        """What steps of several rows cost, against one of one."""
+        costs = self._speculator.costs
+        return "  ".join(f"{n}: {costs.of(n) / costs.of(1):.2f}" for n in sorted(costs._costs))
+
+
+class Forced:
+    """Chooses as the model would, and then says the text's next token."""
+
+    def __init__(self, request: Any, tokens: Sequence[int]) -> None:
+        self._sampler = Sampler(request.sampling)
+        self._n_prompt = len(request.tokens)
+        self._tokens = tokens
+
+    def sample(self, context: Any, index: int, history: Sequence[int]) -> Chosen:
+        """The text's next token."""
+        self._sampler.sample(context, index, history)
+        return Chosen(self._tokens[len(history) - self._n_prompt])
+
+    def close(self) -> None:
+        """Free the real one."""
+        self._sampler.close()
+
+
+PROMPTS: dict[str, Callable[[SeaLLM], Any]] = {
+    "chat": lambda llm: llm.chat("Tell me about the sea and the people who live from it.", seed=1, max_tokens=200),
+    "copying": lambda llm: llm.chat(
+        "Repeat this text exactly, word for word:\n\nThe fishermen of the village go out before sunrise, in boats that "
+        "their grandfathers built. When the wind is good they come back at noon, and the whole village is at the shore "
+        "to pull the boats up, to sort the fish, and to hear what the sea was like that day.",
+        temperature=0, max_tokens=120,
+    ),
+    "JSON": lambda llm: llm.chat(
+        "A JSON list of ten fishes with their name, size and price.", temperature=0, max_tokens=200
+    ),
+}  # fmt: skip
+
+
+def run_free(llm: SeaLLM, rounds: int = 5) -> None:
+    """What the model says itself."""
+    drafting = Drafting(llm)
+    for name, ask in PROMPTS.items():
+        ask(llm)
+        speeds: dict[bool, list[float]] = {True: [], False: []}
+        texts, gains = set(), []
+        for i in range(rounds * 2):
+            is_on = bool(i % 2)
+            drafting.switch(is_on)
+            reply = ask(llm)
+            speeds[is_on].append(reply.characters_per_second)
+            texts.add(reply.text)
+            if is_on:
+                gains.append(reply.timings.drafting_gain)
+        ratios = [a / b for a, b in zip(speeds[True], speeds[False], strict=True)]
+        counts = drafting.take_counts()
+        print(
+            f"{name:8} {statistics.median(speeds[True]):6.1f} characters/s with, "
+            f"{statistics.median(speeds[False]):6.1f} without: "
+            f"{statistics.median(ratios):.2f} (from {min(ratios):.2f} to {max(ratios):.2f}); told as "
+            f"{statistics.median(gains):.2f}; {counts[1]} of {counts[0]} guesses right; {len(texts)} different texts"
+        )
+    print("cost of a step:", drafting.costs())
+
+
+if __name__ == "__main__":
+    main()

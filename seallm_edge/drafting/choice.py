@@ -1,0 +1,62 @@
+"""What guesses for a model, by its vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from .context_ngram import ContextNgram
+from .contract import Drafter
+from .mixture import Mixture
+from .model_drafter import DraftModel
+from .speculator import Speculator
+from .tables import tables_for
+
+
+class Vocabulary(Protocol):
+    """What of a vocabulary counts here."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for vocabularies whose tokens mean the same."""
+
+
+class TextDrafting:
+    """Guesses from tables and from the text itself; one for an engine, however often its model is loaded."""
+
+    def __init__(self) -> None:
+        self._speculator: Speculator | None = None
+
+    def __call__(self, vocabulary: Vocabulary) -> Speculator:
+        """The same one each time: it has learnt something."""
+        if self._speculator is None:
+            tables = tables_for(vocabulary.fingerprint)
+
+            def drafter() -> Drafter:
+                return Mixture([*tables, ContextNgram()])
+
+            self._speculator = Speculator(drafter)
+        return self._speculator
+
+
+class ModelDrafting:
+    """Guesses from a smaller model, which comes and goes with the large one, and from the text itself."""
+
+    def __init__(self, load: Callable[[str], DraftModel]) -> None:
+        self._load = load
+        self._model: DraftModel | None = None
+        self._speculator = Speculator(self._drafter, self._close)
+
+    def __call__(self, vocabulary: Vocabulary) -> Speculator:
+        """Load the small model, for the vocabulary of the large one. Raises what loading raises, or InvalidOption."""
+        self._close()
+        self._model = self._load(vocabulary.fingerprint)
+        return self._speculator
+
+    def _drafter(self) -> Drafter:
+        return Mixture([ContextNgram(), self._model.drafter()] if self._model else [])
+
+    def _close(self) -> None:
+        if self._model:
+            self._model.close()
+            self._model = None

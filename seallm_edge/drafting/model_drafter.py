@@ -1,0 +1,132 @@
+"""`ModelDrafter`: guesses from a smaller model of the same vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import EngineError, InvalidOption
+from ..native.batch import Batch
+from ..native.context import Context, NoRoom
+from ..native.model import Model
+from ..plan import Plan
+from .contract import Drafter, Guess
+
+# Of a text that the small model has not read yet, so much is read a step: the replies must not wait for all of it.
+_CATCH_UP = 32
+
+
+class DraftModel:
+    """The small model's weights and its context, whose sequences are those of replies. For one thread.
+
+    Raises EngineError if llama.cpp fails, InvalidOption where the vocabulary is another than `vocabulary`, which is the
+    fingerprint of the large model's.
+    """
+
+    def __init__(self, path: Path, plan: Plan, vocabulary: str) -> None:
+        self._model = Model(path, n_gpu_layers=plan.gpu_layers, repack=plan.repack)
+        try:
+            if self._model.vocabulary.fingerprint != vocabulary:
+                raise InvalidOption(
+                    f"{path.name} cannot draft for this model: its vocabulary is another one",
+                    "use a smaller model of the same family",
+                )
+            self.context = Context(
+                self._model,
+                n_ctx=plan.n_ctx,
+                n_batch=max(2 * _CATCH_UP, plan.n_batch),
+                n_threads=plan.threads,
+                n_sequences=plan.n_sequences,
+                flash_attention=plan.flash_attention,
+            )
+        except BaseException:
+            self._model.close()
+            raise
+        self._batch = Batch(self.context.n_batch)
+        self._free = list(range(plan.n_sequences))
+
+    def drafter(self) -> Drafter:
+        """A drafter for one more reply; where all sequences are taken, one that never guesses."""
+        return ModelDrafter(self, self._free.pop()) if self._free else Silent()
+
+    def read(self, tokens: Sequence[int], position: int, sequence: int) -> NDArray[np.float32]:
+        """Read `tokens`; the logits after the last. Raises NoRoom or EngineError."""
+        self._batch.clear()
+        row = self._batch.extend(tokens, position, sequence, n_logits=1)
+        self.context.run(self._batch)
+        return self.context.logits(row)
+
+    def give_back(self, sequence: int) -> None:
+        """Let another reply have a sequence."""
+        if self.context.pointer:
+            self.context.forget(sequence)
+            self._free.append(sequence)
+
+    def close(self) -> None:
+        """Free all. Safe twice."""
+        self.context.close()
+        self._model.close()
+
+
+class ModelDrafter(Drafter):
+    """What the small model finds likeliest, as sure as it is itself."""
+
+    def __init__(self, model: DraftModel, sequence: int) -> None:
+        self._model: DraftModel | None = model
+        self._sequence = sequence
+        self._read: list[int] = []  # the tokens whose KV is there
+        self._n_sure = 0  # of them, those that are no guesses
+
+    def next(self, tokens: Sequence[int], draft: Sequence[int]) -> Guess | None:
+        """The likeliest token; none while the text is still being read, or where the context is full."""
+        if self._model is None:
+            return None
+        self._rewind(tokens, draft)
+        n_read = len(self._read)
+        missing = [*tokens[n_read : n_read + _CATCH_UP], *draft[max(n_read - len(tokens), 0) :]]
+        is_behind = n_read + _CATCH_UP < len(tokens)
+        if is_behind:
+            missing = missing[:_CATCH_UP]
+        try:
+            logits = self._model.read(missing, n_read, self._sequence)
+        except NoRoom:
+            return None
+        except EngineError:
+            self.close()  # a draft is never worth a reply
+            return None
+        self._read += missing
+        return None if is_behind else _likeliest(logits)
+
+    def close(self) -> None:
+        """Give the sequence back. Safe twice."""
+        if self._model:
+            self._model.give_back(self._sequence)
+            self._model = None
+
+    def _rewind(self, tokens: Sequence[int], draft: Sequence[int]) -> None:
+        """Forget what was read and is not in the text: wrong guesses. Its last token is read again in any case."""
+        assert self._model is not None
+        n_tokens, most = len(tokens), min(len(self._read), len(tokens) + len(draft) - 1)
+        same = min(self._n_sure, most)
+        while same < most and self._read[same] == (tokens[same] if same < n_tokens else draft[same - n_tokens]):
+            same += 1
+        self._n_sure = min(same, n_tokens)
+        if same < len(self._read):
+            self._model.context.forget(self._sequence, same)
+            del self._read[same:]
+
+
+class Silent(Drafter):
+    """Never guesses."""
+
+    def next(self, tokens: Sequence[int], draft: Sequence[int]) -> None:
+        """Nothing."""
+
+
+def _likeliest(logits: NDArray[np.float32]) -> Guess:
+    token = int(logits.argmax())
+    share = float(np.exp(logits - logits[token]).sum(dtype=np.float64))
+    return Guess(token, 1 / share, "model")

@@ -1,0 +1,140 @@
+"""How many guesses are checked: on simulated machines, where the best fixed choice is known."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seallm_edge.drafting import Drafter, Guess, Speculator
+from seallm_edge.drafting.costs import StepCosts
+from seallm_edge.drafting.policy import Policy
+from seallm_edge.drafting.speculator import MOST_GUESSES
+
+WARM_UP, MEASURED = 400, 3000  # steps
+CURVES = {  # a step of 1, 2, 3 … rows, in seconds
+    "as measured, Q8_0": [0.068, 0.073, 0.084, 0.100, 0.112, 0.125, 0.135, 0.150, 0.199],
+    "as measured, Q4_K_M": [0.037, 0.046, 0.056, 0.066, 0.073, 0.080, 0.088, 0.097, 0.130],
+    "four cheaper than three": [1.0, 1.65, 2.02, 1.87, 2.46, 2.8, 3.1, 3.4, 3.8],
+    "bound by memory": [1 + 0.03 * n for n in range(9)],
+    "bound by arithmetic": [1.0 + n for n in range(9)],
+    "a cliff": [1, 1.1, 1.2, 3.0, 3.1, 3.2, 3.3, 3.4, 3.5],
+}
+
+
+class Reply:
+    def __init__(self) -> None:
+        self.history = [0]
+        self.drafter: Drafter | None = None
+
+
+class Sure(Drafter):
+    """Every guess is made with the same confidence."""
+
+    def __init__(self, confidence: float) -> None:
+        self._confidence = confidence
+
+    def next(self, tokens: object, draft: object) -> Guess:
+        return Guess(1, self._confidence, "sure")
+
+
+def rate_of(curve: list[float], right: float, claimed: float, noise: float, seed: int) -> float:
+    """Tokens a second that the policy reaches after its warm-up, where a guess is right as often as `right`."""
+    dice = random.Random(seed)
+    speculator, reply = Speculator(lambda: Sure(claimed), clock=lambda: 0.0), Reply()
+    tokens = seconds = 0.0
+    for step in range(WARM_UP + MEASURED):
+        draft = speculator.draft([reply], [MOST_GUESSES], 1, MOST_GUESSES)[0]
+        n_rows = 1 + len(draft.guesses)
+        n_right = 0
+        while n_right < len(draft.guesses) and dice.random() < right:
+            n_right += 1
+        took = curve[n_rows - 1] * dice.lognormvariate(0, noise) * (3 if noise and dice.random() < 0.02 else 1)
+        speculator.note_step(n_rows, took)
+        speculator.note_checked(draft, n_right)
+        speculator.note_tokens(1, n_rows, n_right + 1)
+        if step >= WARM_UP:
+            tokens += sum(right**n for n in range(n_rows))  # on average: luck is not what is tested
+            seconds += curve[n_rows - 1]
+    return tokens / seconds
+
+
+def best_fixed(curve: list[float], right: float) -> float:
+    return max(sum(right**i for i in range(n)) / curve[n - 1] for n in range(1, MOST_GUESSES + 2))
+
+
+@pytest.mark.parametrize("right", [0.05, 0.3, 0.6, 0.8, 0.95])
+@pytest.mark.parametrize("curve", CURVES.values(), ids=CURVES)
+def test_it_is_nearly_as_good_as_the_best_fixed_choice(curve: list[float], right: float) -> None:
+    rates = [rate_of(curve, right, right, noise=0.05, seed=seed) for seed in range(3)]
+    assert sum(rates) / len(rates) >= 0.97 * best_fixed(curve, right)
+
+
+@pytest.mark.parametrize("curve", CURVES.values(), ids=CURVES)
+@pytest.mark.parametrize(("right", "claimed"), [(0.2, 0.9), (0.9, 0.5)])
+def test_it_finds_out_that_guesses_are_worse_or_better_than_their_makers_say(
+    curve: list[float], right: float, claimed: float
+) -> None:
+    assert rate_of(curve, right, claimed, noise=0.0, seed=1) >= 0.97 * best_fixed(curve, right)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    steps=st.lists(st.floats(0.02, 1.2), min_size=9, max_size=9),
+    right=st.floats(0.02, 0.98),
+)
+def test_on_any_machine_it_is_nearly_as_good_as_the_best_fixed_choice(steps: list[float], right: float) -> None:
+    curve = [sum(steps[: n + 1]) + 1 for n in range(9)]
+    assert rate_of(curve, right, right, noise=0.0, seed=2) >= 0.97 * best_fixed(curve, right)
+
+
+def test_a_machine_that_changes_is_followed() -> None:
+    slow, fast = [1.0 + n for n in range(9)], [1 + 0.03 * n for n in range(9)]
+    speculator, reply, dice = Speculator(lambda: Sure(0.8), clock=lambda: 0.0), Reply(), random.Random(3)
+    drafted = []
+    for step in range(6_000):
+        draft = speculator.draft([reply], [MOST_GUESSES], 1, MOST_GUESSES)[0]
+        n_right = 0
+        while n_right < len(draft.guesses) and dice.random() < 0.8:
+            n_right += 1
+        curve = slow if step < 1_000 else fast
+        speculator.note_step(1 + len(draft.guesses), curve[len(draft.guesses)])
+        speculator.note_checked(draft, n_right)
+        speculator.note_tokens(1, 1 + len(draft.guesses), n_right + 1)
+        drafted.append(len(draft.guesses))
+    assert sum(drafted[500:1_000]) / 500 < 1
+    assert sum(drafted[-500:]) / 500 > 4
+
+
+def test_in_a_busy_batch_it_steps_back() -> None:
+    """Where each row more costs as much as the first ones, as where arithmetic is the limit, none is worth it."""
+    costs = StepCosts()
+    for _ in range(16):
+        for n in range(1, 40):
+            costs.note(n, 1 + 0.02 * n if n <= 8 else 1.16 + (n - 8) * 0.5)
+    policy = Policy(costs)
+    assert policy.choose([0.7, 0.5, 0.3], n_replies=1, n_rows=1) == 3
+    assert policy.choose([0.7] * 8, n_replies=8, n_rows=8) == 0
+
+
+def test_the_surest_guesses_of_all_replies_are_checked() -> None:
+    costs = StepCosts()
+    for n in [*range(1, 20)] * 16:
+        costs.note(n, 1 + 0.3 * n)
+    drafters = iter([Sure(0.9), Sure(0.3)])
+    speculator = Speculator(lambda: next(drafters), clock=lambda: 0.0)
+    speculator.costs = speculator.policy._costs = costs
+    drafts = speculator.draft([Reply(), Reply()], [8, 8], 2, 8)
+    assert len(drafts[0].guesses) > len(drafts[1].guesses)
+
+
+def test_no_more_is_drafted_than_may_be_written_or_than_there_is_room_for() -> None:
+    speculator = Speculator(lambda: Sure(1.0), clock=lambda: 0.0)
+    for n_rows in [*range(2, 8)] * 16:
+        speculator.note_step(n_rows, 1.0)
+    drafts = speculator.draft([Reply(), Reply()], [2, 0], 2, 8)
+    assert [len(draft.guesses) for draft in drafts] == [2, 0]
+    drafts = speculator.draft([Reply(), Reply()], [8, 8], 2, 3)
+    assert sum(len(draft.guesses) for draft in drafts) == 3
