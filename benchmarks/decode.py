@@ -44,7 +44,7 @@ def main() -> None:
 
 def compare(model: str, rounds: int, n_tokens: int) -> None:
     """Run the three in turns and print medians."""
-    with SeaLLM(model, context=CONTEXT) as llm:
+    with SeaLLM(model, drafting="off", context=CONTEXT) as llm:
         contenders = {"bare loop": bare(llm, n_tokens), "stream": ours(llm, n_tokens), "llama_cpp": peer(llm, n_tokens)}
         for run in contenders.values():
             run()

@@ -42,7 +42,7 @@ def main() -> None:
 
 def load(model: str, context: int, **options: Any) -> SeaLLM:
     """The model, with the tokens noted that would end a reply."""
-    llm = SeaLLM(model, context=context, **options)
+    llm = SeaLLM(model, drafting="off", context=context, **options)
     with llm._engine.vocabulary() as vocabulary:
         GO_ON["logit_bias"] = {t: -1e5 for t in range(vocabulary.n_tokens) if vocabulary.ends_generation(t)}
     return llm

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import paths, tuning
 from .catalogue import match_header
-from .drafting import DraftModel, ModelDrafting, TextDrafting
+from .drafting import DraftModel, ModelDrafting, TextDrafting, Vocabulary
 from .engine import About, Speculate, no_speculation
 from .engine.llama import LlamaEngine
 from .engine.snapshots import Snapshots, snapshot_key
@@ -74,7 +74,7 @@ def _speculate(drafting: str | Path, plan: Plan) -> Speculate:
         return TextDrafting()
     path = locate(drafting)
 
-    def load(vocabulary: str) -> DraftModel:
+    def load(vocabulary: Vocabulary) -> DraftModel:
         header, own = plan_for(path, context=plan.n_ctx, threads=plan.threads, prefix_cache=0)
         return DraftModel(header.path, own, vocabulary)
 

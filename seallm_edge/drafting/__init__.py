@@ -6,7 +6,7 @@ guesses change when a text comes, and never which.
 
 from .choice import ModelDrafting, TextDrafting
 from .context_ngram import ContextNgram
-from .contract import Drafter, Guess
+from .contract import Drafter, Guess, Vocabulary
 from .mixture import Mixture
 from .model_drafter import DraftModel
 from .speculator import Draft, Drafted, Speculator
@@ -24,4 +24,5 @@ __all__ = [
     "NgramTable",
     "Speculator",
     "TextDrafting",
+    "Vocabulary",
 ]

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from .context_ngram import ContextNgram
-from .contract import Drafter
+from .contract import Drafter, Vocabulary
 from .mixture import Mixture
 from .model_drafter import DraftModel
 from .speculator import Speculator
 from .tables import tables_for
-
-
-class Vocabulary(Protocol):
-    """What of a vocabulary counts here."""
-
-    @property
-    def fingerprint(self) -> str:
-        """The same for vocabularies whose tokens mean the same."""
 
 
 class TextDrafting:
@@ -42,7 +33,7 @@ class TextDrafting:
 class ModelDrafting:
     """Guesses from a smaller model, which comes and goes with the large one, and from the text itself."""
 
-    def __init__(self, load: Callable[[str], DraftModel]) -> None:
+    def __init__(self, load: Callable[[Vocabulary], DraftModel]) -> None:
         self._load = load
         self._model: DraftModel | None = None
         self._speculator = Speculator(self._drafter, self._close)
@@ -50,7 +41,7 @@ class ModelDrafting:
     def __call__(self, vocabulary: Vocabulary) -> Speculator:
         """Load the small model, for the vocabulary of the large one. Raises what loading raises, or InvalidOption."""
         self._close()
-        self._model = self._load(vocabulary.fingerprint)
+        self._model = self._load(vocabulary)
         return self._speculator
 
     def _drafter(self) -> Drafter:

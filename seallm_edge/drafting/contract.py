@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 
 class Guess(NamedTuple):
@@ -13,6 +13,16 @@ class Guess(NamedTuple):
     token: int
     confidence: float
     source: str
+
+
+class Vocabulary(Protocol):
+    """What of a vocabulary counts here."""
+
+    n_tokens: int
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for vocabularies whose tokens mean the same."""
 
 
 class Drafter(ABC):

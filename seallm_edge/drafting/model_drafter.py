@@ -13,7 +13,7 @@ from ..native.batch import Batch
 from ..native.context import Context, NoRoom
 from ..native.model import Model
 from ..plan import Plan
-from .contract import Drafter, Guess
+from .contract import Drafter, Guess, Vocabulary
 
 # Of a text that the small model has not read yet, so much is read a step: the replies must not wait for all of it.
 _CATCH_UP = 32
@@ -22,14 +22,15 @@ _CATCH_UP = 32
 class DraftModel:
     """The small model's weights and its context, whose sequences are those of replies. For one thread.
 
-    Raises EngineError if llama.cpp fails, InvalidOption where the vocabulary is another than `vocabulary`, which is the
-    fingerprint of the large model's.
+    `vocabulary` is the large model's. Raises EngineError if llama.cpp fails, InvalidOption where the small one's is
+    another.
     """
 
-    def __init__(self, path: Path, plan: Plan, vocabulary: str) -> None:
+    def __init__(self, path: Path, plan: Plan, vocabulary: Vocabulary) -> None:
+        self._n_tokens = vocabulary.n_tokens
         self._model = Model(path, n_gpu_layers=plan.gpu_layers, repack=plan.repack)
         try:
-            if self._model.vocabulary.fingerprint != vocabulary:
+            if self._model.vocabulary.fingerprint != vocabulary.fingerprint:
                 raise InvalidOption(
                     f"{path.name} cannot draft for this model: its vocabulary is another one",
                     "use a smaller model of the same family",
@@ -53,11 +54,13 @@ class DraftModel:
         return ModelDrafter(self, self._free.pop()) if self._free else Silent()
 
     def read(self, tokens: Sequence[int], position: int, sequence: int) -> NDArray[np.float32]:
-        """Read `tokens`; the logits after the last. Raises NoRoom or EngineError."""
+        """Read `tokens`; the logits after the last, of tokens that the large model has too: the small one may have more
+        rows of padding. Raises NoRoom or EngineError.
+        """
         self._batch.clear()
         row = self._batch.extend(tokens, position, sequence, n_logits=1)
         self.context.run(self._batch)
-        return self.context.logits(row)
+        return self.context.logits(row)[: self._n_tokens]
 
     def give_back(self, sequence: int) -> None:
         """Let another reply have a sequence."""

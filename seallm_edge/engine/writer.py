@@ -32,7 +32,7 @@ class Writer:
         self.logprobs: list[TokenLogprob] = []
         self.cached_tokens = 0
         self.prompt_seconds = 0.0
-        self.n_steps = 0  # that chose tokens
+        self.n_steps = 0  # that brought tokens
         self.history: list[int] = list(request.tokens)
         self.slot: Slot | None = None
         self.sampler: Sampler | None = None
@@ -67,7 +67,7 @@ class Writer:
 
     def note_step(self, n_tokens: int, seconds: float, plain_seconds: float) -> None:
         """A step took `seconds`, without guesses it would have taken `plain_seconds`, and it brought `n_tokens`."""
-        self.n_steps += 1
+        self.n_steps += n_tokens > 0
         self._step_seconds += seconds
         self._plain_seconds += plain_seconds * max(n_tokens, 1)
 

@@ -1,0 +1,79 @@
+"""Guesses from the text itself, and how several drafters are one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seallm_edge.drafting import ContextNgram, Drafter, Guess, Mixture
+
+
+def letters(text: str) -> list[int]:
+    return [ord(letter) for letter in text]
+
+
+def drafted(text: str, drafter: Drafter, most: int = 8) -> str:
+    return "".join(chr(guess.token) for guess in drafter.propose(letters(text), most))
+
+
+def test_what_came_before_comes_again() -> None:
+    assert drafted("The ship was the Nusantara Jaya. Her captain loved the Nusan", ContextNgram()) == "tara Jay"
+
+
+def test_nothing_is_guessed_of_what_never_came() -> None:
+    assert drafted("abcdefgh", ContextNgram()) == ""
+    assert drafted("", ContextNgram()) == ""
+    assert drafted("a", ContextNgram()) == ""
+
+
+def test_the_longest_match_counts_else_the_latest() -> None:
+    assert drafted("12345678X 678Y 12345678", ContextNgram(), 1) == "X"
+    assert drafted("678X 678Y 678", ContextNgram(), 1) == "Y"
+
+
+def test_longer_matches_are_surer() -> None:
+    short = ContextNgram().propose(letters("xyzA 123 xyz"), 1)[0]
+    long = ContextNgram().propose(letters("in the harbour A 123 in the harbour "), 1)[0]
+    assert short.confidence < 0.5 < long.confidence
+
+
+def test_it_learns_as_the_text_grows() -> None:
+    drafter = ContextNgram()
+    text = "one two three. "
+    assert drafted(text, drafter) == ""
+    assert drafted(text + "one", drafter) == " two thr"
+    assert drafted(text + "one two three. o", drafter, 4) == "ne t"
+
+
+class Says(Drafter):
+    def __init__(self, text: str, confidence: float) -> None:
+        self._text, self._confidence = text, confidence
+        self.n_asked = self.n_closed = 0
+
+    def next(self, tokens: Sequence[int], draft: Sequence[int]) -> Guess | None:
+        self.n_asked += 1
+        return Guess(ord(self._text[len(draft)]), self._confidence, self._text) if draft or tokens else None
+
+    def close(self) -> None:
+        self.n_closed += 1
+
+
+def test_of_several_the_surest_is_believed_at_each_place() -> None:
+    assert drafted("?", Mixture([Says("aaa", 0.3), Says("bbb", 0.6)]), 3) == "bbb"
+
+
+def test_two_who_agree_are_surer_than_one() -> None:
+    (guess,) = Mixture([Says("a", 0.5), Says("a", 0.6)]).propose([1], 1)
+    assert guess == Guess(ord("a"), 1 - 0.5 * 0.4, "a+a")
+
+
+def test_where_the_first_is_sure_the_others_are_not_asked() -> None:
+    dear = Says("bb", 0.99)
+    assert drafted("?", Mixture([Says("aa", 0.95), dear]), 2) == "aa"
+    assert dear.n_asked == 0
+
+
+def test_closing_closes_all() -> None:
+    parts = [Says("a", 0.5), Says("b", 0.5)]
+    Mixture(parts).close()
+    assert [part.n_closed for part in parts] == [1, 1]
+    assert Mixture([]).propose([1], 4) == []

@@ -1,0 +1,115 @@
+"""A smaller model that drafts for a larger one: mechanics and exactness, on two tiny models with seeded weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from eager import draft_always
+from tiny import write_tiny
+
+from seallm_edge import InvalidOption, SeaLLM
+from seallm_edge.drafting import DraftModel
+from seallm_edge.loading import plan_for
+from seallm_edge.native.library import load_backends
+
+# All within 256 cells: beyond them the attention of a single row is split among the threads, and rounds otherwise.
+GREEDY = {"temperature": 0, "repeat_penalty": 1.0, "max_tokens": 60}
+PROMPTS = [
+    "rice",
+    "the harbour at night",
+    "1 2 3 4 5",
+    "\u0e02\u0e49\u0e32\u0e27",
+    "a" * 150,
+]  # within 256 cells, where a row is the same in any company
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "large.gguf"
+    write_tiny(path, quantized=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def padded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Other weights, and rows of padding after the vocabulary, as a 1.5B and a 7B differ."""
+    path = tmp_path_factory.mktemp("models") / "padded.gguf"
+    write_tiny(path, seed=1, quantized=True, tokens=("[PAD1]", "[PAD2]"))
+    return path
+
+
+def texts(llm: SeaLLM, **options: object) -> list[str]:
+    return [llm.complete(prompt, **{**GREEDY, **options}).text for prompt in PROMPTS]
+
+
+@pytest.mark.skipif("Q8_0" not in load_backends().row_types, reason="the number of rows changes bits here")
+@pytest.mark.parametrize("options", [{}, {"temperature": 0.9, "seed": 5}], ids=["greedy", "seeded"])
+def test_the_text_is_the_same_whoever_drafts(large: Path, padded: Path, options: dict[str, float]) -> None:
+    with SeaLLM(large, context=1024, drafting="off") as llm:
+        expected = texts(llm, **options)
+    for drafter in (large, padded):
+        with SeaLLM(large, context=1024, drafting=drafter) as llm:
+            draft_always(llm)
+            assert texts(llm, **options) == expected
+
+
+def test_a_model_that_thinks_alike_is_nearly_always_right(large: Path) -> None:
+    with SeaLLM(large, context=1024, drafting=large) as llm:
+        draft_always(llm)
+        for prompt in PROMPTS:
+            reply = llm.complete(prompt, **GREEDY)
+            assert reply.timings.tokens_per_step > 2.5
+
+
+def test_many_replies_are_drafted_side_by_side(large: Path, padded: Path) -> None:
+    with SeaLLM(large, context=1024, drafting="off") as llm:
+        expected = texts(llm)
+    with SeaLLM(large, context=1024, drafting=padded) as llm:
+        draft_always(llm)
+        streams = [llm.complete_stream(prompt, **GREEDY) for prompt in PROMPTS * 3]
+        assert [stream.read().text for stream in streams] == expected * 3
+
+
+def test_it_comes_and_goes_with_the_model_it_drafts_for(large: Path, padded: Path) -> None:
+    with SeaLLM(large, context=1024, drafting=padded, keep_alive=0) as llm:
+        first = texts(llm)
+        while llm.is_loaded:
+            pass
+        assert texts(llm) == first
+
+
+def test_another_vocabulary_is_refused_before_anything_is_written(large: Path, demo_file: Path) -> None:
+    with pytest.raises(InvalidOption) as caught:
+        SeaLLM(large, context=256, drafting=demo_file)
+    assert str(caught.value) == (
+        f"{demo_file.name} cannot draft for this model: its vocabulary is another one\n"
+        "  use a smaller model of the same family"
+    )
+
+
+def test_wrong_guesses_are_forgotten_and_a_full_context_is_no_error(large: Path) -> None:
+    header, plan = plan_for(large, context=256)
+    with SeaLLM(large, context=256) as llm, llm._engine.vocabulary() as vocabulary:
+        model = DraftModel(header.path, plan, vocabulary)
+    try:
+        drafter = model.drafter()
+        tokens = list(range(40, 60))
+        first = drafter.propose(tokens, 4)
+        assert len(first) == 4
+        wrong = [*tokens, first[0].token, first[1].token ^ 1]
+        fresh = model.drafter()
+        assert [guess.token for guess in drafter.propose(wrong, 3)] == [
+            guess.token for guess in fresh.propose(wrong, 3)
+        ]
+        fresh.close()
+        fresh.close()
+        assert drafter.propose(list(range(32, 96)) * 5, 4) == []  # behind: it reads on
+        for _ in range(20):
+            drafter.propose(list(range(32, 96)) * 5, 4)
+        assert drafter.propose(list(range(32, 96)) * 5, 4) == []  # 320 tokens do not fit in 256
+        taken = [model.drafter() for _ in range(plan.n_sequences + 3)]
+        assert taken[-1].propose(tokens, 4) == []
+    finally:
+        model.close()
+        model.close()
