@@ -44,8 +44,10 @@ def demo_file() -> Path:
 
 @pytest.fixture(scope="session")
 def llm() -> Iterator[SeaLLM]:
-    """The demo model, loaded once."""
-    with SeaLLM(DEMO, context=2048) as loaded:
+    """The demo model, loaded once. It does not draft: how many rows a step has would depend on the clock, and so, beyond
+    256 cells, might a text.
+    """
+    with SeaLLM(DEMO, context=2048, drafting="off") as loaded:
         yield loaded
 
 

@@ -42,7 +42,7 @@ def test_the_same_seed_gives_the_same_text_whatever_was_said_in_between(llm: Sea
 
 
 def test_a_fresh_model_gives_the_same_text_for_the_same_seed(llm: SeaLLM) -> None:
-    with SeaLLM("smollm2-135m-instruct", context=2048) as other:
+    with SeaLLM("smollm2-135m-instruct", context=2048, drafting="off") as other:
         texts = {model.chat("Tell me a joke.", seed=5, max_tokens=24).text for model in (llm, other)}
     assert len(texts) == 1
 
@@ -61,7 +61,7 @@ def test_a_cached_prefix_changes_nothing_in_the_reply(llm: SeaLLM) -> None:
         {"role": "assistant", "content": "It is Tokyo, of course."},
         {"role": "user", "content": "Is it large?"},
     ]
-    with SeaLLM("smollm2-135m-instruct", context=2048) as other:
+    with SeaLLM("smollm2-135m-instruct", context=2048, drafting="off") as other:
         fresh = other.chat(turn, temperature=0, max_tokens=24)
     llm.chat(turn[:1], temperature=0, max_tokens=4)
     cached = llm.chat(turn, temperature=0, max_tokens=24)

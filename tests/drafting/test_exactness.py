@@ -50,7 +50,7 @@ def test_the_text_of_50_prompts_is_the_same(models: tuple[SeaLLM, SeaLLM], optio
         )  # fmt: skip
         assert expected.timings.tokens_per_step == 1
         n_fewer_steps += found.timings.tokens_per_step > 1
-    assert n_fewer_steps > 30
+    assert n_fewer_steps > 7
 
 
 @pytest.mark.parametrize(

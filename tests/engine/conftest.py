@@ -24,5 +24,5 @@ def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny(tiny_file: Path) -> Iterator[SeaLLM]:
     """The tiny model, loaded."""
-    with SeaLLM(tiny_file, context=1024) as llm:
+    with SeaLLM(tiny_file, context=1024, drafting="off") as llm:
         yield llm

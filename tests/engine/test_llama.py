@@ -78,7 +78,7 @@ def test_several_choices_read_their_prompt_once(llm: SeaLLM) -> None:
 
 
 def test_a_reply_cancelled_in_its_prompt_stops_at_once_and_what_was_read_is_kept() -> None:
-    with SeaLLM(DEMO, context=4096) as llm:
+    with SeaLLM(DEMO, context=4096, drafting="off") as llm:
         prompt = a_long_text(llm, 3500)
         stream = llm.stream(prompt, **GREEDY)
         while not (slots := [s for s in llm._engine._worker._loaded.scheduler.lineup.slots.all if len(s.tokens) > 500]):

@@ -15,7 +15,7 @@ TEXT = "the river rises in the mountains and runs for four hundred kilometres to
 
 
 def open_tiny(tiny_file: Path, folder: Path | bool, **options: object) -> SeaLLM:
-    return SeaLLM(tiny_file, context=1024, snapshots=folder, **options)
+    return SeaLLM(tiny_file, context=1024, drafting="off", snapshots=folder, **options)
 
 
 def files(folder: Path) -> list[Path]:
@@ -35,7 +35,7 @@ def test_after_a_restart_a_conversation_goes_on_without_being_read_again(tiny_fi
 
 
 def test_without_being_asked_for_nothing_is_written(tiny_file: Path, home: Path) -> None:
-    with SeaLLM(tiny_file, context=512) as llm:
+    with SeaLLM(tiny_file, context=512, drafting="off") as llm:
         llm.complete(TEXT[:200], **GREEDY)
     assert list(home.rglob("*.kv")) == []
 
@@ -71,7 +71,7 @@ def test_another_models_snapshots_are_left_alone(tiny_file: Path, tmp_path: Path
     with open_tiny(tiny_file, tmp_path) as llm:
         llm.complete(TEXT, **GREEDY)
     (before,) = files(tmp_path)
-    with SeaLLM("smollm2-135m-instruct", context=1024, snapshots=tmp_path) as llm:
+    with SeaLLM("smollm2-135m-instruct", context=1024, drafting="off", snapshots=tmp_path) as llm:
         assert llm.complete(TEXT * 2, temperature=0, max_tokens=2).usage.cached_tokens == 0
     assert before in files(tmp_path)
     assert len(files(tmp_path)) == 2
