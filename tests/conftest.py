@@ -44,8 +44,8 @@ def demo_file() -> Path:
 
 @pytest.fixture(scope="session")
 def llm() -> Iterator[SeaLLM]:
-    """The demo model, loaded once. It does not draft: how many rows a step has would depend on the clock, and so, beyond
-    256 cells, might a text.
+    """The demo model, loaded once. It does not draft: how many rows a step has would depend on the clock, and so might
+    a text, beyond 256 cells.
     """
     with SeaLLM(DEMO, context=2048, drafting="off") as loaded:
         yield loaded
