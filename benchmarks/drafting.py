@@ -84,7 +84,7 @@ def run_forced(llm: SeaLLM, folder: Path, languages: Sequence[str], n_tokens: in
         step = max(len(tokens) // PIECES, n)  # from all over the text
         texts = [llm.detokenize(tokens[i * step : i * step + n]) for i in range(PIECES)]
         speeds: dict[bool, list[float]] = {True: [], False: []}
-        per_step, counts = [], [0, 0]
+        per_step: list[float] = []
         for i, text in enumerate(filter(None, texts)):
             for is_on in (True, False) if i % 2 else (False, True):
                 drafting.switch(is_on)

@@ -72,6 +72,8 @@ def _speculate(drafting: str | Path, plan: Plan) -> Speculate:
         return no_speculation
     if drafting == "auto":
         return TextDrafting()
+    if not drafting or not isinstance(drafting, str | Path):
+        raise InvalidOption(f"drafting is {drafting!r}", 'give "auto", "off", or a smaller model that guesses')
     path = locate(drafting)
 
     def load(vocabulary: Vocabulary) -> DraftModel:

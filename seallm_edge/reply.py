@@ -23,7 +23,7 @@ class Usage:
 class Timings:
     """Seconds: `prompt` until the prompt was read, `first_text` until the first text came, `total` for all.
 
-    `tokens_per_step` is how many tokens a step of the model brought; more than 1 where guesses were right.
+    `tokens_per_step` is how many tokens a step after the prompt brought; more than 1 where guesses were right.
     `drafting_gain` is how many times as fast the reply was written as without guesses, estimated by what steps cost.
     """
 
@@ -34,7 +34,7 @@ class Timings:
     drafting_gain: float = 1.0
 
     @property
-    def in_words(self) -> str:
+    def drafting_in_words(self) -> str:
         """What guessing brought, with a comma after it; "" if it brought nothing."""
         if self.tokens_per_step <= 1:
             return ""

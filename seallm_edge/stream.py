@@ -73,7 +73,7 @@ class Stream(Iterator[str]):
             ticket.prompt_seconds,
             self._first_text_seconds,
             self._total_seconds,
-            len(ticket.tokens) / ticket.n_steps if ticket.n_steps else 1.0,
+            ticket.tokens_per_step,
             ticket.drafting_gain,
         )
         return Reply(text, self._finish_reason, usage, timings, tuple(ticket.logprobs[: self._n_tokens]))

@@ -9,13 +9,11 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# What Unicode text does not have: a virama that stacks nothing, the forms of signs, a vowel e that begins a syllable
-# or stands before the medial ra. Minority languages' letters share some code points with the forms; where they are
-# used there is no such virama.
+# What Unicode text does not have: a virama that stacks nothing, a vowel e that begins a word, or that stands before the
+# medial ra. The code points of other forms are letters of minority languages.
 _ZAWGYI_ONLY = re.compile(
     "\u1039(?![\u1000-\u1021])|(?:^|[\\s\u104a\u104b])\u1031[\u1000-\u1021]|\u1031\u103b[\u1000-\u1021]"
 )
-_BURMESE = re.compile("[\u1000-\u1021]")
 
 _KINZI = "\u1004\u103a\u1039"
 _FORMS = {

@@ -21,7 +21,7 @@ def draft_table(
         Path | None,
         typer.Option("--output", "-o", help="Where to write it; default: where all models of this vocabulary find it."),
     ] = None,
-    megabytes: Annotated[float, typer.Option(help="The most that it may take on disk.", min=0.5, max=64)] = 4.0,
+    megabytes: Annotated[float, typer.Option(help="The most that it may take on disk.", min=1, max=64)] = 4.0,
 ) -> None:
     """Learn from your text what follows what, in a domain or a language of yours.
 
@@ -36,7 +36,8 @@ def draft_table(
 
     with vocabulary_of(locate(model)) as vocabulary:
         target = output or paths.draft_tables_dir() / f"{texts[0].stem}-{vocabulary.fingerprint[:8]}{SUFFIX}"
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if output is None:
+            target.parent.mkdir(parents=True, exist_ok=True)
         sources = ", ".join(path.name for path in texts)
         n = build(
             texts, target, vocabulary.tokenize, vocabulary.fingerprint, sources=sources, most=int(megabytes * 1e6)

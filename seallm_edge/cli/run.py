@@ -82,5 +82,5 @@ def describe(reply: Reply) -> str:
         f"{reply.usage.prompt_tokens:,} tokens read ({reply.usage.cached_tokens:,} of them kept from before) "
         f"in {reply.timings.prompt:.1f} s, {reply.usage.reply_tokens:,} tokens written, "
         f"{reply.characters_per_second:.0f} characters/s ({reply.tokens_per_second:.1f} tokens/s), "
-        f"{reply.timings.in_words}ended by {reply.finish_reason}"
+        f"{reply.timings.drafting_in_words}ended by {reply.finish_reason}"
     )

@@ -76,7 +76,7 @@ def measure(header: Header, seconds: float, force: bool) -> Contest:
 
     machine, backends = this_machine(), load_backends()
     plan = make_plan(header, machine, gpus=backends.gpus, row_types=backends.row_types, force=force)
-    default = Settings(backends.variant, True, plan.threads, plan.n_batch)
+    default = Settings(backends.variant, plan.repack, plan.threads, plan.n_batch)
     load = Load(header.path, plan.gpu_layers, plan.weights_bytes, plan.main_bytes)
     with _progress_line(default, seconds) as on_round, SpeedBench(load) as bench:
         contest = Contest(bench, default, choices(machine, backends), seconds, on_round=on_round)

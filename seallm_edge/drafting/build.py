@@ -20,12 +20,12 @@ from ..zawgyi import looks_like_zawgyi, zawgyi_to_unicode
 from .calibration import calibrate
 from .counting import levels
 from .pruning import pruned
-from .table_file import write
+from .table_file import N_BUCKETS, is_table, write
 
 ORDER = 10  # tokens of the longest context; Burmese takes 10 for three letters
 MOST_BYTES = 4_000_000
 _ENTRY_BYTES = 5
-_FIXED_BYTES = 400_000  # of a table: buckets, tokens, metadata
+_LEAST_FIXED_BYTES = 400_000  # of a table: buckets, tokens, metadata
 _FEWEST_TOKENS = 1_000
 _MOST_TOKENS = 20_000_000  # counting takes some 1,000 bytes of memory a token
 _PIECE = 20_000  # characters that are tokenized at once, and counted as one text
@@ -45,8 +45,11 @@ def build(
     """Write the table of the texts at `paths` to `target`, `most` bytes at most; how many contexts it has.
 
     `vocabulary` is the fingerprint of what `tokenize` knows. Burmese in Zawgyi is counted as Unicode. Raises
-    DraftTableError where there is too little text or too much, or none that can be read; OSError.
+    DraftTableError where there is too little text or too much, none that can be read, or something else at `target`;
+    OSError.
     """
+    if target.exists() and not is_table(target):
+        raise DraftTableError(target, "it is there, and is no table of guesses", "name another file with -o")
     texts = [np.array(tokenize(piece), np.int64) for path in paths for piece in pieces(read(path))]
     n_tokens = sum(map(len, texts))
     if not _FEWEST_TOKENS <= n_tokens <= _MOST_TOKENS:
@@ -58,7 +61,9 @@ def build(
         )
     calibrated = calibrate(texts, ORDER)
     found = levels(texts, ORDER)
-    entries = pruned(found, [calibrated(level) for level in found], (most - _FIXED_BYTES) // _ENTRY_BYTES)
+    n_guessed = min(len(np.unique(np.concatenate(texts))), N_BUCKETS)
+    fixed_bytes = max(_LEAST_FIXED_BYTES, 4 * N_BUCKETS + 4 * n_guessed + len(sources.encode()) + 1_000)
+    entries = pruned(found, [calibrated(level) for level in found], (most - fixed_bytes) // _ENTRY_BYTES)
     write(target, entries, {"vocabulary": vocabulary, "order": ORDER, "sources": sources})
     return len(entries.hashes)
 

@@ -45,7 +45,7 @@ def _checked(found: Sequence[Level], texts: Sequence[Ints]) -> tuple[Floats, Int
         probability, n_seen, guess = np.zeros(n), np.zeros(n, np.int64), np.full(n, -1)
         for length, (by_hash, level) in enumerate(sorted_levels, 1):
             is_there[:length] = False
-            hashes[length:] = longer_hash(hashes[length:], text[: n - length])
+            hashes[length:] = longer_hash(hashes[length:], text[: max(n - length, 0)])
             place = by_hash[np.minimum(np.searchsorted(level.hashes, hashes, sorter=by_hash), len(by_hash) - 1)]
             is_there &= level.hashes[place] == hashes
             at = place[is_there]

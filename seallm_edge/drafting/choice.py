@@ -24,9 +24,9 @@ class TextDrafting:
             tables = tables_for(vocabulary.fingerprint)
 
             def drafter() -> Drafter:
-                return Mixture([*tables, ContextNgram()])
+                return Mixture([*tables, ContextNgram()], speculator.acceptance.probability)
 
-            self._speculator = Speculator(drafter)
+            self._speculator = speculator = Speculator(drafter)
         return self._speculator
 
 
@@ -45,7 +45,8 @@ class ModelDrafting:
         return self._speculator
 
     def _drafter(self) -> Drafter:
-        return Mixture([ContextNgram(), self._model.drafter()] if self._model else [])
+        drafters = [ContextNgram(), self._model.drafter()] if self._model else []
+        return Mixture(drafters, self._speculator.acceptance.probability)
 
     def _close(self) -> None:
         if self._model:

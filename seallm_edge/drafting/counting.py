@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .table_file import FACTOR, FOLD, MASK, TERM
+
 _DISCOUNT = 0.75
-_PAIR = np.uint64(0x9E3779B97F4A7C15)
-_NONE = np.int64(-1)
+# Of a mixing function whose bits all depend on all. ref: Steele, Lea, Flood 2014, SplitMix64
+_STIR, _SPREAD, _FOLD = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x9E3779B97F4A7C15), np.uint64(29)
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -131,12 +133,12 @@ def _pair(keys: NDArray[np.uint64], tokens: Ints) -> NDArray[np.uint64]:
 
 def _longer_key(keys: NDArray[np.uint64], tokens: Ints) -> NDArray[np.uint64]:
     """64 bits, so that no two contexts of a text are taken for one."""
-    mixed = (keys ^ (tokens.astype(np.uint64) + np.uint64(1)) * np.uint64(0xBF58476D1CE4E5B9)) * _PAIR
-    return mixed ^ mixed >> np.uint64(29)
+    mixed = (keys ^ (tokens.astype(np.uint64) + np.uint64(1)) * _STIR) * _SPREAD
+    return mixed ^ mixed >> _FOLD
 
 
 def longer_hash(hashes: NDArray[np.uint32], tokens: Ints) -> NDArray[np.uint32]:
     """`table_file.step_hash`, of many at once."""
-    mixed = (hashes.astype(np.uint64) ^ tokens.astype(np.uint64)) * np.uint64(0x9E3779B1) + np.uint64(0x7F4A7C15)
-    mixed &= np.uint64(0xFFFFFFFF)
-    return (mixed ^ mixed >> np.uint64(15)).astype(np.uint32)
+    factor, term, mask, fold = map(np.uint64, (FACTOR, TERM, MASK, FOLD))
+    mixed = (hashes.astype(np.uint64) ^ tokens.astype(np.uint64)) * factor + term & mask
+    return (mixed ^ mixed >> fold).astype(np.uint32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .contract import Drafter, Guess
 
@@ -10,24 +10,29 @@ _SURE = 0.9
 
 
 class Mixture(Drafter):
-    """At each place the guess of whichever drafter is surest; where two agree, they are surer than either. The cheap
-    ones come first: where one of them is sure, the others are not asked.
+    """At each place the likeliest guess; where two drafters agree, they are surer than either. The cheap ones come
+    first: where one of them is sure, the others are not asked. `likely` says how likely a guess is to be right, by what
+    is known of who made it: one who claims too much must not drown the others.
     """
 
-    def __init__(self, drafters: Sequence[Drafter]) -> None:
+    def __init__(self, drafters: Sequence[Drafter], likely: Callable[[Guess], float]) -> None:
         self._drafters = list(drafters)
+        self._likely = likely
 
     def next(self, tokens: Sequence[int], draft: Sequence[int]) -> Guess | None:
-        """The surest guess."""
+        """The likeliest guess."""
         guesses: list[Guess] = []
+        best, best_likely = None, -1.0
         for drafter in self._drafters:
             if guess := drafter.next(tokens, draft):
                 guesses.append(guess)
-                if guess.confidence >= _SURE:
+                likely = self._likely(guess)
+                if likely > best_likely:
+                    best, best_likely = guess, likely
+                if likely >= _SURE:
                     break
-        if not guesses:
+        if best is None:
             return None
-        best = max(guesses, key=lambda guess: guess.confidence)
         agreeing = [guess for guess in guesses if guess.token == best.token]
         if len(agreeing) == 1:
             return best

@@ -60,7 +60,8 @@ class Speculator:
     def draft(self, replies: Sequence[Drafted], most: Sequence[int], n_rows: int, room: int) -> list[Draft]:
         """Guesses for each of `replies`, at most `most` of them, and `room` in all, beside `n_rows` rows without."""
         started = self._clock()
-        drafts = [self._propose(reply, n) for reply, n in zip(replies, most, strict=True)]
+        fair = -(-room // len(replies))  # guessing more than can be checked takes time too
+        drafts = [self._propose(reply, min(n, fair)) for reply, n in zip(replies, most, strict=True)]
         self._note_drafted(sum(map(len, drafts)), self._clock() - started)
         likely = sorted(
             ((p, -place, i) for i, draft in enumerate(drafts) for place, p in enumerate(self._likelihoods(draft))),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .contract import Drafter, Guess
-from .table_file import CONFIDENCES, HAS_LONGER, TableFile
+from .table_file import CONFIDENCES, FACTOR, FOLD, HAS_LONGER, MASK, TERM, TableFile
 
 _CONFIDENCE_OF = [((mark >> 1) + 0.5) / CONFIDENCES for mark in range(256)]
 
@@ -21,6 +21,7 @@ class NgramTable(Drafter):
 
     def __init__(self, path: Path) -> None:
         self._file = file = TableFile(path)
+        self.path = path
         self.metadata = file.metadata
         self._order = file.metadata.order
         self._arrays = file.buckets, file.hashes, file.guesses, file.marks, file.tokens
@@ -35,8 +36,8 @@ class NgramTable(Drafter):
         buckets, hashes, guesses, marks, tokens = self._arrays
         value, found, n_tail = 0, -1, len(tail)
         for i in range(n_tail - 1, max(n_tail - self._order, 0) - 1, -1):
-            value = (value ^ tail[i]) * 0x9E3779B1 + 0x7F4A7C15 & 0xFFFFFFFF  # `step_hash`, in place: a call costs more
-            value ^= value >> 15
+            value = (value ^ tail[i]) * FACTOR + TERM & MASK  # `step_hash`, in place: a call costs more
+            value ^= value >> FOLD
             bucket, low = value >> 16, value & 0xFFFF
             end = buckets[bucket + 1]
             place = bisect_left(hashes, low, buckets[bucket], end)

@@ -43,6 +43,7 @@ _HEAD = struct.Struct("<8sIIII")
 _MOST_BYTES = 1 << 30
 _MOST_META = 1 << 16
 LONGEST_ORDER = 16
+FACTOR, TERM, MASK, FOLD = 0x9E3779B1, 0x7F4A7C15, 0xFFFFFFFF, 15  # of `step_hash`
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ def context_hash(tokens: Sequence[int]) -> int:
 
 def step_hash(value: int, token: int) -> int:
     """The hash of a context that is one token longer, at its beginning, than that of `value`."""
-    value = (value ^ token) * 0x9E3779B1 + 0x7F4A7C15 & 0xFFFFFFFF
-    return value ^ value >> 15
+    value = (value ^ token) * FACTOR + TERM & MASK
+    return value ^ value >> FOLD
 
 
 def write(path: Path, entries: Entries, metadata: dict[str, Any]) -> None:
@@ -110,6 +111,12 @@ def write(path: Path, entries: Entries, metadata: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):
             scratch.unlink()
         raise
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file begins as a table does. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 class TableFile:

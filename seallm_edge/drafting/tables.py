@@ -11,16 +11,15 @@ from .table import NgramTable
 
 SUFFIX = ".ngram"
 _BUILT_IN = Path(__file__).with_name("tables")
-_MOST = 4  # each takes some microseconds a guess
+_MOST = 8  # each takes some microseconds a guess
 
 logger = logging.getLogger("seallm_edge")
 
 
 def tables_for(vocabulary: str) -> list[NgramTable]:
     """The tables for the vocabulary of that fingerprint. One that is damaged is logged and left out."""
-    own = sorted(paths.draft_tables_dir().glob(f"*{SUFFIX}"))
     found = []
-    for path in [*own, *sorted(_BUILT_IN.glob(f"*{SUFFIX}"))]:
+    for path in [*sorted(_BUILT_IN.glob(f"*{SUFFIX}")), *sorted(paths.draft_tables_dir().glob(f"*{SUFFIX}"))]:
         try:
             table = NgramTable(path)
         except (DraftTableError, OSError) as error:
@@ -28,4 +27,6 @@ def tables_for(vocabulary: str) -> list[NgramTable]:
             continue
         if table.metadata.vocabulary == vocabulary:
             found.append(table)
+    for table in found[_MOST:]:
+        logger.warning("no guesses from %s: %d tables are in use already", table.path.name, _MOST)
     return found[:_MOST]

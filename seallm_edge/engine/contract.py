@@ -70,7 +70,10 @@ class Ticket(Protocol):
     logprobs: list[TokenLogprob]
     cached_tokens: int
     prompt_seconds: float
-    n_steps: int
+
+    @property
+    def tokens_per_step(self) -> float:
+        """How many tokens a step brings."""
 
     @property
     def drafting_gain(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from ..native.batch import Batch
@@ -64,8 +65,9 @@ def load(
     """Load a model as `plan` says; what `speculate` makes of its vocabulary guesses. Raises EngineError if llama.cpp
     fails.
     """
-    model = Model(path, n_gpu_layers=plan.gpu_layers, repack=plan.repack, on_progress=on_progress)
-    try:
+    with ExitStack() as undo:
+        model = Model(path, n_gpu_layers=plan.gpu_layers, repack=plan.repack, on_progress=on_progress)
+        undo.callback(model.close)
         context = Context(
             model,
             n_ctx=plan.n_ctx,
@@ -77,10 +79,9 @@ def load(
             cache_type_v=plan.cache_type_v,
             flash_attention=plan.flash_attention,
         )
+        undo.callback(context.close)
         speculation = speculate(model.vocabulary)
-    except BaseException:
-        model.close()
-        raise
+        undo.pop_all()
     return Loaded(model, context, shelf, bytes_per_token, speculation)
 
 

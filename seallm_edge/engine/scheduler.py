@@ -131,12 +131,13 @@ class Scheduler:
         plain_seconds = self._speculation.plain_seconds(len(self._batch), n_guesses, self._seconds)
         n_chosen = 0
         for turn in turns:
-            is_last = turn.is_last
+            is_last, was_reading = turn.is_last, turn.writer.n_pending > 1
             self.lineup.slots.extend(turn.slot, turn.tokens, in_blocks=len(self._batch) >= BLOCK)
             if is_last:
                 try:
                     n_tokens = self._accept(turn)
-                    turn.writer.note_step(n_tokens, self._plan_seconds + self._seconds, plain_seconds)
+                    if not was_reading:
+                        turn.writer.note_step(n_tokens, self._plan_seconds + self._seconds, plain_seconds)
                     n_chosen += n_tokens
                 except SeaLLMError as error:
                     turn.writer.fail(error)

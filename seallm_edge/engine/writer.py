@@ -32,7 +32,6 @@ class Writer:
         self.logprobs: list[TokenLogprob] = []
         self.cached_tokens = 0
         self.prompt_seconds = 0.0
-        self.n_steps = 0  # that brought tokens
         self.history: list[int] = list(request.tokens)
         self.slot: Slot | None = None
         self.sampler: Sampler | None = None
@@ -42,6 +41,7 @@ class Writer:
         self._clock = clock
         self._started = clock()
         self._text = TextStream(request.sampling.stop)
+        self._n_steps = self._n_step_tokens = 0  # without those that read its prompt
         self._step_seconds = self._plain_seconds = 0.0
 
     @property
@@ -61,13 +61,19 @@ class Writer:
         return sampling.temperature == 0 or sampling.seed is not None
 
     @property
+    def tokens_per_step(self) -> float:
+        """How many tokens a step brought."""
+        return self._n_step_tokens / self._n_steps if self._n_steps else 1.0
+
+    @property
     def drafting_gain(self) -> float:
         """How many times as fast it was written as it would have been without guesses, by what steps cost of late."""
         return self._plain_seconds / self._step_seconds if self._step_seconds else 1.0
 
     def note_step(self, n_tokens: int, seconds: float, plain_seconds: float) -> None:
-        """A step took `seconds`, without guesses it would have taken `plain_seconds`, and it brought `n_tokens`."""
-        self.n_steps += n_tokens > 0
+        """A step after the prompt took `seconds`, without guesses `plain_seconds`, and it brought `n_tokens`."""
+        self._n_steps += n_tokens > 0
+        self._n_step_tokens += n_tokens
         self._step_seconds += seconds
         self._plain_seconds += plain_seconds * max(n_tokens, 1)
 

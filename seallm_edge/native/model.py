@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EngineError
+from ..gguf_file import read_header
 from . import log, symbols
 from .library import load_backends
 from .residence import Residence
@@ -81,8 +82,8 @@ class Model:
 
 @contextlib.contextmanager
 def vocabulary_of(path: Path) -> Iterator[Vocabulary]:
-    """The vocabulary in a GGUF, without its weights. Raises EngineError."""
-    model = Model(path, vocabulary_only=True)
+    """The vocabulary in a GGUF, without its weights. Raises ModelFileError for what is none, or EngineError."""
+    model = Model(read_header(path).path, vocabulary_only=True)
     try:
         yield model.vocabulary
     finally:

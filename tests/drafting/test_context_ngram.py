@@ -11,6 +11,10 @@ def letters(text: str) -> list[int]:
     return [ord(letter) for letter in text]
 
 
+def mixture(drafters: list[Drafter]) -> Mixture:
+    return Mixture(drafters, lambda guess: guess.confidence)
+
+
 def drafted(text: str, drafter: Drafter, most: int = 8) -> str:
     return "".join(chr(guess.token) for guess in drafter.propose(letters(text), most))
 
@@ -58,22 +62,28 @@ class Says(Drafter):
 
 
 def test_of_several_the_surest_is_believed_at_each_place() -> None:
-    assert drafted("?", Mixture([Says("aaa", 0.3), Says("bbb", 0.6)]), 3) == "bbb"
+    assert drafted("?", mixture([Says("aaa", 0.3), Says("bbb", 0.6)]), 3) == "bbb"
+
+
+def test_one_who_claims_too_much_does_not_drown_the_others() -> None:
+    boaster, modest = Says("aaa", 0.8), Says("bbb", 0.4)
+    known = {"aaa": 0.1, "bbb": 0.5}
+    assert drafted("?", Mixture([boaster, modest], lambda guess: known[guess.source]), 3) == "bbb"
 
 
 def test_two_who_agree_are_surer_than_one() -> None:
-    (guess,) = Mixture([Says("a", 0.5), Says("a", 0.6)]).propose([1], 1)
+    (guess,) = mixture([Says("a", 0.5), Says("a", 0.6)]).propose([1], 1)
     assert guess == Guess(ord("a"), 1 - 0.5 * 0.4, "a+a")
 
 
 def test_where_the_first_is_sure_the_others_are_not_asked() -> None:
     dear = Says("bb", 0.99)
-    assert drafted("?", Mixture([Says("aa", 0.95), dear]), 2) == "aa"
+    assert drafted("?", mixture([Says("aa", 0.95), dear]), 2) == "aa"
     assert dear.n_asked == 0
 
 
 def test_closing_closes_all() -> None:
     parts = [Says("a", 0.5), Says("b", 0.5)]
-    Mixture(parts).close()
+    mixture(parts).close()
     assert [part.n_closed for part in parts] == [1, 1]
-    assert Mixture([]).propose([1], 4) == []
+    assert mixture([]).propose([1], 4) == []

@@ -161,8 +161,35 @@ def test_what_cannot_be_learnt_from_is_refused(content: bytes | None, problem: s
     assert not (tmp_path / "table").exists()
 
 
+def test_texts_shorter_than_a_context_are_learnt_from_too(tmp_path: Path) -> None:
+    paths = []
+    for n, text in enumerate(["a", "", "boat\n", verses(), *["the crew\n"] * 12]):
+        paths.append(tmp_path / f"{n}.txt")
+        paths[-1].write_text(text, encoding="utf-8")
+    assert build(paths, tmp_path / "table", letters, "letters") > 1_000
+
+
+def test_a_file_that_is_no_table_is_never_overwritten(tmp_path: Path) -> None:
+    source = tmp_path / "text.txt"
+    source.write_text(verses(), encoding="utf-8")
+    with pytest.raises(DraftTableError, match="it is there, and is no table of guesses"):
+        build([source], source, letters, "letters")
+    assert source.read_text(encoding="utf-8") == verses()
+    target = tmp_path / "table"
+    assert build([source], target, letters, "letters") == build([source], target, letters, "letters")
+
+
+def test_a_table_is_no_larger_than_it_may_be(tmp_path: Path) -> None:
+    source = tmp_path / "text.txt"
+    dice = random.Random(2)
+    source.write_text("".join(chr(dice.randrange(0x4E00, 0x9FA0)) for _ in range(60_000)), encoding="utf-8")
+    for most in (500_000, 700_000):
+        build([source], tmp_path / "table", letters, "letters", most=most)
+        assert (tmp_path / "table").stat().st_size <= most
+
+
 def test_a_damaged_file_is_refused_or_does_no_harm(table: NgramTable, tmp_path: Path) -> None:
-    whole = table._file.path.read_bytes()
+    whole = table.path.read_bytes()
     dice = random.Random(8)
     damaged = tmp_path / "damaged"
     for n in range(300):
@@ -203,7 +230,7 @@ def test_tables_are_found_by_vocabulary_and_a_damaged_one_is_told_of(
     (folder / f"broken{SUFFIX}").write_bytes(b"SEANGRAM")
     with caplog.at_level(logging.WARNING, "seallm_edge"):
         found = tables_for("letters")
-    assert [table._file.path.name for table in found] == [f"mine{SUFFIX}"]
+    assert [table.path.name for table in found] == [f"mine{SUFFIX}"]
     assert caplog.messages == [
         f"no guesses from broken{SUFFIX}: broken{SUFFIX}: it is no whole table of guesses: "
         "its size is none of a table\n"
