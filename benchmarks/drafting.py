@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,7 +212,27 @@ def run_free(llm: SeaLLM, rounds: int = 5) -> None:
             f"{statistics.median(ratios):.2f} (from {min(ratios):.2f} to {max(ratios):.2f}); told as "
             f"{statistics.median(gains):.2f}; {counts[1]} of {counts[0]} guesses right; {len(texts)} different texts"
         )
+    print(f"8 chats together: {together(llm, drafting, rounds)} of the speed without")
     print("cost of a step:", drafting.costs())
+
+
+def together(llm: SeaLLM, drafting: Drafting, rounds: int) -> str:
+    """What drafting does to a busy batch."""
+    topics = ["rice", "rivers", "the moon", "fish", "mangoes", "boats", "rain", "music"]
+
+    def seconds() -> float:
+        started = time.perf_counter()
+        streams = [llm.stream(f"Tell me about {topic}.", seed=1, max_tokens=64) for topic in topics]
+        n_tokens = sum(stream.read().usage.reply_tokens for stream in streams)
+        return (time.perf_counter() - started) / n_tokens
+
+    ratios = []
+    for _ in range(rounds + 1):
+        drafting.switch(False)
+        without = seconds()
+        drafting.switch(True)
+        ratios.append(without / seconds())
+    return f"{statistics.median(ratios[1:]):.2f} (from {min(ratios[1:]):.2f} to {max(ratios[1:]):.2f})"
 
 
 def run_simulated(model: Path, folder: Path, n_tokens: int = 12_000, piece: int = 1_000) -> None:

@@ -27,7 +27,7 @@ MOST_BYTES = 4_000_000
 _ENTRY_BYTES = 5
 _LEAST_FIXED_BYTES = 400_000  # of a table: buckets, tokens, metadata
 _FEWEST_TOKENS = 1_000
-_MOST_TOKENS = 20_000_000  # counting takes some 1,000 bytes of memory a token
+_MOST_TOKENS = 5_000_000  # counting takes 550 bytes of memory a token
 _PIECE = 20_000  # characters that are tokenized at once, and counted as one text
 
 Tokenize = Callable[[str], list[int]]

@@ -108,6 +108,19 @@ def test_a_machine_that_changes_is_followed() -> None:
     assert sum(drafted[-500:]) / 500 > 4
 
 
+def test_costs_that_are_seen_seldom_are_not_left_behind_by_accidents_of_others() -> None:
+    """A reply of which few tokens can be guessed, on a computer that is slowed down now and then."""
+    dice, costs = random.Random(5), StepCosts()
+    curve = {1: 0.008, 2: 0.0135, 3: 0.0165, 4: 0.019}
+    for n in [*curve] * 16:
+        costs.note(n, curve[n])
+    for step in range(8_000):
+        n = 3 if step % 10 == 0 else 1
+        costs.note(n, curve[n] * dice.lognormvariate(0, 0.03) * (2 if dice.random() < 0.05 else 1))
+    for n, seconds in curve.items():
+        assert costs.of(n) / costs.of(1) == pytest.approx(seconds / curve[1], rel=0.1)
+
+
 def test_in_a_busy_batch_it_steps_back() -> None:
     """Where each row more costs as much as the first ones, as where arithmetic is the limit, none is worth it."""
     costs = StepCosts()
