@@ -9,6 +9,7 @@ from .contract import Drafter, Vocabulary
 from .mixture import Mixture
 from .model_drafter import DraftModel
 from .speculator import Speculator
+from .table import NgramTable
 from .tables import tables_for
 
 
@@ -31,21 +32,23 @@ class TextDrafting:
 
 
 class ModelDrafting:
-    """Guesses from a smaller model, which comes and goes with the large one, and from the text itself."""
+    """Guesses from a smaller model, which comes and goes with the large one, and from what `TextDrafting` has."""
 
     def __init__(self, load: Callable[[Vocabulary], DraftModel]) -> None:
         self._load = load
         self._model: DraftModel | None = None
+        self._tables: list[NgramTable] = []
         self._speculator = Speculator(self._drafter, self._close)
 
     def __call__(self, vocabulary: Vocabulary) -> Speculator:
         """Load the small model, for the vocabulary of the large one. Raises what loading raises, or InvalidOption."""
         self._close()
         self._model = self._load(vocabulary)
+        self._tables = tables_for(vocabulary.fingerprint)
         return self._speculator
 
     def _drafter(self) -> Drafter:
-        drafters = [ContextNgram(), self._model.drafter()] if self._model else []
+        drafters = [*self._tables, ContextNgram(), self._model.drafter()] if self._model else []
         return Mixture(drafters, self._speculator.acceptance.probability)
 
     def _close(self) -> None:

@@ -41,6 +41,11 @@ class Mixture(Drafter):
             doubt *= 1 - guess.confidence
         return Guess(best.token, 1 - doubt, "+".join(guess.source for guess in agreeing))
 
+    def learn(self, guesses: Sequence[Guess], gains: Sequence[float], rate: float) -> None:
+        """Tell all of them."""
+        for drafter in self._drafters:
+            drafter.learn(guesses, gains, rate)
+
     def close(self) -> None:
         """Close all of them."""
         for drafter in self._drafters:

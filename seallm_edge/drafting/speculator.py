@@ -31,6 +31,7 @@ class Draft:
     """The guesses for a reply: tokens in order, and what is learnt of them."""
 
     guesses: list[Guess] = field(default_factory=list)
+    drafter: Drafter | None = None
 
     @property
     def tokens(self) -> list[int]:
@@ -52,6 +53,8 @@ class Speculator:
         self._clock = clock
         self._draft_seconds = 0.0  # that the guesses of this step took
         self._guess_seconds = 0.0  # that one takes, of late
+        self._row_price = 0.0  # tokens that the time of a guess's row brings elsewhere, in this step
+        self._rate = 0.0  # tokens a second
         self.costs = StepCosts()
         self.acceptance = Acceptance()
         self.policy = Policy(self.costs)
@@ -68,10 +71,11 @@ class Speculator:
             reverse=True,
         )
         n_chosen = self.policy.choose([p for p, *_ in likely[:room]], len(replies), n_rows)
+        self._note_prices(len(replies), n_rows, n_chosen)
         counts = [0] * len(drafts)
         for _, _, i in likely[:n_chosen]:
             counts[i] += 1
-        return [Draft(draft[:n]) for draft, n in zip(drafts, counts, strict=True)]
+        return [Draft(draft[:n], reply.drafter) for draft, n, reply in zip(drafts, counts, replies, strict=True)]
 
     def note_step(self, n_rows: int, seconds: float) -> None:
         """A step of `n_rows` rows took so long."""
@@ -88,9 +92,11 @@ class Speculator:
 
     def note_checked(self, draft: Draft, n_right: int) -> None:
         """The first `n_right` guesses were right; the one after them, if it was checked, was not."""
-        for guess in draft.guesses[: n_right + 1]:
-            self.acceptance.note(guess, n_right > 0)
-            n_right -= 1
+        for i, guess in enumerate(draft.guesses[: n_right + 1]):
+            self.acceptance.note(guess, i < n_right)
+        if draft.drafter and self._rate:
+            gains = [(i < n_right) - self._row_price for i in range(len(draft.guesses))]
+            draft.drafter.learn(draft.guesses, gains, self._rate)
 
     def plain_seconds(self, n_rows: int, n_guesses: int, seconds: float) -> float:
         """What a step of `n_rows` rows, which took `seconds` and the guessing, would have taken without guesses."""
@@ -106,6 +112,12 @@ class Speculator:
             return []
         reply.drafter = reply.drafter or self._make_drafter()
         return reply.drafter.propose(reply.history, min(most, MOST_GUESSES), max(_LEAST_LIKELY, price))
+
+    def _note_prices(self, n_replies: int, n_rows: int, n_guesses: int) -> None:
+        rate = self.policy.rate(n_replies)
+        more = self.costs.of(n_rows + n_guesses) - self.costs.of(n_rows)
+        self._row_price = rate * more / n_guesses if n_guesses else 0.0
+        self._rate = rate / self.costs.scale if self.costs.scale else 0.0
 
     def _note_drafted(self, n_guesses: int, seconds: float) -> None:
         self._draft_seconds = seconds

@@ -114,3 +114,27 @@ def test_wrong_guesses_are_forgotten_and_a_full_context_is_no_error(large: Path)
     finally:
         model.close()
         model.close()
+
+
+def test_a_model_that_does_not_pay_for_its_time_is_given_up(large: Path) -> None:
+    header, plan = plan_for(large, context=256)
+    with SeaLLM(large, context=256) as llm, llm._engine.vocabulary() as vocabulary:
+        model = DraftModel(header.path, plan, vocabulary)
+    tokens = list(range(40, 60))
+    try:
+        for n_resting in (1, 3):  # each time twice as many replies go without, and one more
+            drafter = model.drafter()
+            guesses = drafter.propose(tokens, 4)
+            drafter.learn(guesses, [-0.1] * 4, rate=1.0)  # it took next to no time
+            assert len(drafter.propose(tokens, 4)) == 4
+            drafter.learn([], [], rate=1e9)
+            assert drafter.propose(tokens, 4) == []
+            assert [model.drafter().propose(tokens, 4) for _ in range(n_resting)] == [[]] * n_resting
+        drafter = model.drafter()
+        guesses = drafter.propose(tokens, 4)
+        assert len(guesses) == 4
+        drafter.learn(guesses, [0.9] * 4, rate=1.0)  # it pays again
+        drafter.close()
+        assert len(model.drafter().propose(tokens, 4)) == 4
+    finally:
+        model.close()
