@@ -30,6 +30,7 @@ from typing import Any
 
 from seallm_edge import SeaLLM
 from seallm_edge.drafting import Speculator
+from seallm_edge.drafting import speculator as speculator_module
 from seallm_edge.drafting.tables import tables_for
 from seallm_edge.engine.contract import NoSpeculation
 from seallm_edge.native.model import vocabulary_of
@@ -256,25 +257,33 @@ def run_exact(arguments: argparse.Namespace) -> None:
     """The same text?"""
     replies: list[list[list[int]]] = []
     steps = []
+    counts = [0, 0]
     for drafting in ("off", arguments.draft):
         with SeaLLM(arguments.model, context=1024, drafting=drafting) as llm:
             if drafting != "off":
                 check_always(llm)
+                watched = Drafting(llm)
             replies.append([])
             for subject in SUBJECTS:
                 tokens = llm.tokenize(f"{subject} " * 300)[:300] if arguments.long else llm.tokenize(subject)
                 reply = llm.complete(llm.detokenize(tokens), temperature=0, max_tokens=arguments.tokens)
                 replies[-1].append(llm.tokenize(reply.text))
                 steps.append(reply.timings.tokens_per_step)
+            if drafting != "off":
+                counts = watched.take_counts()
     same = sum(a == b for a, b in zip(*replies, strict=True))
     print(f"{same} of {len(SUBJECTS)} replies the same; {statistics.mean(steps[len(SUBJECTS) :]):.2f} tokens a step")
+    print(f"{counts[1]} of {counts[0]} guesses right")
 
 
 def check_always(llm: SeaLLM) -> None:
-    """Let a model believe that guesses cost nothing."""
+    """Let a model believe that guesses cost nothing, and let unlikely ones be checked too: weights that were never
+    trained are sure of none.
+    """
+    speculator_module._LEAST_LIKELY = 0.0
     speculator = llm._engine._worker._loaded.scheduler._speculation
     for n_rows in [*range(1, 64)] * 16:
-        speculator.note_step(n_rows, 1.0)
+        speculator.note_step(n_rows, 1e30)
     speculator.note_step = lambda n_rows, seconds: None
 
 
