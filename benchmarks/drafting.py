@@ -3,7 +3,6 @@
     python benchmarks/drafting.py forced MODEL.gguf --text DATA [--languages my,km] [--tokens 600] [--json FILE]
     python benchmarks/drafting.py free [MODEL]
     python benchmarks/drafting.py simulate MODEL.gguf --text DATA
-    python benchmarks/drafting.py exact MODEL [--draft MODEL] [--tokens 64] [--long]
 
 `forced`: the reply is not the model's but a text that no table was made of: a sampler picks its next token, whatever
 the model says. So weights that were never trained will do, while steps cost what they cost, and what is guessed is
@@ -13,8 +12,6 @@ right or wrong as the text decides. The real sampler runs beside it. DATA holds 
 `free`: the demo model says what it likes: chat, copying, JSON.
 
 `simulate`: no model runs; the policy is told that a step costs 1 + 0.03 n, as where memory is the limit. Table alone.
-
-`exact`: how many greedy replies are the same, token for token, without guesses and where as many as can be are checked.
 """
 
 from __future__ import annotations
@@ -30,7 +27,6 @@ from typing import Any
 
 from seallm_edge import SeaLLM
 from seallm_edge.drafting import Speculator
-from seallm_edge.drafting import speculator as speculator_module
 from seallm_edge.drafting.tables import tables_for
 from seallm_edge.engine.contract import NoSpeculation
 from seallm_edge.native.model import vocabulary_of
@@ -57,15 +53,7 @@ def main() -> None:
     simulated.add_argument("--text", type=Path, required=True)
     free = commands.add_parser("free")
     free.add_argument("model", nargs="?", default="smollm2-135m-instruct")
-    exact = commands.add_parser("exact")
-    exact.add_argument("model")
-    exact.add_argument("--draft", default="auto")
-    exact.add_argument("--tokens", type=int, default=64)
-    exact.add_argument("--long", action="store_true", help="prompts of 300 tokens, beyond the 256 where rows are whole")
     arguments = parser.parse_args()
-    if arguments.command == "exact":
-        run_exact(arguments)
-        return
     if arguments.command == "simulate":
         run_simulated(arguments.model, arguments.text)
         return
@@ -245,46 +233,6 @@ def together(llm: SeaLLM, drafting: Drafting, rounds: int) -> str:
         drafting.switch(True)
         ratios.append(without / seconds())
     return f"{statistics.median(ratios[1:]):.2f} (from {min(ratios[1:]):.2f} to {max(ratios[1:]):.2f})"
-
-
-SUBJECTS = [
-    "The history of tea", "The harbour at night", "1, 2, 3, 5, 8,", "def main():", "Daftar kota:", "Ngayong umaga",
-    "ข้าวหอมมะลิ", "မြန်မာနိုင်ငံ", "ភាសាខ្មែរ", "ພາສາລາວ", "தமிழ் மொழி", "春天的花",
-]  # fmt: skip
-
-
-def run_exact(arguments: argparse.Namespace) -> None:
-    """The same text?"""
-    replies: list[list[list[int]]] = []
-    steps = []
-    counts = [0, 0]
-    for drafting in ("off", arguments.draft):
-        with SeaLLM(arguments.model, context=1024, drafting=drafting) as llm:
-            if drafting != "off":
-                check_always(llm)
-                watched = Drafting(llm)
-            replies.append([])
-            for subject in SUBJECTS:
-                tokens = llm.tokenize(f"{subject} " * 300)[:300] if arguments.long else llm.tokenize(subject)
-                reply = llm.complete(llm.detokenize(tokens), temperature=0, max_tokens=arguments.tokens)
-                replies[-1].append(llm.tokenize(reply.text))
-                steps.append(reply.timings.tokens_per_step)
-            if drafting != "off":
-                counts = watched.take_counts()
-    same = sum(a == b for a, b in zip(*replies, strict=True))
-    print(f"{same} of {len(SUBJECTS)} replies the same; {statistics.mean(steps[len(SUBJECTS) :]):.2f} tokens a step")
-    print(f"{counts[1]} of {counts[0]} guesses right")
-
-
-def check_always(llm: SeaLLM) -> None:
-    """Let a model believe that guesses cost nothing, and let unlikely ones be checked too: weights that were never
-    trained are sure of none.
-    """
-    speculator_module._LEAST_LIKELY = 0.0
-    speculator = llm._engine._worker._loaded.scheduler._speculation
-    for n_rows in [*range(1, 64)] * 16:
-        speculator.note_step(n_rows, 1e30)
-    speculator.note_step = lambda n_rows, seconds: None
 
 
 def run_simulated(model: Path, folder: Path, n_tokens: int = 12_000, piece: int = 1_000) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -141,6 +142,24 @@ def test_the_surest_guesses_of_all_replies_are_checked() -> None:
     speculator.costs = speculator.policy._costs = costs
     drafts = speculator.draft([Reply(), Reply()], [8, 8], 2, 8)
     assert len(drafts[0].guesses) > len(drafts[1].guesses)
+
+
+def test_a_drafter_hears_what_its_guesses_brought_above_their_rows() -> None:
+    heard = []
+
+    class Listens(Sure):
+        def learn(self, guesses: object, gains: Sequence[float], rate: float) -> None:
+            heard.append((list(gains), rate))
+
+    speculator, reply = Speculator(lambda: Listens(0.9), clock=lambda: 0.0), Reply()
+    for n_rows in (1, 2, 3):
+        for _ in range(30):
+            speculator.note_step(n_rows, 0.5 * (1 + 0.2 * (n_rows - 1)))
+    (draft,) = speculator.draft([reply], [2], 1, 2)
+    speculator.note_checked(draft, 1)
+    ((gains, rate),) = heard
+    assert gains == pytest.approx([0.8, -0.2], abs=0.02)  # a row takes a fifth of a step, which brings a token
+    assert rate == pytest.approx(2, rel=0.02)
 
 
 def test_no_more_is_drafted_than_may_be_written_or_than_there_is_room_for() -> None:
