@@ -1,6 +1,6 @@
 """How many greedy replies are the same, token for token, without guesses and where as many as can be are checked.
 
-python benchmarks/same_text.py MODEL [--draft SMALLER] [--tokens 64] [--long]
+python benchmarks/same_text.py MODEL [--draft SMALLER] [--tokens 64] [--long] [--together]
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import statistics
 
 from drafting import Drafting
 
-from seallm_edge import SeaLLM
+from seallm_edge import Reply, SeaLLM
 from seallm_edge.drafting import speculator as speculator_module
 
 SUBJECTS = [
@@ -28,26 +28,30 @@ def main() -> None:
     parser.add_argument(
         "--long", action="store_true", help="prompts of 300 tokens, beyond the 256 where rows are whole"
     )
+    parser.add_argument("--together", action="store_true", help="all at once where guesses are checked")
     arguments = parser.parse_args()
+    prompts = SUBJECTS
     replies: list[list[list[int]]] = []
-    steps = []
-    counts = [0, 0]
-    for drafting in ("off", arguments.draft):
+    for drafting, together in (("off", False), (arguments.draft, arguments.together)):
         with SeaLLM(arguments.model, context=1024, drafting=drafting) as llm:
             if drafting != "off":
                 check_always(llm)
-                watched = Drafting(llm)
-            replies.append([])
-            for subject in SUBJECTS:
-                tokens = llm.tokenize(f"{subject} " * 300)[:300] if arguments.long else llm.tokenize(subject)
-                reply = llm.complete(llm.detokenize(tokens), temperature=0, max_tokens=arguments.tokens)
-                replies[-1].append(llm.tokenize(reply.text))
-                steps.append(reply.timings.tokens_per_step)
-            if drafting != "off":
-                counts = watched.take_counts()
+            watched = Drafting(llm)
+            if arguments.long:
+                prompts = [llm.detokenize(llm.tokenize(f"{subject} " * 300)[:300]) for subject in SUBJECTS]
+            found = ask(llm, prompts, arguments.tokens, together)
+            replies.append([llm.tokenize(reply.text) for reply in found])
+            n_checked, n_right = watched.take_counts()
     same = sum(a == b for a, b in zip(*replies, strict=True))
-    print(f"{same} of {len(SUBJECTS)} replies the same; {statistics.mean(steps[len(SUBJECTS) :]):.2f} tokens a step")
-    print(f"{counts[1]} of {counts[0]} guesses right")
+    n_tokens_per_step = statistics.mean(reply.timings.tokens_per_step for reply in found)
+    print(f"{same} of {len(SUBJECTS)} replies the same; {n_tokens_per_step:.2f} tokens a step")
+    print(f"{n_right} of {n_checked} guesses right")
+
+
+def ask(llm: SeaLLM, prompts: list[str], n_tokens: int, together: bool) -> list[Reply]:
+    """Greedy replies, one after the other or all at once."""
+    streams = (llm.complete_stream(prompt, temperature=0, max_tokens=n_tokens) for prompt in prompts)
+    return [stream.read() for stream in (list(streams) if together else streams)]
 
 
 def check_always(llm: SeaLLM) -> None:
