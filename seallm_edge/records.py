@@ -1,0 +1,92 @@
+"""What was measured of models on this machine, and the files of the cache folder that keep it.
+
+A record counts only where it was made: on this processor, with as many usable cores, this very llama.cpp and the same
+`SEALLM_CPU_VARIANT`. Nothing that a file says is checked here beyond its outer form: whoever reads a record does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from . import paths
+from .machine import this_machine
+from .native import symbols
+from .native.library import forced_variant
+from .native.probe import cpu_identity
+
+_FORMAT = 1
+_MOST_BYTES = 1 << 20
+_MOST_MODELS = 256
+
+
+class Records:
+    """Records of one kind, a JSON object for a model and a machine, in the file of that name."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def find(self, model_fingerprint: str) -> Any:
+        """What was kept for this model on this machine, whatever it is; None if nothing was. Raises EngineError
+        without llama.cpp.
+        """
+        records = self._read().get(model_fingerprint)
+        return records.get(_machine_key()) if isinstance(records, dict) else None
+
+    def keep(self, model_fingerprint: str, record: Mapping[str, Any]) -> None:
+        """Keep `record` for this model on this machine, in place of what was. Raises OSError where that is
+        impossible.
+        """
+        models = self._read()
+        records = models.pop(model_fingerprint, None)
+        kept = {**(records if isinstance(records, dict) else {}), _machine_key(): dict(record)}
+        self._write({**dict(list(models.items())[1 - _MOST_MODELS :]), model_fingerprint: kept})
+
+    def forget(self, model_fingerprint: str) -> bool:
+        """Drop what was kept for this model, on whichever machine; whether there was anything. Raises OSError."""
+        models = self._read()
+        if model_fingerprint not in models:
+            return False
+        del models[model_fingerprint]
+        self._write(models)
+        return True
+
+    def _file(self) -> Path:
+        return paths.cache_dir() / self._name
+
+    def _read(self) -> dict[str, Any]:
+        """{model's fingerprint: {machine's key: record}}; empty where the file is none of ours."""
+        try:
+            with self._file().open("rb") as file:
+                content = json.loads(file.read(_MOST_BYTES))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+            return {}
+        models = content.get("models")
+        return models if isinstance(models, dict) else {}
+
+    def _write(self, models: Mapping[str, Any]) -> None:
+        file = self._file()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        scratch = file.with_suffix(f".{os.getpid()}")
+        try:
+            scratch.write_text(json.dumps({"format": _FORMAT, "models": models}), encoding="utf-8")
+            scratch.replace(file)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                scratch.unlink()
+            raise
+
+
+def _machine_key() -> str:
+    library = symbols.libllama_path()
+    status = library.stat()
+    facts = [cpu_identity(), this_machine().cores_usable, forced_variant()]
+    facts += [str(library), status.st_size, status.st_mtime_ns]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]

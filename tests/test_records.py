@@ -1,0 +1,153 @@
+"""The record of a model on this machine: kept, and found again where it was made."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seallm_edge import records
+from seallm_edge.native import symbols
+from seallm_edge.records import Records
+
+MODEL, OTHER = "0123456789abcdef" * 2, "f" * 32
+RECORD, CHANGED = {"value": 1}, {"value": 2}
+RECORDS = Records("tried.json")
+
+
+@pytest.fixture(autouse=True)
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the record is kept: in a home that no other test uses."""
+    monkeypatch.setenv("SEALLM_HOME", str(tmp_path))
+    return tmp_path / "cache" / "tried.json"
+
+
+def test_what_is_kept_is_found_again() -> None:
+    assert RECORDS.find(MODEL) is None
+    RECORDS.keep(MODEL, RECORD)
+    assert RECORDS.find(MODEL) == RECORD
+
+
+def test_the_last_to_be_kept_counts() -> None:
+    RECORDS.keep(MODEL, RECORD)
+    RECORDS.keep(MODEL, CHANGED)
+    assert RECORDS.find(MODEL) == CHANGED
+
+
+def test_models_do_not_share_records() -> None:
+    RECORDS.keep(MODEL, RECORD)
+    assert RECORDS.find(OTHER) is None
+    RECORDS.keep(OTHER, CHANGED)
+    assert RECORDS.find(MODEL) == RECORD
+
+
+def test_another_processor_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    RECORDS.keep(MODEL, RECORD)
+    monkeypatch.setattr(records, "cpu_identity", lambda: "model name: another")
+    assert RECORDS.find(MODEL) is None
+
+
+def test_other_cores_find_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    RECORDS.keep(MODEL, RECORD)
+    here = records.this_machine()
+    monkeypatch.setattr(records, "this_machine", lambda: replace(here, cores_usable=here.cores_usable + 1))
+    assert RECORDS.find(MODEL) is None
+
+
+def test_another_build_of_llama_cpp_finds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    RECORDS.keep(MODEL, RECORD)
+    (tmp_path / "libllama.so").write_bytes(b"another build")
+    monkeypatch.setattr(symbols, "libllama_path", lambda: tmp_path / "libllama.so")
+    assert RECORDS.find(MODEL) is None
+
+
+def test_what_was_measured_with_a_forced_variant_counts_with_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    RECORDS.keep(MODEL, RECORD)
+    monkeypatch.setenv("SEALLM_CPU_VARIANT", "haswell")
+    assert RECORDS.find(MODEL) is None
+    RECORDS.keep(MODEL, CHANGED)
+    monkeypatch.delenv("SEALLM_CPU_VARIANT")
+    assert RECORDS.find(MODEL) == RECORD
+
+
+def test_what_is_forgotten_is_gone_and_the_rest_stays() -> None:
+    assert RECORDS.forget(MODEL) is False
+    RECORDS.keep(MODEL, RECORD)
+    RECORDS.keep(OTHER, RECORD)
+    assert RECORDS.forget(MODEL) is True
+    assert (RECORDS.find(MODEL), RECORDS.find(OTHER)) == (None, RECORD)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"7",
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b'{"format": 2, "models": {}}',
+        b'{"format": 1}',
+        b'{"format": 1, "models": []}',
+        b'{"format": 1, "models": {"0123456789abcdef0123456789abcdef": []}}',
+        b'{"format": 1, "models": {"0123456789abcdef0123456789abcdef": 1}}',
+        b" " * (1 << 20) + b"{}",
+        b"9" * 10_000,
+    ],
+    ids=lambda content: repr(content[:40]),
+)
+def test_a_file_that_is_damaged_or_of_others_holds_nothing_and_is_no_obstacle(file: Path, content: bytes) -> None:
+    file.parent.mkdir()
+    file.write_bytes(content)
+    assert RECORDS.find(MODEL) is None
+    RECORDS.keep(MODEL, RECORD)
+    assert RECORDS.find(MODEL) == RECORD
+
+
+def test_a_file_of_another_format_holds_nothing(file: Path) -> None:
+    RECORDS.keep(MODEL, RECORD)
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 2}))
+    assert RECORDS.find(MODEL) is None
+
+
+def test_a_file_that_is_too_large_holds_nothing(file: Path) -> None:
+    RECORDS.keep(MODEL, RECORD)
+    file.write_text(" " * (1 << 20) + file.read_text())
+    assert RECORDS.find(MODEL) is None
+
+
+def test_the_file_does_not_grow_without_end(file: Path) -> None:
+    for number in range(300):
+        RECORDS.keep(f"{number:032x}", RECORD)
+    kept = json.loads(file.read_text())["models"]
+    assert list(kept) == [f"{number:032x}" for number in range(44, 300)]
+
+
+def test_nothing_but_the_record_is_left_behind(file: Path) -> None:
+    RECORDS.keep(MODEL, RECORD)
+    assert [path.name for path in file.parent.iterdir()] == ["tried.json"]
+
+
+def test_a_write_that_fails_leaves_what_was_there(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    RECORDS.keep(MODEL, RECORD)
+
+    def full(*_arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        RECORDS.keep(MODEL, CHANGED)
+    assert [path.name for path in file.parent.iterdir()] == ["tried.json"]
+    assert RECORDS.find(MODEL) == RECORD
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders are no files there")
+def test_a_file_that_cannot_be_read_holds_nothing(file: Path) -> None:
+    file.mkdir(parents=True)
+    assert RECORDS.find(MODEL) is None
