@@ -1,6 +1,7 @@
 """What drafting gains: characters per second with it over without, in each language, by forced decoding.
 
     python benchmarks/drafting.py forced MODEL.gguf --text DATA [--languages my,km] [--tokens 600] [--json FILE]
+    python benchmarks/drafting.py first MODEL.gguf --text DATA [--languages my,km] [--tokens 120]
     python benchmarks/drafting.py free [MODEL]
     python benchmarks/drafting.py simulate MODEL.gguf --text DATA
 
@@ -8,6 +9,9 @@
 the model says. So weights that were never trained will do, while steps cost what they cost, and what is guessed is
 right or wrong as the text decides. The real sampler runs beside it. DATA holds ntrex/LANGUAGE.txt, of which lines
 1401 to 1600 are taken, of Javanese 501 to 600. With and without take turns, piece by piece.
+
+`first`: the same for the first reply of a program, where nothing is known of what steps cost, and where it is
+remembered; both over without.
 
 `free`: the demo model says what it likes: chat, copying, JSON.
 
@@ -26,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from seallm_edge import SeaLLM
-from seallm_edge.drafting import Speculator
+from seallm_edge.drafting import Speculator, StepCosts, TextDrafting
 from seallm_edge.drafting.tables import tables_for
 from seallm_edge.engine.contract import NoSpeculation
 from seallm_edge.native.model import vocabulary_of
@@ -42,12 +46,13 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    forced = commands.add_parser("forced")
-    forced.add_argument("model")
-    forced.add_argument("--text", type=Path, required=True)
-    forced.add_argument("--languages", default=",".join(LANGUAGES))
-    forced.add_argument("--tokens", type=int, default=600)
-    forced.add_argument("--json", type=Path)
+    for name, n_tokens in (("forced", 600), ("first", 120)):
+        forced = commands.add_parser(name)
+        forced.add_argument("model")
+        forced.add_argument("--text", type=Path, required=True)
+        forced.add_argument("--languages", default=",".join(LANGUAGES))
+        forced.add_argument("--tokens", type=int, default=n_tokens)
+        forced.add_argument("--json", type=Path)
     simulated = commands.add_parser("simulate")
     simulated.add_argument("model", type=Path)
     simulated.add_argument("--text", type=Path, required=True)
@@ -60,6 +65,8 @@ def main() -> None:
     with SeaLLM(arguments.model, context=2048) as llm:
         if arguments.command == "free":
             run_free(llm)
+        elif arguments.command == "first":
+            run_first(llm, arguments.text, arguments.languages.split(","), arguments.tokens)
         else:
             rows = run_forced(llm, arguments.text, arguments.languages.split(","), arguments.tokens)
             if arguments.json:
@@ -71,6 +78,34 @@ def held_back(folder: Path, language: str) -> str:
     lines = (folder / "ntrex" / f"{language}.txt").read_text(encoding="utf-8").splitlines()
     lines = lines[500:600] if language == "jv" else lines[1400:1600]
     return "\n".join(zawgyi_to_unicode(line) if looks_like_zawgyi(line) else normalize(line) for line in lines)
+
+
+def run_first(llm: SeaLLM, folder: Path, languages: Sequence[str], n_tokens: int) -> None:
+    """Each language's gain in a first reply, printed as it comes."""
+    drafting = Drafting(llm)
+    for language in LANGUAGES:
+        drafting.force(llm.detokenize(llm.tokenize(held_back(folder, language))[: n_tokens * 2]))
+    remembered = drafting.costs.to_remember()
+    print("     characters/s over without: nothing known, remembered (pieces)")
+    for language in languages:
+        tokens = llm.tokenize(held_back(folder, language))
+        step = len(tokens) // PIECES
+        texts = [llm.detokenize(tokens[i * step : i * step + n_tokens]) for i in range(PIECES)]
+        gains: dict[bool, list[float]] = {False: [], True: []}
+        for text in texts:
+            drafting.switch(False)
+            without, _ = drafting.force(text)
+            for knows in gains:
+                drafting.begin_anew(StepCosts(remembered if knows else None))
+                seconds, _ = drafting.force(text)
+                gains[knows].append(without / seconds)
+        print(
+            f"{language}  " + "  ".join(
+                f"{statistics.harmonic_mean(each):.2f} ({' '.join(f'{gain:.2f}' for gain in each)})"
+                for each in gains.values()
+            ),
+            flush=True,
+        )  # fmt: skip
 
 
 def run_forced(llm: SeaLLM, folder: Path, languages: Sequence[str], n_tokens: int) -> dict[str, dict[str, float]]:
@@ -108,7 +143,7 @@ def run_forced(llm: SeaLLM, folder: Path, languages: Sequence[str], n_tokens: in
             f"     {counts[1]} of {counts[0]}",
             flush=True,
         )
-    print("cost of a step:", drafting.costs())
+    print("cost of a step:", drafting.costs_in_words)
     return rows
 
 
@@ -118,16 +153,30 @@ class Drafting:
     def __init__(self, llm: SeaLLM) -> None:
         self._llm = llm
         self._scheduler = llm._engine._worker._loaded.scheduler
-        self._speculator: Speculator = self._scheduler._speculation
         self._counts = [0, 0]
-        note = self._speculator.note_checked
+        self._watch(self._scheduler._speculation)
+
+    def _watch(self, speculator: Speculator) -> None:
+        note = speculator.note_checked
 
         def counted(draft: Any, n_right: int) -> None:
             self._counts[0] += len(draft.guesses)
             self._counts[1] += n_right
             note(draft, n_right)
 
-        self._speculator.note_checked = counted
+        speculator.note_checked = counted
+        self._speculator = speculator
+
+    def begin_anew(self, costs: StepCosts) -> None:
+        """Draft as a program does that has just begun, and knows `costs`."""
+        with self._llm._engine.vocabulary() as vocabulary:
+            self._watch(TextDrafting(costs)(vocabulary))
+        self.switch(True)
+
+    @property
+    def costs(self) -> StepCosts:
+        """What steps cost, as learnt."""
+        return self._speculator.costs
 
     def switch(self, is_on: bool) -> None:
         """Draft from now on, or do not."""
@@ -151,7 +200,8 @@ class Drafting:
         counts, self._counts[:] = list(self._counts), [0, 0]
         return counts
 
-    def costs(self) -> str:
+    @property
+    def costs_in_words(self) -> str:
         """What steps of several rows cost, against one of one."""
         costs = self._speculator.costs
         return "  ".join(f"{n}: {costs.of(n) / costs.of(1):.2f}" for n in sorted(costs._costs))
@@ -213,7 +263,7 @@ def run_free(llm: SeaLLM, rounds: int = 5) -> None:
             f"{statistics.median(gains):.2f}; {counts[1]} of {counts[0]} guesses right; {len(texts)} different texts"
         )
     print(f"8 chats together: {together(llm, drafting, rounds)} of the speed without")
-    print("cost of a step:", drafting.costs())
+    print("cost of a step:", drafting.costs_in_words)
 
 
 def together(llm: SeaLLM, drafting: Drafting, rounds: int) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import paths, tuning
+from . import paths, step_costs, tuning
 from .catalogue import match_header
-from .drafting import DraftModel, ModelDrafting, TextDrafting, Vocabulary
+from .drafting import DraftModel, ModelDrafting, StepCosts, TextDrafting, Vocabulary
 from .engine import About, Speculate, no_speculation
 from .engine.llama import LlamaEngine
 from .engine.snapshots import Snapshots, snapshot_key
@@ -61,26 +61,32 @@ def load_engine(
         _about(header, plan),
         snapshots=Snapshots(folder, _key(header, plan)) if folder else None,
         keep_alive=keep_alive,
-        speculate=_speculate(drafting, plan),
+        speculate=_speculate(drafting, header, plan),
         on_progress=on_progress,
     )
 
 
-def _speculate(drafting: str | Path, plan: Plan) -> Speculate:
+def _speculate(drafting: str | Path, header: Header, plan: Plan) -> Speculate:
     """What makes the guesses for a model that is run by `plan`, once its vocabulary is known."""
     if drafting == "off":
         return no_speculation
-    if drafting == "auto":
-        return TextDrafting()
     if not drafting or not isinstance(drafting, str | Path):
         raise InvalidOption(f"drafting is {drafting!r}", 'give "auto", "off", or a smaller model that guesses')
-    path = locate(drafting)
+    path = None if drafting == "auto" else locate(drafting)
+    model = fingerprint(header)
+    costs = StepCosts(step_costs.find(model, plan))
+
+    def keep() -> None:
+        step_costs.keep(model, plan, costs.to_remember())
+
+    if path is None:
+        return TextDrafting(costs, keep)
 
     def load(vocabulary: Vocabulary) -> DraftModel:
         header, own = plan_for(path, context=plan.n_ctx, threads=plan.threads, prefix_cache=0)
         return DraftModel(header.path, own, vocabulary)
 
-    return ModelDrafting(load)
+    return ModelDrafting(load, costs, keep)
 
 
 def _about(header: Header, plan: Plan) -> About:

@@ -7,6 +7,7 @@ guesses change when a text comes, and never which.
 from .choice import ModelDrafting, TextDrafting
 from .context_ngram import ContextNgram
 from .contract import Drafter, Guess, Vocabulary
+from .costs import Remembered, StepCosts
 from .mixture import Mixture
 from .model_drafter import DraftModel
 from .speculator import Draft, Drafted, Speculator
@@ -22,7 +23,9 @@ __all__ = [
     "Mixture",
     "ModelDrafting",
     "NgramTable",
+    "Remembered",
     "Speculator",
+    "StepCosts",
     "TextDrafting",
     "Vocabulary",
 ]

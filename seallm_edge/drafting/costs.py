@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import deque
+from collections.abc import Mapping
+from typing import NamedTuple
 
-_REMEMBERED = 25  # steps of each number of rows, whose median counts: other programs make some steps slow
+_MOST_TRIES = 25  # steps of each number of rows, whose median counts: other programs make some steps slow
 _TRUSTED = 3  # before so many the fastest counts, and of one alone not even that is believed
 _KNOWN = 16  # tries, after which a number of rows is tried no more for its own sake
 _JUST_NOW = 24  # steps
@@ -14,21 +17,34 @@ _MOST_OFF = 1.02  # that one step moves the scale by: so it follows the middle o
 # time do four sooner than three.
 _UNTRIED = 0.9
 _FORGOTTEN_AFTER = 1024  # steps without one of so many rows: it may be cheaper by now
+_REMEMBERED_TRIES = 5  # that a cost from an earlier time is worth
+_SETTLING = 3  # first steps, without guesses, whose fastest makes the scale: some fetch weights from the disk
+
+
+class Remembered(NamedTuple):
+    """A cost that was learnt earlier, against that of a step of one row; `age` is how many steps there were since."""
+
+    cost: float
+    age: int
 
 
 class StepCosts:
     """Costs in units of a scale that follows the machine's speed: a deeper context and a warm processor make all steps
     slower alike, and only how they compare counts. One cost, the anchor, stays as it is once it is known: if all moved
     with the scale, those that are seen seldom would be left behind.
+
+    `remembered` is what an earlier one had in `to_remember`; it is believed until steps say otherwise.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, remembered: Mapping[int, Remembered] | None = None) -> None:
+        fresh = {n: each for n, each in (remembered or {}).items() if each.age < _FORGOTTEN_AFTER}
         self._scale = 0.0
-        self._tries: dict[int, deque[float]] = {}
-        self._costs: dict[int, float] = {}
-        self._last: dict[int, int] = {}
+        self._tries = {n: deque([each.cost] * _REMEMBERED_TRIES, _MOST_TRIES) for n, each in fresh.items()}
+        self._costs = {n: each.cost for n, each in fresh.items()}
+        self._last = {n: -each.age - _JUST_NOW for n, each in fresh.items()}
+        self._remembered = set(fresh)
         self._n_steps = 0
-        self._anchor = 0  # rows
+        self._anchor = min(fresh, default=0)  # rows
 
     @property
     def scale(self) -> float:
@@ -39,8 +55,8 @@ class StepCosts:
         """Learn from a step."""
         if seconds <= 0:
             return
-        if not self._scale:
-            self._scale = seconds / self.of(n_rows)
+        if not self._scale or (self._remembered and self._n_steps < _SETTLING):
+            self._scale = min(self._scale or math.inf, seconds / self.of(n_rows))
         cost = seconds / self._scale
         if n_rows in self._costs:
             self._scale *= min(max(cost / self._costs[n_rows], 1 / _MOST_OFF), _MOST_OFF)
@@ -56,7 +72,7 @@ class StepCosts:
         return any(last > self._n_steps - _JUST_NOW for n, last in self._last.items() if n != n_rows)
 
     def _note_cost(self, n_rows: int, cost: float) -> None:
-        tries = self._tries.setdefault(n_rows, deque(maxlen=_REMEMBERED))
+        tries = self._tries.setdefault(n_rows, deque(maxlen=_MOST_TRIES))
         tries.append(cost)
         if len(tries) > 1:
             self._costs[n_rows] = statistics.median(tries) if len(tries) >= _TRUSTED else min(tries)
@@ -65,7 +81,8 @@ class StepCosts:
 
     def is_known(self, n_rows: int) -> bool:
         """Whether steps of so many rows were tried often enough, and lately."""
-        return len(self._tries.get(n_rows, ())) >= _KNOWN
+        is_remembered = n_rows in self._remembered and self._n_steps >= _SETTLING
+        return is_remembered or len(self._tries.get(n_rows, ())) >= _KNOWN
 
     def of(self, n_rows: int) -> float:
         """What a step of `n_rows` rows costs, as far as is known; rather too little where it is not."""
@@ -74,10 +91,22 @@ class StepCosts:
         below = max((n for n in self._costs if n < n_rows), default=0)
         return self._costs[below] * _UNTRIED if below else 1.0
 
+    def to_remember(self) -> dict[int, Remembered]:
+        """What is known, for another time; empty where nothing was learnt, or not what a step of one row costs."""
+        if not self._n_steps or not self.is_known(1):
+            return {}
+        unit = self._costs[1]
+        return {
+            n: Remembered(cost / unit, self._n_steps - self._last[n])
+            for n, cost in sorted(self._costs.items())
+            if self.is_known(n)
+        }
+
     def _forget(self) -> None:
         for n_rows in [n for n, last in self._last.items() if last <= self._n_steps - _FORGOTTEN_AFTER]:
             self._tries[n_rows].popleft()
-            if not self._tries[n_rows]:
+            if n_rows in self._remembered or not self._tries[n_rows]:
+                self._remembered.discard(n_rows)
                 del self._tries[n_rows], self._last[n_rows]
                 self._costs.pop(n_rows, None)
         if self._anchor not in self._costs:

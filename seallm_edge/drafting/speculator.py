@@ -47,6 +47,7 @@ class Speculator:
         make_drafter: Callable[[], Drafter],
         on_close: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.perf_counter,
+        costs: StepCosts | None = None,
     ) -> None:
         self._make_drafter = make_drafter
         self._on_close = on_close
@@ -55,7 +56,7 @@ class Speculator:
         self._guess_seconds = 0.0  # that one takes, of late
         self._row_price = 0.0  # tokens that the time of a guess's row brings elsewhere, in this step
         self._rate = 0.0  # tokens a second
-        self.costs = StepCosts()
+        self.costs = costs or StepCosts()
         self.acceptance = Acceptance()
         self.policy = Policy(self.costs)
         self._n_steps = 0
@@ -103,7 +104,7 @@ class Speculator:
         return seconds * self.costs.of(n_rows - n_guesses) / self.costs.of(n_rows)
 
     def close(self) -> None:
-        """Free what the drafters share, such as a model; what was learnt stays."""
+        """Free what the drafters share, such as a model; what was learnt stays, and `on_close` may write it down."""
         self._on_close()
 
     def _propose(self, reply: Drafted, most: int) -> list[Guess]:

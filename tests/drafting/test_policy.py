@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seallm_edge.drafting import Drafter, Guess, Speculator
-from seallm_edge.drafting.costs import StepCosts
+from seallm_edge.drafting import Drafter, Guess, Remembered, Speculator, StepCosts
 from seallm_edge.drafting.policy import Policy
 from seallm_edge.drafting.speculator import MOST_GUESSES
 
@@ -41,12 +40,21 @@ class Sure(Drafter):
         return Guess(1, self._confidence, "sure")
 
 
-def rate_of(curve: list[float], right: float, claimed: float, noise: float, seed: int) -> float:
-    """Tokens a second that the policy reaches after its warm-up, where a guess is right as often as `right`."""
+def rate_of(
+    curve: list[float],
+    right: float,
+    claimed: float,
+    noise: float,
+    seed: int,
+    *,
+    costs: StepCosts | None = None,
+    steps: tuple[int, int] = (WARM_UP, WARM_UP + MEASURED),
+) -> float:
+    """Tokens a second that the policy reaches in these steps, where a guess is right as often as `right`."""
     dice = random.Random(seed)
-    speculator, reply = Speculator(lambda: Sure(claimed), clock=lambda: 0.0), Reply()
+    speculator, reply = Speculator(lambda: Sure(claimed), clock=lambda: 0.0, costs=costs), Reply()
     tokens = seconds = 0.0
-    for step in range(WARM_UP + MEASURED):
+    for step in range(steps[1]):
         draft = speculator.draft([reply], [MOST_GUESSES], 1, MOST_GUESSES)[0]
         n_rows = 1 + len(draft.guesses)
         n_right = 0
@@ -56,7 +64,7 @@ def rate_of(curve: list[float], right: float, claimed: float, noise: float, seed
         speculator.note_step(n_rows, took)
         speculator.note_checked(draft, n_right)
         speculator.note_tokens(1, n_rows, n_right + 1)
-        if step >= WARM_UP:
+        if step >= steps[0]:
             tokens += sum(right**n for n in range(n_rows))  # on average: luck is not what is tested
             seconds += curve[n_rows - 1]
     return tokens / seconds
@@ -89,6 +97,64 @@ def test_it_finds_out_that_guesses_are_worse_or_better_than_their_makers_say(
 def test_on_any_machine_it_is_nearly_as_good_as_the_best_fixed_choice(steps: list[float], right: float) -> None:
     curve = [sum(steps[: n + 1]) + 1 for n in range(9)]
     assert rate_of(curve, right, right, noise=0.0, seed=2) >= 0.97 * best_fixed(curve, right)
+
+
+def remembered_of(curve: list[float], age: int = 0) -> StepCosts:
+    """What was learnt at another time, on a machine of that curve."""
+    return StepCosts({n: Remembered(seconds / curve[0], age) for n, seconds in enumerate(curve, 1)})
+
+
+@pytest.mark.parametrize("right", [0.3, 0.6, 0.8, 0.95])
+@pytest.mark.parametrize("curve", CURVES.values(), ids=CURVES)
+def test_what_is_remembered_makes_the_first_reply_fast(curve: list[float], right: float) -> None:
+    rates = [
+        rate_of(curve, right, right, noise=0.05, seed=seed, costs=remembered_of(curve), steps=(0, 100))
+        for seed in range(8)
+    ]
+    assert sum(rates) / len(rates) >= 0.95 * best_fixed(curve, right)
+
+
+@pytest.mark.parametrize("believed", CURVES.values(), ids=CURVES)
+@pytest.mark.parametrize("curve", CURVES.values(), ids=CURVES)
+def test_what_is_remembered_of_another_machine_is_unlearnt(curve: list[float], believed: list[float]) -> None:
+    costs = remembered_of(believed)
+    late = (2_500, 5_500)
+    assert rate_of(curve, 0.8, 0.8, noise=0.0, seed=4, costs=costs, steps=late) >= 0.97 * best_fixed(curve, 0.8)
+
+
+def test_a_slow_first_step_does_not_spoil_what_is_remembered() -> None:
+    curve = CURVES["as measured, Q8_0"]
+    costs = remembered_of(curve)
+    for slow in (20, 3, 1):
+        assert not costs.is_known(1)  # so that nothing is guessed
+        costs.note(1, slow * curve[0])
+    for n in [5, 1] * 20:
+        costs.note(n, curve[n - 1])
+    for n in (1, 3, 5, 9):
+        assert costs.of(n) / costs.of(1) == pytest.approx(curve[n - 1] / curve[0], rel=0.02)
+    assert costs.scale == pytest.approx(curve[0], rel=0.05)
+
+
+def test_what_was_not_seen_for_long_is_not_remembered_for_ever() -> None:
+    curve = CURVES["bound by memory"]
+    costs = StepCosts()
+    assert costs.to_remember() == {}
+    for n in [1, 4] * 16:
+        costs.note(n, curve[n - 1])
+    kept = costs.to_remember()
+    assert {n: round(each.cost, 3) for n, each in kept.items()} == {1: 1.0, 4: 1.09}
+    for _ in range(4):  # programs, each of which takes steps of one row only
+        costs = StepCosts(kept)
+        assert costs.to_remember() == {}  # it has learnt nothing
+        for _ in range(250):
+            costs.note(1, curve[0])
+        kept = costs.to_remember()
+        assert costs.is_known(4)
+    assert kept[4].age > 1_000
+    costs = StepCosts({**kept, 4: Remembered(1.09, 1_100)})
+    for _ in range(3):
+        costs.note(1, curve[0])
+    assert (costs.is_known(1), costs.is_known(4)) == (True, False)
 
 
 def test_a_machine_that_changes_is_followed() -> None:

@@ -13,7 +13,7 @@ FLOORS = (
     {"errors", "paths"},
     {"languages", "text", "zawgyi", "prompt", "sampling", "reply", "gguf_file", "recipes", "shape"}
     | {"catalogue", "constraint", "machine", "models"},
-    {"hub", "memory", "plan", "native", "drafting", "records", "tuning", "contest"},
+    {"hub", "memory", "plan", "native", "drafting", "records", "tuning", "step_costs", "contest"},
     {"engine", "store", "stream", "tokens", "loading"},
     {"llm"},
     {"chat"},

@@ -1,0 +1,65 @@
+"""What steps of several rows cost with a model on this machine, kept as `Records`: learning that takes hundreds of
+steps, and a program that answers one question has no more.
+
+Nothing is trusted that the file says: what is damaged, strange or out of range is not there.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from .drafting import Remembered
+from .native.library import load_backends
+from .plan import Plan
+from .records import Records
+
+_MOST_ROWS = 64
+_COSTS = (0.01, 1000.0)
+_RECORDS = Records("step-costs.json")
+
+logger = logging.getLogger("seallm_edge")
+
+
+def find(model_fingerprint: str, plan: Plan) -> dict[int, Remembered]:
+    """What was kept of this model, run by such a plan, on this machine; empty if nothing was. Raises EngineError
+    without llama.cpp.
+    """
+    record = _RECORDS.find(model_fingerprint)
+    if not isinstance(record, dict) or record.get("settings") != _settings(plan):
+        return {}
+    return _checked(record.get("costs"))
+
+
+def keep(model_fingerprint: str, plan: Plan, costs: Mapping[int, Remembered]) -> None:
+    """Keep `costs`, if there are any, in place of what was. A disk that cannot is logged, never raised."""
+    if not costs:
+        return
+    kept = {str(n_rows): [round(cost, 4), age] for n_rows, (cost, age) in costs.items()}
+    try:
+        _RECORDS.keep(model_fingerprint, {"settings": _settings(plan), "costs": kept})
+    except OSError as error:
+        logger.info("what steps cost is not kept: %s", error)
+
+
+def _settings(plan: Plan) -> list[Any]:
+    """What makes a step cost something else, as JSON has it."""
+    types = [plan.cache_type_k, plan.cache_type_v]
+    return [load_backends().variant, plan.threads, plan.gpu_layers, plan.repack, plan.flash_attention, *types]
+
+
+def _checked(costs: Any) -> dict[int, Remembered]:
+    if not isinstance(costs, dict):
+        return {}
+    found = {}
+    for n_rows in range(1, _MOST_ROWS + 1):
+        match costs.get(str(n_rows)):
+            case [int() | float() as cost, int() as age] if _is_cost(cost) and age >= 0:
+                found[n_rows] = Remembered(float(cost), age)
+    return found if 1 in found else {}
+
+
+def _is_cost(cost: float) -> bool:
+    return math.isfinite(cost) and _COSTS[0] <= cost <= _COSTS[1]

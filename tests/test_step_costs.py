@@ -1,0 +1,104 @@
+"""What steps cost is kept, found where it was learnt, and never believed without a look."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seallm_edge import SeaLLM, step_costs
+from seallm_edge.drafting import Remembered
+from seallm_edge.loading import plan_for
+from seallm_edge.plan import Plan
+
+MODEL = "0123456789abcdef" * 2
+COSTS = {1: Remembered(1.0, 0), 2: Remembered(1.25, 3), 5: Remembered(2.5, 900)}
+
+
+@pytest.fixture(autouse=True)
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, demo_file: Path) -> Path:
+    """Where it is kept: in a home that no other test uses."""
+    monkeypatch.setenv("SEALLM_HOME", str(tmp_path))
+    return tmp_path / "cache" / "step-costs.json"
+
+
+@pytest.fixture
+def plan(demo_file: Path) -> Plan:
+    return plan_for(demo_file, context=256)[1]
+
+
+def test_what_is_kept_is_found_again(plan: Plan) -> None:
+    assert step_costs.find(MODEL, plan) == {}
+    step_costs.keep(MODEL, plan, COSTS)
+    assert step_costs.find(MODEL, plan) == COSTS
+    assert step_costs.find("f" * 32, plan) == {}
+
+
+def test_nothing_learnt_leaves_what_was_kept(plan: Plan) -> None:
+    step_costs.keep(MODEL, plan, COSTS)
+    step_costs.keep(MODEL, plan, {})
+    assert step_costs.find(MODEL, plan) == COSTS
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"threads": 77}, {"gpu_layers": 7}, {"repack": None}, {"flash_attention": "other"}, {"cache_type_k": "q8_0"}],
+    ids=str,
+)
+def test_other_settings_find_nothing(plan: Plan, change: dict[str, Any]) -> None:
+    step_costs.keep(MODEL, plan, COSTS)
+    assert step_costs.find(MODEL, replace(plan, **change)) == {}
+
+
+@pytest.mark.parametrize(
+    "costs",
+    [
+        [], None, 7, {"1": 1.0}, {"1": [1.0]}, {"1": [1.0, 0, 0]}, {"1": ["1", 0]}, {"1": [1.0, -1]}, {"1": [0, 0]},
+        {"1": [-1.0, 0]}, {"1": [float("nan"), 0]}, {"1": [float("inf"), 0]}, {"1": [1e9, 0]}, {"1": [1.0, 0.5]},
+        {"2": [1.0, 0]}, {"0": [1.0, 0]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_values_out_of_range_are_not_believed(file: Path, plan: Plan, costs: object) -> None:
+    step_costs.keep(MODEL, plan, COSTS)
+    content = json.loads(file.read_text())
+    ((_, record),) = content["models"][MODEL].items()
+    record["costs"] = costs
+    file.write_text(json.dumps(content))
+    assert step_costs.find(MODEL, plan) == {}
+
+
+def test_a_disk_that_cannot_keep_it_is_logged(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_arguments: Any, **_options: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    caplog.set_level(logging.INFO, "seallm_edge")
+    step_costs.keep(MODEL, plan, COSTS)
+    assert "what steps cost is not kept: [Errno 28] No space left on device" in caplog.text
+
+
+def test_a_second_program_begins_with_what_the_first_has_learnt(file: Path, demo_file: Path) -> None:
+    def known_costs(llm: SeaLLM) -> set[int]:
+        costs = llm._engine._worker._loaded.scheduler._speculation.costs
+        return {n for n in range(1, 9) if costs.is_known(n)}
+
+    with SeaLLM(demo_file, context=256) as llm:
+        assert known_costs(llm) == set()
+        llm.complete("1 2 3 1 2 3 1 2 3", temperature=0, max_tokens=60)
+        learnt = known_costs(llm)
+        assert 1 in learnt
+    assert file.exists()
+    with SeaLLM(demo_file, context=256) as llm:
+        llm.complete("1 2 3", temperature=0, max_tokens=6)
+        assert known_costs(llm) >= learnt
+    before = file.read_bytes()
+    with SeaLLM(demo_file, context=256, drafting="off") as llm:
+        llm.complete("1 2 3", temperature=0, max_tokens=8)
+    assert file.read_bytes() == before
