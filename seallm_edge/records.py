@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,13 @@ _MOST_MODELS = 256
 
 
 class Records:
-    """Records of one kind, a JSON object for a model and a machine, in the file of that name."""
+    """Records of one kind, a JSON object for a model and a machine, in the file of that name. Any thread may call any
+    method; of two programs that keep something at the same moment, the last one's file stays.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._lock = threading.Lock()  # held to change the file
 
     def find(self, model_fingerprint: str) -> Any:
         """What was kept for this model on this machine, whatever it is; None if nothing was. Raises EngineError
@@ -42,19 +46,21 @@ class Records:
         """Keep `record` for this model on this machine, in place of what was. Raises OSError where that is
         impossible.
         """
-        models = self._read()
-        records = models.pop(model_fingerprint, None)
-        kept = {**(records if isinstance(records, dict) else {}), _machine_key(): dict(record)}
-        self._write({**dict(list(models.items())[1 - _MOST_MODELS :]), model_fingerprint: kept})
+        with self._lock:
+            models = self._read()
+            records = models.pop(model_fingerprint, None)
+            kept = {**(records if isinstance(records, dict) else {}), _machine_key(): dict(record)}
+            self._write({**dict(list(models.items())[1 - _MOST_MODELS :]), model_fingerprint: kept})
 
     def forget(self, model_fingerprint: str) -> bool:
         """Drop what was kept for this model, on whichever machine; whether there was anything. Raises OSError."""
-        models = self._read()
-        if model_fingerprint not in models:
-            return False
-        del models[model_fingerprint]
-        self._write(models)
-        return True
+        with self._lock:
+            models = self._read()
+            if model_fingerprint not in models:
+                return False
+            del models[model_fingerprint]
+            self._write(models)
+            return True
 
     def _file(self) -> Path:
         return paths.cache_dir() / self._name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,16 @@ def test_models_do_not_share_records() -> None:
     assert RECORDS.find(OTHER) is None
     RECORDS.keep(OTHER, CHANGED)
     assert RECORDS.find(MODEL) == RECORD
+
+
+def test_threads_that_keep_something_at_once_lose_nothing() -> None:
+    names = [f"{number:032x}" for number in range(24)]
+    threads = [threading.Thread(target=RECORDS.keep, args=(name, RECORD)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [RECORDS.find(name) for name in names] == [RECORD] * len(names)
 
 
 def test_another_processor_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
