@@ -11,6 +11,7 @@ import statistics
 from drafting import Drafting
 
 from seallm_edge import Reply, SeaLLM
+from seallm_edge.drafting import StepCosts
 from seallm_edge.drafting import speculator as speculator_module
 
 SUBJECTS = [
@@ -60,6 +61,7 @@ def check_always(llm: SeaLLM) -> None:
     """
     speculator_module._LEAST_LIKELY = 0.0
     speculator = llm._engine._worker._loaded.scheduler._speculation
+    speculator.costs = speculator.policy._costs = StepCosts()  # those it had are kept for real runs
     for n_rows in [*range(1, 64)] * 16:
         speculator.note_step(n_rows, 1e30)
     speculator.note_step = lambda n_rows, seconds: None

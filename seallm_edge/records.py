@@ -24,6 +24,7 @@ from .native.probe import cpu_identity
 _FORMAT = 1
 _MOST_BYTES = 1 << 20
 _MOST_MODELS = 256
+_MOST_MACHINES = 4  # of a model: a new llama.cpp makes another one of the same computer
 
 
 class Records:
@@ -49,7 +50,9 @@ class Records:
         with self._lock:
             models = self._read()
             records = models.pop(model_fingerprint, None)
-            kept = {**(records if isinstance(records, dict) else {}), _machine_key(): dict(record)}
+            kept = records if isinstance(records, dict) else {}
+            kept.pop(_machine_key(), None)
+            kept = {**dict(list(kept.items())[1 - _MOST_MACHINES :]), _machine_key(): dict(record)}
             self._write({**dict(list(models.items())[1 - _MOST_MODELS :]), model_fingerprint: kept})
 
     def forget(self, model_fingerprint: str) -> bool:

@@ -7,7 +7,6 @@ Nothing is trusted that the file says: what is damaged, strange or out of range 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from .native.library import load_backends
 from .plan import Plan
 from .records import Records
 
-_MOST_ROWS = 64
+_MOST_ROWS = 32  # beyond them guesses seldom pay, and the file stays small
 _COSTS = (0.01, 1000.0)
 _RECORDS = Records("step-costs.json")
 
@@ -37,7 +36,7 @@ def keep(model_fingerprint: str, plan: Plan, costs: Mapping[int, Remembered]) ->
     """Keep `costs`, if there are any, in place of what was. A disk that cannot is logged, never raised."""
     if not costs:
         return
-    kept = {str(n_rows): [round(cost, 4), age] for n_rows, (cost, age) in costs.items()}
+    kept = {str(n_rows): [round(cost, 4), age] for n_rows, (cost, age) in costs.items() if n_rows <= _MOST_ROWS}
     try:
         _RECORDS.keep(model_fingerprint, {"settings": _settings(plan), "costs": kept})
     except OSError as error:
@@ -46,8 +45,10 @@ def keep(model_fingerprint: str, plan: Plan, costs: Mapping[int, Remembered]) ->
 
 def _settings(plan: Plan) -> list[Any]:
     """What makes a step cost something else, as JSON has it."""
+    backends = load_backends()
+    gpus = [gpu.description for gpu in backends.gpus] if plan.gpu_layers else []
     types = [plan.cache_type_k, plan.cache_type_v]
-    return [load_backends().variant, plan.threads, plan.gpu_layers, plan.repack, plan.flash_attention, *types]
+    return [backends.variant, gpus, plan.threads, plan.gpu_layers, plan.repack, plan.flash_attention, *types]
 
 
 def _checked(costs: Any) -> dict[int, Remembered]:
@@ -56,10 +57,10 @@ def _checked(costs: Any) -> dict[int, Remembered]:
     found = {}
     for n_rows in range(1, _MOST_ROWS + 1):
         match costs.get(str(n_rows)):
-            case [int() | float() as cost, int() as age] if _is_cost(cost) and age >= 0:
+            case [cost, age] if _is_cost(cost) and type(age) is int and age >= 0:  # a bool is an int too
                 found[n_rows] = Remembered(float(cost), age)
     return found if 1 in found else {}
 
 
-def _is_cost(cost: float) -> bool:
-    return math.isfinite(cost) and _COSTS[0] <= cost <= _COSTS[1]
+def _is_cost(cost: Any) -> bool:
+    return type(cost) in (int, float) and _COSTS[0] <= cost <= _COSTS[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,20 +18,32 @@ from seallm_edge import SeaLLM
 DEMO = "smollm2-135m-instruct"
 
 
-@pytest.fixture(scope="session")
-def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Verdicts on CPU variants, found once for the whole run."""
-    return tmp_path_factory.mktemp("cache")
+@pytest.fixture(scope="session", autouse=True)
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Verdicts on CPU variants, found once for the whole run; in a home for what lives longer than a test."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEALLM_HOME", str(home))
+        patch.delenv("SEALLM_CPU_VARIANT", raising=False)
+        (home / "cache").mkdir()
+        yield home / "cache"
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, shared_cache: Path) -> Path:
+def home(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, shared_cache: Path
+) -> Iterator[Path]:
     """An empty SEALLM_HOME; only the verdicts on CPU variants are shared."""
     folder = tmp_path_factory.mktemp("home")
-    (folder / "cache").symlink_to(shared_cache, target_is_directory=True)
+    own, shared = (cache / "backends.json" for cache in (folder / "cache", shared_cache))
+    own.parent.mkdir()
+    if shared.exists():
+        shutil.copy(shared, own)
     monkeypatch.setenv("SEALLM_HOME", str(folder))
     monkeypatch.delenv("SEALLM_CPU_VARIANT", raising=False)
-    return folder
+    yield folder
+    if own.exists() and not shared.exists():
+        shutil.copy(own, shared)
 
 
 @pytest.fixture(scope="session")

@@ -140,6 +140,13 @@ def test_the_file_does_not_grow_without_end(file: Path) -> None:
     assert list(kept) == [f"{number:032x}" for number in range(44, 300)]
 
 
+def test_a_model_on_many_machines_is_kept_for_the_last_four(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in [*range(6), 2]:
+        monkeypatch.setattr(records, "cpu_identity", lambda number=number: f"model name: {number}")
+        RECORDS.keep(MODEL, {"value": number})
+    assert [record["value"] for record in json.loads(file.read_text())["models"][MODEL].values()] == [3, 4, 5, 2]
+
+
 def test_nothing_but_the_record_is_left_behind(file: Path) -> None:
     RECORDS.keep(MODEL, RECORD)
     assert [path.name for path in file.parent.iterdir()] == ["tried.json"]

@@ -19,11 +19,10 @@ MODEL = "0123456789abcdef" * 2
 COSTS = {1: Remembered(1.0, 0), 2: Remembered(1.25, 3), 5: Remembered(2.5, 900)}
 
 
-@pytest.fixture(autouse=True)
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, demo_file: Path) -> Path:
-    """Where it is kept: in a home that no other test uses."""
-    monkeypatch.setenv("SEALLM_HOME", str(tmp_path))
-    return tmp_path / "cache" / "step-costs.json"
+@pytest.fixture
+def file(home: Path) -> Path:
+    """Where it is kept."""
+    return home / "cache" / "step-costs.json"
 
 
 @pytest.fixture
@@ -59,7 +58,7 @@ def test_other_settings_find_nothing(plan: Plan, change: dict[str, Any]) -> None
     [
         [], None, 7, {"1": 1.0}, {"1": [1.0]}, {"1": [1.0, 0, 0]}, {"1": ["1", 0]}, {"1": [1.0, -1]}, {"1": [0, 0]},
         {"1": [-1.0, 0]}, {"1": [float("nan"), 0]}, {"1": [float("inf"), 0]}, {"1": [1e9, 0]}, {"1": [1.0, 0.5]},
-        {"2": [1.0, 0]}, {"0": [1.0, 0]},
+        {"2": [1.0, 0]}, {"0": [1.0, 0]}, {"1": [10**400, 0]}, {"1": [True, 0]}, {"1": [1.0, True]}, {"1": [None, 0]},
     ],
     ids=str,
 )  # fmt: skip

@@ -16,11 +16,10 @@ MODEL, OTHER = "0123456789abcdef" * 2, "f" * 32
 TUNED = Tuned(threads=1, n_batch=64, repack=False, variant="haswell", gain=1.25)
 
 
-@pytest.fixture(autouse=True)
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the record is kept: in a home that no other test uses."""
-    monkeypatch.setenv("SEALLM_HOME", str(tmp_path))
-    return tmp_path / "cache" / "tuning.json"
+@pytest.fixture
+def file(home: Path) -> Path:
+    """Where the record is kept."""
+    return home / "cache" / "tuning.json"
 
 
 def test_what_is_kept_is_found_again() -> None:

@@ -27,15 +27,6 @@ DEMO = "smollm2-135m-instruct"
 DEFAULT = Settings("zen4", True, 4, 128)
 
 
-@pytest.fixture(autouse=True)
-def own_cache(home: Path, shared_cache: Path) -> None:
-    """A cache that no other test writes to, with the verdicts on CPU variants that there are."""
-    (home / "cache").unlink()
-    (home / "cache").mkdir()
-    if (shared_cache / "backends.json").exists():
-        (home / "cache" / "backends.json").write_bytes((shared_cache / "backends.json").read_bytes())
-
-
 def test_a_model_is_measured_and_what_was_found_is_kept_and_forgotten(seallm: SEALLM, demo_file: Path) -> None:
     identity = fingerprint(read_header(demo_file))
     done = seallm("tune", DEMO, "--seconds", "1", "--json")

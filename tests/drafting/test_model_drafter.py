@@ -83,10 +83,9 @@ def test_many_replies_are_drafted_side_by_side(large: Path, padded: Path) -> Non
 
 
 def test_it_comes_and_goes_with_the_model_it_drafts_for(large: Path) -> None:
-    with SeaLLM(large, context=1024, drafting=large, keep_alive=0.5) as llm:
+    with SeaLLM(large, context=1024, drafting=large, keep_alive=0) as llm:
+        draft_always(llm)
         for _ in range(2):
-            llm.complete("loads it", max_tokens=1)
-            draft_always(llm)
             assert llm.complete("a" * 150, **GREEDY).timings.tokens_per_step > 2.5
             while llm.is_loaded:
                 time.sleep(0.01)
