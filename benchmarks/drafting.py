@@ -3,7 +3,6 @@
     python benchmarks/drafting.py forced MODEL.gguf --text DATA [--languages my,km] [--tokens 600] [--json FILE]
     python benchmarks/drafting.py first MODEL.gguf --text DATA [--languages my,km] [--tokens 120]
     python benchmarks/drafting.py free [MODEL]
-    python benchmarks/drafting.py simulate MODEL.gguf --text DATA
 
 `forced`: the reply is not the model's but a text that no table was made of: a sampler picks its next token, whatever
 the model says. So weights that were never trained will do, while steps cost what they cost, and what is guessed is
@@ -15,7 +14,7 @@ remembered; both over without.
 
 `free`: the demo model says what it likes: chat, copying, JSON.
 
-`simulate`: no model runs; the policy is told that a step costs 1 + 0.03 n, as where memory is the limit. Table alone.
+What can be computed without a model: simulated_drafting.py.
 """
 
 from __future__ import annotations
@@ -25,15 +24,12 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seallm_edge import SeaLLM
 from seallm_edge.drafting import Speculator, StepCosts, TextDrafting
-from seallm_edge.drafting.tables import tables_for
 from seallm_edge.engine.contract import NoSpeculation
-from seallm_edge.native.model import vocabulary_of
 from seallm_edge.native.sampler import Chosen, Sampler
 from seallm_edge.text import normalize
 from seallm_edge.zawgyi import looks_like_zawgyi, zawgyi_to_unicode
@@ -52,16 +48,11 @@ def main() -> None:
         forced.add_argument("--text", type=Path, required=True)
         forced.add_argument("--languages", default=",".join(LANGUAGES))
         forced.add_argument("--tokens", type=int, default=n_tokens)
-        forced.add_argument("--json", type=Path)
-    simulated = commands.add_parser("simulate")
-    simulated.add_argument("model", type=Path)
-    simulated.add_argument("--text", type=Path, required=True)
+        if name == "forced":
+            forced.add_argument("--json", type=Path)
     free = commands.add_parser("free")
     free.add_argument("model", nargs="?", default="smollm2-135m-instruct")
     arguments = parser.parse_args()
-    if arguments.command == "simulate":
-        run_simulated(arguments.model, arguments.text)
-        return
     with SeaLLM(arguments.model, context=2048) as llm:
         if arguments.command == "free":
             run_free(llm)
@@ -283,39 +274,6 @@ def together(llm: SeaLLM, drafting: Drafting, rounds: int) -> str:
         drafting.switch(True)
         ratios.append(without / seconds())
     return f"{statistics.median(ratios[1:]):.2f} (from {min(ratios[1:]):.2f} to {max(ratios[1:]):.2f})"
-
-
-def run_simulated(model: Path, folder: Path, n_tokens: int = 12_000, piece: int = 1_000) -> None:
-    """Tokens a step, and how many times as fast, computed."""
-    with vocabulary_of(model) as vocabulary:
-        (table,) = tables_for(vocabulary.fingerprint)
-        for language in LANGUAGES:
-            tokens = vocabulary.tokenize(held_back(folder, language))[:n_tokens]
-            speculator, n_steps, cost = Speculator(lambda: table), 0, 0.0
-            for start in range(0, len(tokens), piece):
-                reply = Reply(tokens[start : start + 1])
-                text = tokens[start : start + piece]
-                while len(reply.history) < len(text):
-                    n_done = len(reply.history)
-                    (draft,) = speculator.draft([reply], [len(text) - n_done - 1], 1, 8)
-                    wrong = (i for i, token in enumerate(draft.tokens) if token != text[n_done + i])
-                    n_right = next(wrong, len(draft.tokens))
-                    n_rows = 1 + len(draft.tokens)
-                    speculator.note_step(n_rows, 1 + 0.03 * n_rows)
-                    speculator.note_checked(draft, n_right)
-                    speculator.note_tokens(1, n_rows, n_right + 1)
-                    reply.history += text[n_done : n_done + n_right + 1]
-                    n_steps += 1
-                    cost += (1 + 0.03 * n_rows) / 1.03
-            print(f"{language}  {len(tokens) / n_steps:.2f} tokens a step  {len(tokens) / cost:.2f} times as fast")
-
-
-@dataclass
-class Reply:
-    """A reply under way, to the speculator."""
-
-    history: list[int]
-    drafter: Any = None
 
 
 if __name__ == "__main__":

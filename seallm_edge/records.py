@@ -49,11 +49,11 @@ class Records:
         """
         with self._lock:
             models = self._read()
-            records = models.pop(model_fingerprint, None)
-            kept = records if isinstance(records, dict) else {}
-            kept.pop(_machine_key(), None)
-            kept = {**dict(list(kept.items())[1 - _MOST_MACHINES :]), _machine_key(): dict(record)}
-            self._write({**dict(list(models.items())[1 - _MOST_MODELS :]), model_fingerprint: kept})
+            records = models.get(model_fingerprint)
+            machines = _with_newest(
+                records if isinstance(records, dict) else {}, _machine_key(), dict(record), _MOST_MACHINES
+            )
+            self._write(_with_newest(models, model_fingerprint, machines, _MOST_MODELS))
 
     def forget(self, model_fingerprint: str) -> bool:
         """Drop what was kept for this model, on whichever machine; whether there was anything. Raises OSError."""
@@ -91,6 +91,12 @@ class Records:
             with contextlib.suppress(OSError):
                 scratch.unlink()
             raise
+
+
+def _with_newest(items: Mapping[str, Any], key: str, value: Any, most: int) -> dict[str, Any]:
+    """`items` with one more at the end, in place of its like; the oldest go where they are too many."""
+    others = [(name, item) for name, item in items.items() if name != key]
+    return dict([*others[max(len(others) + 1 - most, 0) :], (key, value)])
 
 
 def _machine_key() -> str:

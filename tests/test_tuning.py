@@ -22,18 +22,11 @@ def file(home: Path) -> Path:
     return home / "cache" / "tuning.json"
 
 
-def test_what_is_kept_is_found_again() -> None:
-    assert tuning.find(MODEL) is None
+def test_it_is_found_until_it_is_forgotten() -> None:
+    assert (tuning.find(MODEL), tuning.forget(MODEL)) == (None, False)
     tuning.keep(MODEL, TUNED)
-    assert tuning.find(MODEL) == TUNED
-
-
-def test_what_is_forgotten_is_gone_and_the_rest_stays() -> None:
-    assert tuning.forget(MODEL) is False
-    tuning.keep(MODEL, TUNED)
-    tuning.keep(OTHER, TUNED)
-    assert tuning.forget(MODEL) is True
-    assert (tuning.find(MODEL), tuning.find(OTHER)) == (None, TUNED)
+    assert (tuning.find(MODEL), tuning.find(OTHER)) == (TUNED, None)
+    assert (tuning.forget(MODEL), tuning.find(MODEL)) == (True, None)
 
 
 @pytest.mark.parametrize(

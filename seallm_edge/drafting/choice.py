@@ -50,11 +50,11 @@ class ModelDrafting:
         self._on_close = on_close
         self._model: DraftModel | None = None
         self._tables: list[NgramTable] = []
-        self._speculator = Speculator(self._drafter, self._close_all, costs=costs)
+        self._speculator = Speculator(self._drafter, self._close, costs=costs)
 
     def __call__(self, vocabulary: Vocabulary) -> Speculator:
         """Load the small model, for the vocabulary of the large one. Raises what loading raises, or InvalidOption."""
-        self._close()
+        self._unload()
         self._model = self._load(vocabulary)
         self._tables = tables_for(vocabulary.fingerprint)
         return self._speculator
@@ -63,11 +63,11 @@ class ModelDrafting:
         drafters = [*self._tables, ContextNgram(), self._model.drafter()] if self._model else []
         return Mixture(drafters, self._speculator.acceptance.probability)
 
-    def _close_all(self) -> None:
-        self._close()
+    def _close(self) -> None:
+        self._unload()
         self._on_close()
 
-    def _close(self) -> None:
+    def _unload(self) -> None:
         if self._model:
             self._model.close()
             self._model = None

@@ -86,9 +86,11 @@ def test_every_option_means_the_same(models: tuple[SeaLLM, SeaLLM], options: dic
 
 def test_together_they_say_what_they_would_alone(models: tuple[SeaLLM, SeaLLM], demo_file: Path) -> None:
     _, drafting = models
-    streams = [drafting.complete_stream(prompt, **GREEDY, repeat_penalty=1.0, logprobs=1) for prompt in PROMPTS[:3]]
-    for prompt, stream in zip(PROMPTS[:3], streams, strict=True):
+    prompts = [f"{prompt} Once upon a time" for prompt in PROMPTS[:3]]  # which they go on from, for as long as they may
+    streams = [drafting.complete_stream(prompt, **GREEDY, repeat_penalty=1.0, logprobs=1) for prompt in prompts]
+    for prompt, stream in zip(prompts, streams, strict=True):
         tokens = [each.token for each in stream.read().logprobs]
+        assert len(tokens) == GREEDY["max_tokens"]
         assert max(regrets(demo_file, drafting.tokenize(prompt), tokens)) < 0.3
 
 

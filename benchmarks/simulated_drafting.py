@@ -1,0 +1,102 @@
+"""What the built-in table's guesses bring, computed: no model runs, and a step costs what it is said to.
+
+    python benchmarks/simulated_drafting.py MODEL.gguf --text DATA [--languages my,km]
+
+The table guesses a text that it was not made of (see drafting.py), and the policy chooses how many are checked. A step
+of n rows costs 1 + 0.03 n, as where memory is the limit, or what it cost here with the 1.5B at Q8_0. Beside such
+chains, trees: at each place of a chain the best other guess, of a shorter context, is checked in the same step where
+it is likely enough to pay for its row.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drafting import LANGUAGES, held_back
+
+from seallm_edge.drafting import Guess, NgramTable, Speculator
+from seallm_edge.drafting.speculator import MOST_GUESSES
+from seallm_edge.drafting.tables import tables_for
+from seallm_edge.native.model import vocabulary_of
+
+N_TOKENS, PIECE = 12_000, 1_000
+MEASURED = [1.0, 1.01, 1.21, 1.34, 1.59, 1.78, 1.98, 2.17]  # 1 to 8 rows; 6 and 7 lie between their neighbours
+CURVES: dict[str, Callable[[int], float]] = {
+    "1 + 0.03 n": lambda n: 1 + 0.03 * n,
+    "as measured": lambda n: MEASURED[n - 1] if n <= len(MEASURED) else MEASURED[-1] + 0.2 * (n - len(MEASURED)),
+}
+
+
+def main() -> None:
+    """Print, for each language and curve, tokens a step, the gain, and how many times as fast a tree is."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--text", type=Path, required=True)
+    parser.add_argument("--languages", default=",".join(LANGUAGES))
+    arguments = parser.parse_args()
+    with vocabulary_of(arguments.model) as vocabulary:
+        (table,) = tables_for(vocabulary.fingerprint)
+        for language in arguments.languages.split(","):
+            tokens = vocabulary.tokenize(held_back(arguments.text, language))[:N_TOKENS]
+            for name, cost_of in CURVES.items():
+                chain, tree = (simulate(table, tokens, cost_of, is_tree=is_tree) for is_tree in (False, True))
+                print(
+                    f"{language}  {name:12} {chain[0]:.2f} tokens a step, {chain[1]:.2f} times as fast; "
+                    f"a tree {tree[0]:.2f}, {tree[1] / chain[1]:.3f} times as fast as the chain",
+                    flush=True,
+                )
+
+
+def simulate(
+    table: NgramTable, tokens: Sequence[int], cost_of: Callable[[int], float], *, is_tree: bool
+) -> tuple[float, float]:
+    """(tokens a step, how many times as fast as without guesses) over pieces of a text."""
+    speculator, n_steps, cost, n_written = Speculator(lambda: table), 0, 0.0, 0
+    for start in range(0, len(tokens), PIECE):
+        text, reply = tokens[start : start + PIECE], Reply(list(tokens[start : start + 1]))
+        while (n_done := len(reply.history)) < len(text):
+            (draft,) = speculator.draft([reply], [len(text) - n_done - 1], 1, MOST_GUESSES)
+            wrong = (i for i, token in enumerate(draft.tokens) if token != text[n_done + i])
+            n_right = next(wrong, len(draft.tokens))
+            n_rows, n_tokens = 1 + len(draft.tokens), 1 + n_right
+            speculator.note_step(n_rows, cost_of(n_rows))
+            speculator.note_checked(draft, n_right)
+            speculator.note_tokens(1, n_rows, n_tokens)
+            if is_tree:
+                price = (n_written / cost if cost else 1.0) * (cost_of(n_rows + 1) - cost_of(n_rows))
+                others = other_guesses(table, reply.history, draft.guesses, price)
+                n_rows += len(others)
+                n_tokens += n_right < len(draft.tokens) and others.get(n_right) == text[n_done + n_right]
+            reply.history += text[n_done : n_done + n_tokens]
+            n_steps, cost, n_written = n_steps + 1, cost + cost_of(n_rows), n_written + n_tokens
+    return len(tokens) / n_steps, len(tokens) / cost * cost_of(1)
+
+
+def other_guesses(table: NgramTable, history: Sequence[int], guesses: Sequence[Guess], price: float) -> dict[int, int]:
+    """{place in the chain: another token}, for those that are right more often than their row costs."""
+    n_most = table.metadata.order
+    found, reached, context = {}, 1.0, list(history[-n_most:])
+    for place, guess in enumerate(guesses):
+        shorter = (table.guess(context[-n:]) for n in range(len(context) - 1, 0, -1))
+        other = next((each for each in shorter if each and each.token != guess.token), None)
+        if other and reached * (1 - guess.confidence) * other.confidence > price:
+            found[place] = other.token
+        reached *= guess.confidence
+        context = [*context, guess.token][-n_most:]
+    return found
+
+
+@dataclass
+class Reply:
+    """A reply under way, to the speculator."""
+
+    history: list[int]
+    drafter: Any = None
+
+
+if __name__ == "__main__":
+    main()
