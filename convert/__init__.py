@@ -104,9 +104,10 @@ def split(source: str | Path, size: str, out: str | Path | None = None, *, force
     They are named after `out`, else after the source, as llama.cpp names them. Raises ModelFileError, ConversionError
     and InvalidOption.
     """
+    from seallm_edge.files.sizes import parse_size
+
     from .gguf_tasks import split_task
     from .run import Options, run
-    from .sizes import parse_size
 
     task = split_task(Path(source), parse_size(size), Path(out) if out else None)
     return run(task.source, task.plans, Options(force=force))[0][0].paths

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from seallm_edge.errors import InvalidOption, ModelFileError
+from seallm_edge.files.hashes import listed_hashes, sha256_of, sidecar_of
 from seallm_edge.gguf_file import SPLIT_KEYS, read_header, split_name
 from seallm_edge.native.quantizer import TENSOR_TYPES
 from seallm_edge.native.type_choice import chosen_types
@@ -15,7 +16,6 @@ from .choosing.imatrix import Importance, read_imatrix
 from .run import Source
 from .sources.gguf_source import GgufSource, open_gguf, quantized_metadata, quantized_order
 from .tasks import Task, output_path
-from .writing.hashes import listed_hashes, sha256_of, sidecar_of
 from .writing.layout import Content, ContentTensor, lay_out
 from .writing.writer import part_paths
 

@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seallm_edge.errors import ConversionError, InvalidOption
+from seallm_edge.files.disk_space import check_output, check_room, make_models_dir
+from seallm_edge.files.hashes import sha256_of, write_sidecar
 
 from .checking.checks import QUICK, Checks, check_mode
 from .checking.report import Report
 from .sources.shards import Shard
-from .writing.hashes import sha256_of, write_sidecar
 from .writing.journal import Fingerprint
 from .writing.layout import Plan
 from .writing.pipeline import Job, Progress, Statistics, default_threads, end_of, write_weights
-from .writing.room import check_output, check_room, make_models_dir
 from .writing.writer import Output, opened_output, part_paths, partial_path
 
 _MOST_THREADS = 256

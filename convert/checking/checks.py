@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from seallm_edge.errors import ConversionError, InvalidOption, ModelFileError, did_you_mean
+from seallm_edge.files.hashes import sha256_of
 from seallm_edge.gguf_file import Header, read_header, read_parts
 from seallm_edge.native import quantizer
 from seallm_edge.native.trial import try_model
 
-from ..writing.hashes import sha256_of
 from ..writing.journal import Errors
 from ..writing.layout import ContentTensor, Place
 from ..writing.writer import Output

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from seallm_edge.errors import ModelFileError
+from seallm_edge.files.disk_space import translated_errors
 from seallm_edge.native.quantizer import TENSOR_TYPES
 
-from ..writing.room import translated_errors
 from .bounds import relative_rmse
 
 _ENDING = re.compile(r"(-\d{5}-of-\d{5})?\.gguf$")

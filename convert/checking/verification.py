@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seallm_edge.errors import ConversionError, ModelFileError
+from seallm_edge.files.hashes import listed_hashes, sidecar_of
+from seallm_edge.files.sizes import readable
 from seallm_edge.gguf_file import Header, read_header
 from seallm_edge.native.trial import PROMPT, Trial, try_model
 from seallm_edge.text import normalize
 
-from ..sizes import readable
-from ..writing.hashes import listed_hashes, sidecar_of
 from .contents import read_contents
 from .report import recorded_hashes, report_path
 from .sentences import TEXTS, language_of

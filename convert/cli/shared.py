@@ -58,7 +58,7 @@ def recipes(types: list[str], file: Path | None, tensors: list[str]) -> list[Use
 
 def parsed_size(text: str) -> int:
     """The bytes that a size such as 2G means. Raises InvalidOption."""
-    from ..sizes import parse_size
+    from seallm_edge.files.sizes import parse_size
 
     return parse_size(text)
 
@@ -117,7 +117,7 @@ def _run_shown(task: Task, doing: str, options: Options) -> list[Result]:
 
 
 def _outcome(task: Task, result: Result, plan: Plan, seconds: float) -> str:
-    from ..sizes import readable
+    from seallm_edge.files.sizes import readable
 
     lines = [str(result.paths[0]), f"{readable(plan.file_size)}{_in_parts(plan)} in {seconds:.1f} s"]
     if result.report:
@@ -142,7 +142,7 @@ def _chat_command(path: Path) -> str:
 
 def _described(plan: Plan, out: Path) -> str:
     """The plan as text: a line for each type, then the whole, then the memory that it will need."""
-    from ..sizes import readable
+    from seallm_edge.files.sizes import readable
 
     content = plan.content
     kinds = [f"{name:<8}{count:>6,} tensors{readable(size):>14}" for name, (count, size) in content.types().items()]
@@ -160,9 +160,8 @@ def _described(plan: Plan, out: Path) -> str:
 
 def _memory(plan: Plan) -> list[str]:
     """What a computer must have free to run it, where that can be told."""
+    from seallm_edge.files.sizes import readable
     from seallm_edge.memory import working_bytes
-
-    from ..sizes import readable
 
     sized = plan.content.sized
     if sized is None:

@@ -14,8 +14,7 @@ from pathlib import Path, PurePath
 from typing import Protocol
 
 from seallm_edge.errors import CheckpointError, ConversionError
-
-from .positioned import PositionedFile
+from seallm_edge.files.positioned import PositionedFile
 
 _AGAIN = "download or copy this file again"
 

@@ -13,10 +13,10 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from seallm_edge.errors import InvalidOption
+from seallm_edge.files.sizes import readable
 from seallm_edge.native.quantizer import TensorType
 
 from .. import encoding
-from ..sizes import readable
 from ..sources.shards import SourceTensor
 
 if TYPE_CHECKING:

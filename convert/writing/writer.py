@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from seallm_edge.errors import CheckpointError, ConversionError
+from seallm_edge.files.disk_space import translated_errors
+from seallm_edge.files.locking import locked_alone
+from seallm_edge.files.positioned import PositionedFile
 
-from ..sources.positioned import PositionedFile
 from .journal import Fingerprint, Journal, Mark
 from .layout import PartFile, Plan
-from .locking import locked_alone
-from .room import translated_errors
 
 
 def part_paths(out: Path, plan: Plan) -> tuple[Path, ...]:

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from seallm_edge.convert import convert, plan_conversion
-from seallm_edge.convert.sources.positioned import PositionedFile
 from seallm_edge.convert.writing import pipeline
-from seallm_edge.convert.writing.room import check_room
 from seallm_edge.errors import CheckpointError, ConversionError, InvalidOption, OutputExists
+from seallm_edge.files.disk_space import check_room
+from seallm_edge.files.positioned import PositionedFile
 
 Checkpoints = Callable[..., Any]
 

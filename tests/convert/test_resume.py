@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from seallm_edge.convert import convert, convert_many
-from seallm_edge.convert.sources.positioned import PositionedFile
 from seallm_edge.convert.sources.shards import LocalShard
 from seallm_edge.errors import ConversionError
+from seallm_edge.files.positioned import PositionedFile
 
 Checkpoints = Callable[..., Any]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from seallm_edge.errors import ConversionError, OutputExists
 from seallm_edge.paths import models_dir
 
-from ..sizes import readable
+from .sizes import readable
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
 _BLOCK = 512  # what st_blocks counts, whatever the file system's own block is

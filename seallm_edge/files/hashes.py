@@ -10,7 +10,7 @@ from pathlib import Path
 
 from seallm_edge.errors import ModelFileError
 
-from .room import translated_errors
+from .disk_space import translated_errors
 
 _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")  # ref: GNU coreutils, sha256sum
 _ENDING = ".sha256"
