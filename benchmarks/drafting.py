@@ -31,8 +31,8 @@ from seallm_edge import SeaLLM
 from seallm_edge.drafting import Speculator, StepCosts, TextDrafting
 from seallm_edge.engine.contract import NoSpeculation
 from seallm_edge.native.sampler import Chosen, Sampler
-from seallm_edge.text import normalize
-from seallm_edge.zawgyi import looks_like_zawgyi, zawgyi_to_unicode
+from seallm_edge.text.unicode import normalize
+from seallm_edge.text.zawgyi import looks_like_zawgyi, zawgyi_to_unicode
 
 LANGUAGES = ("my", "km", "lo", "ta", "th", "tl", "id", "ms", "jv", "vi", "zh", "en")
 PIECES = 3

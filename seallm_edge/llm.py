@@ -12,13 +12,13 @@ from .constraint import Constraint, GrammarCompiler
 from .engine import About, Engine, Request
 from .errors import ContextOverflow, InvalidOption
 from .gguf_file import Header
-from .languages import guess
 from .loading import load_engine, plan_for
 from .plan import Plan
 from .prompt import Message, as_messages
 from .reply import Reply
 from .stream import AsyncStream, Stream
-from .text import normalize
+from .text.languages import guess
+from .text.unicode import normalize
 from .tokens import PromptTokens
 
 Prompt = str | Iterable[Message | Mapping[str, Any]]

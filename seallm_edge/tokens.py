@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from .engine import Engine, Vocabulary
 from .errors import EngineError, InvalidOption
 from .prompt import Message, Piece, chatml
-from .text import normalize
+from .text.unicode import normalize
 
 _REMEMBERED_REPLIES = 64
 

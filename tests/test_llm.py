@@ -13,7 +13,7 @@ import pytest
 
 from seallm_edge import ContextOverflow, EngineError, InvalidOption, Message, NotEnoughMemory, SeaLLM
 from seallm_edge.machine import this_machine
-from seallm_edge.text import graphemes
+from seallm_edge.text.unicode import graphemes
 
 CAPITAL = "What is the capital of Japan?"
 

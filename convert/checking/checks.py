@@ -12,13 +12,13 @@ from seallm_edge.files.hashes import sha256_of
 from seallm_edge.gguf_file import Header, read_header, read_parts
 from seallm_edge.native import quantizer
 from seallm_edge.native.trial import try_model
+from seallm_edge.text.samples import TEXTS
 
 from ..writing.journal import Errors
 from ..writing.layout import ContentTensor, Place
 from ..writing.writer import Output
 from .bounds import dequantized, within_bound
 from .report import Report, TensorError, report_path
-from .sentences import TEXTS
 from .verification import check_finite, check_tokens
 
 NONE, QUICK, FULL = MODES = ("none", "quick", "full")

@@ -15,11 +15,11 @@ from seallm_edge.files.hashes import listed_hashes, sidecar_of
 from seallm_edge.files.sizes import readable
 from seallm_edge.gguf_file import Header, read_header
 from seallm_edge.native.trial import PROMPT, Trial, try_model
-from seallm_edge.text import normalize
+from seallm_edge.text.samples import TEXTS, language_of
+from seallm_edge.text.unicode import normalize
 
 from .contents import read_contents
 from .report import recorded_hashes, report_path
-from .sentences import TEXTS, language_of
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 

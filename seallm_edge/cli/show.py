@@ -96,9 +96,9 @@ def file_facts(header: Header, tensors: bool) -> dict[str, Any]:
 
 def print_card(card: Card) -> None:
     """A card for people."""
-    from ..languages import by_code
     from ..memory import SMALLEST_CONTEXT
     from ..store import command_to_get
+    from ..text.languages import by_code
 
     facts = [
         ("model", f"{card.title} (not installed)"),

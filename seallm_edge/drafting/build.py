@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DraftTableError, SeaLLMError
-from ..text import normalize
-from ..zawgyi import looks_like_zawgyi, zawgyi_to_unicode
+from ..text.unicode import normalize
+from ..text.zawgyi import looks_like_zawgyi, zawgyi_to_unicode
 from .calibration import calibrate
 from .counting import levels
 from .pruning import pruned

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ..drafting import Drafter
 from ..native.sampler import Chosen
 from ..reply import FinishReason, TokenLogprob
-from ..text import TextStream
+from ..text.unicode import TextStream
 from .contract import Request, Sampler, Vocabulary
 from .feed import End, Feed, Piece
 from .slots import Slot

@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 
 from ..errors import EngineError
-from ..text import normalize
+from ..text.unicode import normalize
 from .context import Context
 from .model import Model
 

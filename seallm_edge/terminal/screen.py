@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ..chat import Conversation
 from ..errors import SeaLLMError, did_you_mean
-from ..languages import guess
+from ..text.languages import guess
 from .keyboard import line_reader, silent_keyboard
 
 HELP = """\

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from seallm_edge.convert import convert
 from seallm_edge.native.model import Model
-from seallm_edge.text import normalize
+from seallm_edge.text.unicode import normalize
 
 
 @pytest.fixture(scope="module")

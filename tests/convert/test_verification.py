@@ -13,12 +13,12 @@ import pytest
 
 from seallm_edge.convert import convert
 from seallm_edge.convert.checking.report import Report, report_path
-from seallm_edge.convert.checking.sentences import SENTENCES, TEXTS, language_of
 from seallm_edge.convert.checking.verification import check_finite, check_hashes, check_tokens, verify_file
 from seallm_edge.errors import ConversionError, EngineError, ModelFileError
 from seallm_edge.gguf_file import read_header
-from seallm_edge.languages import LANGUAGES
 from seallm_edge.native.trial import Trial, try_model
+from seallm_edge.text.languages import LANGUAGES
+from seallm_edge.text.samples import SENTENCES, TEXTS, language_of
 
 Checkpoints = Callable[..., Any]
 

@@ -8,9 +8,9 @@ import pytest
 from seallm_edge.catalogue import cards, find, match, match_header, read_card
 from seallm_edge.errors import ModelNotFound, SeaLLMError
 from seallm_edge.gguf_file import read_header
-from seallm_edge.languages import by_code
 from seallm_edge.sampling import Sampling
 from seallm_edge.shape import TYPES, Shape
+from seallm_edge.text.languages import by_code
 
 MEASURED = {  # GB, of files that others made and published
     ("seallms-v3-7b-chat", "Q4_0"): 4.43,

@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from seallm_edge.languages import LANGUAGES, by_code, guess
+from seallm_edge.text.languages import LANGUAGES, by_code, guess
 
 SAMPLES = {
     "en": "What is the weather like in the city today?",

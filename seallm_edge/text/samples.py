@@ -6,7 +6,7 @@ characters that are not seen: joiners and non-joiners (U+200D, U+200C) and Khmer
 
 from __future__ import annotations
 
-from seallm_edge.languages import Language, by_code, guess
+from .languages import Language, by_code, guess
 
 SENTENCES = {
     "en": (

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seallm_edge.text import TextStream, graphemes, normalize
+from seallm_edge.text.unicode import TextStream, graphemes, normalize
 
 BURMESE = "မင်္ဂလာပါ ကမ္ဘာကြီး"
 KHMER = "ស្ត្រីខ្មែរ"

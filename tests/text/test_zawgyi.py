@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from seallm_edge.convert.checking.sentences import SENTENCES
-from seallm_edge.zawgyi import looks_like_zawgyi, zawgyi_to_unicode
+from seallm_edge.text.samples import SENTENCES
+from seallm_edge.text.zawgyi import looks_like_zawgyi, zawgyi_to_unicode
 
 WORDS = {  # Zawgyi: Unicode
     "\u1031\u1000\u102c\u1004\u1039\u1038": "\u1000\u1031\u102c\u1004\u103a\u1038",  # good
