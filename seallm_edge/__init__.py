@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         SeaLLMError,
     )
     from .llm import SeaLLM
-    from .prompt import Message
+    from .prompt.chatml import Message
     from .reply import Reply, TokenLogprob
     from .sampling import Sampling
     from .stream import AsyncStream, Stream
@@ -48,7 +48,7 @@ _HOMES = {
     "HashMismatch": "errors",
     "HubError": "errors",
     "InvalidOption": "errors",
-    "Message": "prompt",
+    "Message": "prompt.chatml",
     "ModelFileError": "errors",
     "ModelNotFound": "errors",
     "NotEnoughMemory": "errors",

@@ -14,7 +14,7 @@ from .errors import ContextOverflow, InvalidOption
 from .gguf_file import Header
 from .loading import load_engine, plan_for
 from .plan import Plan
-from .prompt import Message, as_messages
+from .prompt.chatml import Message, as_messages
 from .reply import Reply
 from .stream import AsyncStream, Stream
 from .text.languages import guess

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from .engine import Engine, Vocabulary
 from .errors import EngineError, InvalidOption
-from .prompt import Message, Piece, chatml
+from .prompt.chatml import Message, Piece, chatml
 from .text.unicode import normalize
 
 _REMEMBERED_REPLIES = 64

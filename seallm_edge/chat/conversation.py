@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..llm import SeaLLM
-from ..prompt import Message
+from ..prompt.chatml import Message
 from ..reply import Reply
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from ..errors import EngineError
 from ..native.sampler import Chosen
-from ..prompt import END, START
+from ..prompt.chatml import END, START
 from ..sampling import Sampling
 from .contract import About, Request, Vocabulary
 from .feed import Feed

@@ -1,7 +1,7 @@
 import pytest
 
 from seallm_edge.errors import InvalidOption
-from seallm_edge.prompt import Message, as_messages, chatml
+from seallm_edge.prompt.chatml import Message, as_messages, chatml
 
 
 def rendered(messages: list[Message], system: str = "") -> str:

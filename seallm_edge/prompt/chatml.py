@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import InvalidOption
+from ..errors import InvalidOption
 
 START, END = "<|im_start|>", "<|im_end|>"
 ROLES = ("system", "user", "assistant")

@@ -1,0 +1,1 @@
+"""Prompts: messages to the text that a chat model was trained on."""
