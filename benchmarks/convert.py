@@ -29,7 +29,7 @@ from pathlib import Path
 
 import psutil
 
-from seallm_edge.recipes import recipe_named
+from seallm_edge.catalogue.recipes import recipe_named
 
 OURS = """
 import sys

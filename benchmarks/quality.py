@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from seallm_edge.catalogue.recipes import RECIPES
 from seallm_edge.convert import convert
 from seallm_edge.native.context import Context
 from seallm_edge.native.model import Model
 from seallm_edge.native.quantizer import requantize_file
-from seallm_edge.recipes import RECIPES
 
 PARAGRAPH = (
     "The river rises in the mountains and runs for four hundred kilometres to the sea. In the dry season it is a chain "

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from seallm_edge.catalogue.recipes import recipe_named
 from seallm_edge.errors import InvalidOption, ModelFileError
 from seallm_edge.files.hashes import listed_hashes, sha256_of, sidecar_of
 from seallm_edge.gguf_file import SPLIT_KEYS, read_header, split_name
 from seallm_edge.native.quantizer import TENSOR_TYPES
 from seallm_edge.native.type_choice import chosen_types
-from seallm_edge.recipes import recipe_named
 
 from .choosing.choices import Choice, UserRecipe, check_importance, choose_over
 from .choosing.imatrix import Importance, read_imatrix

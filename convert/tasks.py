@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seallm_edge.catalogue.recipes import recipe_named
 from seallm_edge.errors import InvalidOption
 from seallm_edge.paths import models_dir
-from seallm_edge.recipes import recipe_named
 
 from .choosing.choices import Override, UserRecipe
 from .choosing.imatrix import read_imatrix

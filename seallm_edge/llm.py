@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from .catalogue import Card, match_header
+from .catalogue.cards import Card, match_header
 from .constraint import Constraint, GrammarCompiler
 from .engine import About, Engine, Request
 from .errors import ContextOverflow, InvalidOption

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import paths, step_costs, tuning
-from .catalogue import match_header
+from .catalogue.cards import match_header
 from .drafting import DraftModel, ModelDrafting, StepCosts, TextDrafting, Vocabulary
 from .engine import About, Speculate, no_speculation
 from .engine.llama import LlamaEngine

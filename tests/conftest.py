@@ -9,11 +9,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from seallm_edge import SeaLLM
+from support.gguf_files import write_gguf  # noqa: F401  a fixture
+from support.loopback_hub import LoopbackHub
 
 DEMO = "smollm2-135m-instruct"
 
@@ -90,20 +91,9 @@ class CommandLine:
         return [sys.executable, "-c", "from seallm_edge.cli import main; main()", *map(str, arguments)]
 
 
-@pytest.fixture(scope="session")
-def loopback_hub() -> type:
-    """The class LoopbackHub of tests/hub/server.py."""
-    spec = importlib.util.spec_from_file_location("loopback_hub", Path(__file__).parent / "hub" / "server.py")
-    assert spec
-    assert spec.loader
-    module = sys.modules["loopback_hub"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.LoopbackHub
-
-
 @pytest.fixture
-def hub(loopback_hub: type, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A hub of one's own that HF_ENDPOINT points to, for a user without a token (see tests/hub/server.py)."""
+def hub(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
+    """A hub of one's own that HF_ENDPOINT points to, for a user without a token (see tests/support/loopback_hub.py)."""
     import huggingface_hub.constants
 
     proxies = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -114,7 +104,7 @@ def hub(loopback_hub: type, tmp_path_factory: pytest.TempPathFactory, monkeypatc
     no_token = tmp_path_factory.mktemp("hf") / "token"
     monkeypatch.setenv("HF_TOKEN_PATH", str(no_token))
     monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(no_token))
-    served = loopback_hub()
+    served = LoopbackHub()
     monkeypatch.setenv("HF_ENDPOINT", served.url)
     yield served
     served.close()

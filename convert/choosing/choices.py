@@ -9,9 +9,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from seallm_edge.catalogue.recipes import Model, Recipe, is_quantizable, needs_importance, tensor_type
 from seallm_edge.errors import ConversionError, InvalidOption, did_you_mean
 from seallm_edge.native.quantizer import TENSOR_TYPES, WRITABLE, TensorType
-from seallm_edge.recipes import Model, Recipe, is_quantizable, needs_importance, tensor_type
 
 Shape = tuple[int, ...]  # rows first
 

@@ -14,8 +14,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from seallm_edge.catalogue.recipes import DEFAULT_TYPE, RECIPES, recipe_named
 from seallm_edge.errors import InvalidOption, did_you_mean
-from seallm_edge.recipes import DEFAULT_TYPE, RECIPES, recipe_named
 
 from .choices import Override, UserRecipe, make_override
 

@@ -44,7 +44,7 @@ def tell_of_trouble() -> None:
 
 def recipes(types: list[str], file: Path | None, tensors: list[str]) -> list[UserRecipe]:
     """What is asked for: the file's recipe and the types', or else the default; `tensors` are above all of them."""
-    from seallm_edge.recipes import DEFAULT_TYPE
+    from seallm_edge.catalogue.recipes import DEFAULT_TYPE
 
     from ..choosing.choices import parse_override
     from ..choosing.user_recipe import read_recipe

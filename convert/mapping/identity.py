@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from seallm_edge import catalogue
+from seallm_edge.catalogue import cards
 
 from .. import encoding
 from ..choosing.choices import UserRecipe
@@ -31,7 +31,7 @@ class Identity:
 
     name: str
     chat: bool
-    card: catalogue.Card | None
+    card: cards.Card | None
 
 
 def identify(checkpoint: Checkpoint) -> Identity:
@@ -39,10 +39,10 @@ def identify(checkpoint: Checkpoint) -> Identity:
 
     What config.json says it was made from (a fine-tune names its parent) gives licence and languages, nothing more.
     """
-    if card := catalogue.match(checkpoint.name):
+    if card := cards.match(checkpoint.name):
         return Identity(card.title, card.chat, card)
     parent = checkpoint.config.get("_name_or_path")
-    card = catalogue.match(PurePath(parent).name) if isinstance(parent, str) and parent else None
+    card = cards.match(PurePath(parent).name) if isinstance(parent, str) and parent else None
     return Identity(checkpoint.name, ends_turns(checkpoint), card)
 
 
@@ -80,7 +80,7 @@ def _size_label(n_parameters: int) -> str:
     return f"{n_parameters / 1e9:.1f}B" if n_parameters >= 1e9 else f"{max(n_parameters / 1e6, 1):.0f}M"
 
 
-def _card_texts(card: catalogue.Card | None) -> Mapping[str, str]:
+def _card_texts(card: cards.Card | None) -> Mapping[str, str]:
     if card is None:
         return {}
     licence = card.license_name.lower()

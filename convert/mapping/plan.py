@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
+from seallm_edge.catalogue.recipes import Model
 from seallm_edge.errors import CheckpointError
-from seallm_edge.recipes import Model
 
 from ..choosing.choices import UserRecipe, check_importance, choose
 from ..choosing.imatrix import Importance

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import PurePosixPath
 
-from seallm_edge import catalogue
+from seallm_edge.catalogue import cards
 from seallm_edge.errors import CheckpointError
 from seallm_edge.hub import RemoteFile, Repository, open_repository
 
@@ -37,7 +37,7 @@ class HubFiles:
     @property
     def licence(self) -> str:
         """The licence's name and where to read it, by the repository or by the catalogue."""
-        card = catalogue.match(self.name)
+        card = cards.match(self.name)
         name = self._repository.license or (card.license_name if card else "not stated")
         link = self._repository.license_link or (card.license_url if card else "")
         return f"{self.origin} comes under the licence {name}" + (f": {link}" if link else "")

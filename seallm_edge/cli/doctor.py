@@ -63,7 +63,7 @@ def examine() -> dict[str, Any]:
     from dataclasses import asdict
 
     from .. import paths
-    from ..catalogue import cards
+    from ..catalogue.cards import cards
     from ..machine import this_machine
     from ..memory import largest_that_fits
     from ..store import installed
@@ -123,7 +123,7 @@ def examine_model(model: str, **asked: Any) -> dict[str, Any]:
     """
     from dataclasses import asdict
 
-    from ..catalogue import match_header
+    from ..catalogue.cards import match_header
     from ..errors import NotEnoughMemory
     from ..loading import plan_for
     from ..machine import this_machine

@@ -9,7 +9,7 @@ import typer
 from .tables import gigabytes, plain, print_json, print_table
 
 if TYPE_CHECKING:
-    from ..catalogue import Card
+    from ..catalogue.cards import Card
     from ..machine import Machine
     from ..store import Installed
 
@@ -26,7 +26,7 @@ def models(
 
     With sizes by type, the working memory beside them, and what is installed.
     """
-    from ..catalogue import cards
+    from ..catalogue.cards import cards
     from ..machine import this_machine
     from ..store import installed
 

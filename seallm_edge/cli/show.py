@@ -11,7 +11,7 @@ from . import options
 from .tables import gigabytes, plain, print_facts, print_json, print_table
 
 if TYPE_CHECKING:
-    from ..catalogue import Card
+    from ..catalogue.cards import Card
     from ..gguf_file import Header, Value
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -27,7 +27,7 @@ def show(
 
     A file's metadata and its tensors by type; for a model that is not installed, its card.
     """
-    from ..catalogue import match
+    from ..catalogue.cards import match
     from ..errors import ModelNotFound
     from ..gguf_file import read_header
     from ..store import locate, looks_like_path
@@ -48,7 +48,7 @@ def show(
 
 def print_file(header: Header, tensors: bool) -> None:
     """A GGUF for people."""
-    from ..catalogue import match_header
+    from ..catalogue.cards import match_header
 
     card = match_header(header)
     print_facts(_summary(header))
@@ -67,7 +67,7 @@ def print_file(header: Header, tensors: bool) -> None:
 
 def file_facts(header: Header, tensors: bool) -> dict[str, Any]:
     """A GGUF as plain facts; sizes in bytes, arrays by type and count."""
-    from ..catalogue import match_header
+    from ..catalogue.cards import match_header
     from ..gguf_file import Array
 
     card = match_header(header)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..catalogue import Card, cards, match_header
+from ..catalogue.cards import Card, cards, match_header
 from ..errors import NotEnoughMemory
 from ..gguf_file import Header
 from ..machine import Gpu, Machine

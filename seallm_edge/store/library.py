@@ -10,7 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from .. import paths
-from ..catalogue import Card, cards, match
+from ..catalogue.cards import Card, cards, match
 from ..errors import ModelNotFound
 from ..gguf_file import split_name
 from ..gguf_file.types import FILE_TYPES

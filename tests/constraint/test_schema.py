@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import runpy
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import jsonschema
@@ -13,8 +11,8 @@ import pydantic
 import pytest
 
 from seallm_edge.errors import InvalidOption
+from support.sentences import SENTENCES
 
-SENTENCES: dict[str, str] = runpy.run_path(str(Path(__file__).parents[1] / "sentences.py"))["SENTENCES"]
 CITY = {"enum": ["ရန်ကုန်", "กรุงเทพ", "ភ្នំពេញ", "ວຽງຈັນ", "சென்னை", "Đà Nẵng"]}
 PERSON = {
     "type": "object",

@@ -9,7 +9,6 @@ import runpy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import pytest
 
 from seallm_edge.convert import convert
 from seallm_edge.errors import CheckpointError
+from support.sentences import SENTENCES
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
@@ -232,8 +232,7 @@ def checkpoint_writer() -> tuple[Callable[[Path, Sizes], CheckpointFolder], type
 @pytest.fixture(scope="session")
 def sentences() -> dict[str, str]:
     """A sentence or two in each of the 12 languages."""
-    found: dict[str, str] = runpy.run_path(str(Path(__file__).parents[1] / "sentences.py"))["SENTENCES"]
-    return found
+    return SENTENCES
 
 
 @pytest.fixture(scope="session")
@@ -243,12 +242,6 @@ def trained(demo_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "smol-as-qwen2"
     script["write_checkpoint"](demo_file, folder, n_shards=2)
     return folder
-
-
-@pytest.fixture(scope="session")
-def imatrix_files() -> SimpleNamespace:
-    """The functions of imatrix_files.py: `write_gguf` and `write_dat` write importance matrices."""
-    return SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("imatrix_files.py"))))
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from seallm_edge.catalogue.recipes import RECIPES
 from seallm_edge.convert import plan_conversion
 from seallm_edge.errors import InvalidOption
-from seallm_edge.recipes import RECIPES
 
 Checkpoints = Callable[..., Any]
 Refusal = Callable[[Path], str]

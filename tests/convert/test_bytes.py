@@ -8,11 +8,12 @@ import gguf
 import numpy as np
 import pytest
 
+from seallm_edge.catalogue.recipes import RECIPES
 from seallm_edge.convert import convert, convert_many
 from seallm_edge.convert.choosing.imatrix import read_imatrix
 from seallm_edge.errors import ConversionError
 from seallm_edge.native.quantizer import requantize_file
-from seallm_edge.recipes import RECIPES
+from support import imatrix_files
 
 SHAPES: dict[str, dict[str, Any]] = {
     "tied, BF16": {"layers": 3, "ff": 256},
@@ -25,8 +26,8 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 SMALLEST, FALLING_BACK = "one layer that shares values", "rows that 32 divides but not 256"
 GUIDED = ("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ3_XXS", "IQ3_XS", "Q2_K_S")
-# Between them they hold every tensor type that is written without importance; tests/test_recipes.py has every recipe
-# in every shape, by the types alone.
+# Between them they hold every tensor type that is written without importance; tests/catalogue/test_recipes.py has
+# every recipe in every shape, by the types alone.
 USUAL = ("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "Q3_K_M")
 RARER = ("Q5_1", "Q5_0", "Q4_1", "IQ4_NL", "IQ4_XS", "IQ3_S", "Q2_K")
 WITH_IMPORTANCE = (*(name for name in RECIPES if name.startswith("IQ")), *RARER, *USUAL, "Q2_K_S")
@@ -67,7 +68,7 @@ def test_rarer_types_have_llama_cpps_bytes_too(type_name: str, source: tuple[Pat
     assert tensors(ours) == tensors(tmp_path / "oracle.gguf")
 
 
-def write_importance(imatrix_files: Any, plain: Path, path: Path) -> Path:
+def write_importance(plain: Path, path: Path) -> Path:
     """An importance matrix for every matrix of a GGUF: columns of very different weight, and some of none."""
     rng = np.random.default_rng(23)
     entries = {}
@@ -89,10 +90,10 @@ def write_importance(imatrix_files: Any, plain: Path, path: Path) -> Path:
     indirect=["source"],
 )
 def test_with_importance_every_tensor_has_the_bytes_that_llama_cpp_gives_it(
-    type_name: str, source: tuple[Path, Path], imatrix_files: Any, tmp_path: Path
+    type_name: str, source: tuple[Path, Path], tmp_path: Path
 ) -> None:
     checkpoint, plain = source
-    matrix = write_importance(imatrix_files, plain, tmp_path / "importance.gguf")
+    matrix = write_importance(plain, tmp_path / "importance.gguf")
     (ours,) = convert_many(checkpoint, [type_name], tmp_path / "ours.gguf", imatrix=matrix, threads=2, verify="none")
     values = read_imatrix(matrix).values
     requantize_file(plain, tmp_path / "oracle.gguf", RECIPES[type_name].file_type, threads=2, importance=values)

@@ -8,6 +8,7 @@ import gguf
 import numpy as np
 import pytest
 
+from seallm_edge.catalogue.recipes import RECIPES, Model
 from seallm_edge.convert.choosing.choices import (
     Choice,
     UserRecipe,
@@ -19,7 +20,6 @@ from seallm_edge.convert.choosing.choices import (
 )
 from seallm_edge.errors import ConversionError, InvalidOption
 from seallm_edge.native.quantizer import TENSOR_TYPES, WRITABLE, quantize
-from seallm_edge.recipes import RECIPES, Model
 
 MODEL = Model(n_layer=8, n_gqa=1, is_tied=True)
 TENSORS: dict[str, tuple[int, ...]] = {

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from seallm_edge import SeaLLM
+from seallm_edge.catalogue.recipes import RECIPES
 from seallm_edge.convert import convert, merge, quantize, split, verify
 from seallm_edge.convert.choosing.choices import parse_override
 from seallm_edge.convert.gguf_tasks import merge_task, quantize_task, split_task
@@ -18,7 +19,6 @@ from seallm_edge.convert.tasks import Task, named_recipe, with_overrides
 from seallm_edge.errors import ConversionError, InvalidOption, ModelFileError
 from seallm_edge.gguf_file import read_header
 from seallm_edge.native.quantizer import requantize_file
-from seallm_edge.recipes import RECIPES
 
 Checkpoints = Callable[..., Any]
 

@@ -12,6 +12,7 @@ import pytest
 from seallm_edge.convert import encoding
 from seallm_edge.convert.choosing.imatrix import Importance, read_imatrix
 from seallm_edge.errors import ConversionError, InvalidOption
+from support import imatrix_files
 
 SUMS = np.array([[3.0, 1.0, 0.0, 2.5]], np.float32)
 NAME = "blk.0.attn_q.weight"
@@ -30,13 +31,13 @@ def importance(name: str = "m.gguf", **changes: Any) -> Importance:
     return Importance(**({"path": Path(name), "values": values, "datasets": ("t.txt",), "chunks": 7} | changes))
 
 
-def test_a_gguf_gives_sums_by_counts_in_single_precision(imatrix_files: Any, tmp_path: Path) -> None:
+def test_a_gguf_gives_sums_by_counts_in_single_precision(tmp_path: Path) -> None:
     read = read_imatrix(imatrix_files.write_gguf(tmp_path / "m.gguf", DENSE))
     assert read.values[NAME].tobytes() == (SUMS[0] / np.float32(7)).tobytes()
     assert (read.path.name, read.datasets, read.chunks, read.entries) == ("m.gguf", ("text.txt",), 7, 1)
 
 
-def test_each_expert_has_its_own_count_and_ones_where_it_had_no_turn(imatrix_files: Any, tmp_path: Path) -> None:
+def test_each_expert_has_its_own_count_and_ones_where_it_had_no_turn(tmp_path: Path) -> None:
     sums = np.array([[3, 6], [5, 7], [9, 3]], np.float32)
     entries = {NAME: (sums, np.array([3, 0, 2], np.float32))}
     read = read_imatrix(imatrix_files.write_gguf(tmp_path / "m.gguf", entries))
@@ -46,15 +47,13 @@ def test_each_expert_has_its_own_count_and_ones_where_it_had_no_turn(imatrix_fil
 @pytest.mark.parametrize(
     ("count", "divisor"), [(0.4, None), (0.5, 1), (1.5, 2), (2.5, 3), (2.49, 2), (16777217, 2**24)]
 )
-def test_counts_are_rounded_as_llama_cpp_rounds_them(
-    count: float, divisor: int | None, imatrix_files: Any, tmp_path: Path
-) -> None:
+def test_counts_are_rounded_as_llama_cpp_rounds_them(count: float, divisor: int | None, tmp_path: Path) -> None:
     entries = {NAME: (SUMS, np.array([count], np.float32))}
     read = read_imatrix(imatrix_files.write_gguf(tmp_path / "m.gguf", entries))
     assert read.values[NAME].tolist() == ((SUMS[0] / np.float32(divisor)).tolist() if divisor else [1.0] * 4)
 
 
-def test_a_dat_gives_values_by_calls_in_single_precision(imatrix_files: Any, tmp_path: Path) -> None:
+def test_a_dat_gives_values_by_calls_in_single_precision(tmp_path: Path) -> None:
     read = read_imatrix(imatrix_files.write_dat(tmp_path / "m.dat", {"b": (7, SUMS[0]), "a": (0, SUMS[0])}))
     assert list(read.values) == ["a", "b"]
     assert read.values["a"].tobytes() == SUMS[0].tobytes()
@@ -71,14 +70,12 @@ def test_a_dat_gives_values_by_calls_in_single_precision(imatrix_files: Any, tmp
         (struct.pack("<ii", -1, 3) + b"a\0b", 0, ("a",)),
     ],
 )
-def test_a_dat_may_end_early(
-    trailer: bytes, chunks: int, datasets: tuple[str, ...], imatrix_files: Any, tmp_path: Path
-) -> None:
+def test_a_dat_may_end_early(trailer: bytes, chunks: int, datasets: tuple[str, ...], tmp_path: Path) -> None:
     read = read_imatrix(imatrix_files.write_dat(tmp_path / "m.dat", {"a": (1, SUMS[0])}, trailer))
     assert (read.chunks, read.datasets) == (chunks, datasets)
 
 
-def test_other_tensors_of_a_gguf_are_passed_over(imatrix_files: Any, tmp_path: Path) -> None:
+def test_other_tensors_of_a_gguf_are_passed_over(tmp_path: Path) -> None:
     path = imatrix_files.write_gguf(tmp_path / "m.gguf", DENSE, other=np.ones((2, 2), np.float16))
     assert list(read_imatrix(path).values) == [NAME]
 
@@ -103,7 +100,7 @@ def test_other_tensors_of_a_gguf_are_passed_over(imatrix_files: Any, tmp_path: P
     ],
 )
 def test_a_gguf_with_bad_tensors_is_refused(
-    entries: Any, more: dict[str, np.ndarray], problem: str, imatrix_files: Any, tmp_path: Path
+    entries: Any, more: dict[str, np.ndarray], problem: str, tmp_path: Path
 ) -> None:
     path = imatrix_files.write_gguf(tmp_path / "m.gguf", entries, **more)
     assert refusal(path) == f"importance matrix m.gguf: {problem}"
@@ -117,9 +114,7 @@ def test_a_gguf_with_bad_tensors_is_refused(
         ({"chunks": 2**31}, "lacks imatrix.chunk_count, a number from 0 to 2,147,483,647"),
     ],
 )
-def test_a_gguf_without_its_keys_is_refused(
-    changes: dict[str, Any], problem: str, imatrix_files: Any, tmp_path: Path
-) -> None:
+def test_a_gguf_without_its_keys_is_refused(changes: dict[str, Any], problem: str, tmp_path: Path) -> None:
     path = imatrix_files.write_gguf(tmp_path / "m.gguf", DENSE, **changes)
     assert refusal(path) == f"importance matrix m.gguf: {problem}"
 
@@ -128,7 +123,7 @@ def test_a_model_is_no_importance_matrix(demo_file: Path) -> None:
     assert refusal(demo_file) == f"importance matrix {demo_file.name}: is a model, not an importance matrix"
 
 
-def test_a_gguf_that_is_cut_anywhere_is_refused(imatrix_files: Any, tmp_path: Path) -> None:
+def test_a_gguf_that_is_cut_anywhere_is_refused(tmp_path: Path) -> None:
     whole = imatrix_files.write_gguf(tmp_path / "m.gguf", DENSE).read_bytes()
     cut = tmp_path / "cut.gguf"
     # The counts come last: four bytes, then padding that nobody misses.
@@ -138,7 +133,7 @@ def test_a_gguf_that_is_cut_anywhere_is_refused(imatrix_files: Any, tmp_path: Pa
         assert refusal(cut).startswith("importance matrix cut.gguf: ")
 
 
-def test_a_dat_that_is_cut_anywhere_is_refused(imatrix_files: Any, tmp_path: Path) -> None:
+def test_a_dat_that_is_cut_anywhere_is_refused(tmp_path: Path) -> None:
     whole = imatrix_files.write_dat(tmp_path / "m.dat", {"a": (1, SUMS[0])}).read_bytes()
     ends = {len(whole) - 16, len(whole) - 12}  # before the chunks, and before the dataset
     for size in set(range(1, len(whole))) - ends:

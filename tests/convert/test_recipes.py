@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from seallm_edge.catalogue import cards
+from seallm_edge.catalogue.cards import cards
+from seallm_edge.catalogue.shape import TYPES
 from seallm_edge.convert import plan_conversion
-from seallm_edge.shape import TYPES
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files have no holes there")
 

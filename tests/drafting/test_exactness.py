@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from eager import draft_always
-from second_opinion import regrets
 
 from seallm_edge import SeaLLM
 from seallm_edge.drafting.build import build
 from seallm_edge.drafting.tables import SUFFIX
 from seallm_edge.native.model import vocabulary_of
+from support.eager_drafting import draft_always
+from support.second_opinion import regrets
 
 DEMO = "smollm2-135m-instruct"
 DOCUMENTS = Path(__file__).parents[2] / "docs"

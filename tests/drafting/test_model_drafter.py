@@ -6,14 +6,14 @@ import time
 from pathlib import Path
 
 import pytest
-from eager import draft_always
-from second_opinion import regrets
-from tiny import write_tiny
 
 from seallm_edge import InvalidOption, SeaLLM
 from seallm_edge.drafting import DraftModel
 from seallm_edge.loading import plan_for
 from seallm_edge.native.library import load_backends
+from support.eager_drafting import draft_always
+from support.second_opinion import regrets
+from support.tiny_model import write_tiny
 
 GREEDY = {"temperature": 0, "repeat_penalty": 1.0, "max_tokens": 60}
 PROMPTS = [

@@ -1,22 +1,18 @@
-"""The tiny model; and `fakes` and `tiny`, made importable."""
+"""The tiny model."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from seallm_edge import SeaLLM
-
-sys.path.insert(0, str(Path(__file__).parent))
+from support.tiny_model import write_tiny
 
 
 @pytest.fixture(scope="session")
 def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model's file."""
     path = tmp_path_factory.mktemp("tiny") / "tiny.gguf"
-    from tiny import write_tiny
-
     write_tiny(path)
     return path
 

@@ -11,6 +11,7 @@ import pytest
 
 from seallm_edge import HubError
 from seallm_edge.hub import Patience, open_repository
+from support.loopback_hub import LoopbackHub
 
 ONCE = Patience(stall_seconds=600, retries=0)
 NAME = "SeaLLMs/tiny"
@@ -31,9 +32,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def https_hub(hub, loopback_hub, certificate: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
+def https_hub(hub, certificate: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
     """A hub with encryption, whose storage has none."""
-    served = loopback_hub(certificate)
+    served = LoopbackHub(certificate)
     served.add_repository(NAME, folder)
     monkeypatch.setenv("HF_ENDPOINT", served.url)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
-from .gguf_file.types import TENSOR_TYPES
+from ..gguf_file.types import TENSOR_TYPES
 from .recipes import RECIPES, Model, tensor_type
 
 # What cards speak of, the largest file first: the types that serve everyone without an importance matrix.

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from seallm_edge.catalogue.shape import Shape
 from seallm_edge.gguf_file.types import ARRAY, NUMBERS, STRING, TENSOR_TYPES
-from seallm_edge.shape import Shape
 
 KINDS = {name: kind for kind, (name, _) in NUMBERS.items()} | {"string": STRING, "array": ARRAY}
 TINY = Shape(n_layer=2, n_embd=64, n_head=4, n_head_kv=2, n_ff=128, n_vocab=300, tied=True, qkv_bias=True)

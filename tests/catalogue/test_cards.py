@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from seallm_edge.catalogue import cards, find, match, match_header, read_card
+from seallm_edge.catalogue.cards import cards, find, match, match_header, read_card
+from seallm_edge.catalogue.shape import TYPES, Shape
 from seallm_edge.errors import ModelNotFound, SeaLLMError
 from seallm_edge.gguf_file import read_header
 from seallm_edge.sampling import Sampling
-from seallm_edge.shape import TYPES, Shape
 from seallm_edge.text.languages import by_code
 
 MEASURED = {  # GB, of files that others made and published

@@ -14,12 +14,12 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from .errors import ModelNotFound, SeaLLMError
-from .gguf_file.types import FILE_TYPES
+from ..errors import ModelNotFound, SeaLLMError
+from ..gguf_file.types import FILE_TYPES
 from .shape import TYPES, Shape
 
 if TYPE_CHECKING:
-    from .gguf_file import Header
+    from ..gguf_file import Header
 
 # A GGUF carries its vocabulary: a token, its kind and its merge are about this many bytes.
 _HEADER_BYTES_PER_TOKEN = 39

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
-from .errors import InvalidOption, did_you_mean
-from .gguf_file.types import FILE_TYPES, TENSOR_TYPES
+from ..errors import InvalidOption, did_you_mean
+from ..gguf_file.types import FILE_TYPES, TENSOR_TYPES
 
 DEFAULT_TYPE = "Q4_K_M"
 UNQUANTIZED = ("F32", "BF16", "F16")

@@ -9,11 +9,11 @@ import gguf
 import numpy as np
 import pytest
 
+from seallm_edge.catalogue.recipes import RECIPES, Model, needs_importance, recipe_named, tensor_type
 from seallm_edge.errors import EngineError, InvalidOption
 from seallm_edge.gguf_file import read_structure
 from seallm_edge.gguf_file.types import FILE_TYPES
 from seallm_edge.native.quantizer import requantize_file
-from seallm_edge.recipes import RECIPES, Model, needs_importance, recipe_named, tensor_type
 
 N_HEAD = 8
 MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from seallm_edge.catalogue.shape import Shape
 from seallm_edge.errors import ModelFileError
 from seallm_edge.gguf_file import Header, fingerprint, read_header
-from seallm_edge.shape import Shape
 
 WriteGguf = Callable[..., Path]
 MATRIX, VECTOR, LAST = ("a.weight", (64, 8), 1), ("b.weight", (64,), 0), ("c.weight", (32, 4), 0)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from seallm_edge import SeaLLM
-from seallm_edge.catalogue import cards
+from seallm_edge.catalogue.cards import cards
+from seallm_edge.catalogue.shape import Shape
 from seallm_edge.errors import InvalidOption, NotEnoughMemory
 from seallm_edge.gguf_file import Header, read_header
 from seallm_edge.machine import Gpu, Machine
@@ -24,7 +25,6 @@ from seallm_edge.memory import (
     working_bytes,
 )
 from seallm_edge.plan import KV_TYPES, make_plan
-from seallm_edge.shape import Shape
 
 GB = 1_000_000_000
 MACHINE = Machine("", "", 4, 4, 8, 4, (), 64 * GB, 32 * GB, "")
