@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from seallm_edge.errors import ConversionError, InvalidOption, ModelFileError
-from seallm_edge.gguf_file import Array, Header, Tensor, read_structure
-
-from .. import encoding
+from seallm_edge.gguf_file import Array, Header, Tensor, encode, read_structure
 
 if TYPE_CHECKING:
     from seallm_edge.native.quantizer import Floats
@@ -75,12 +73,12 @@ class Importance:
 
     def metadata(self) -> dict[str, bytes]:
         """The keys that llama-quantize writes about it, in its order, encoded for a GGUF; of the path only the name."""
-        keys = {"quantize.imatrix.file": encoding.text(_cut(self.path.name))}
+        keys = {"quantize.imatrix.file": encode.text(_cut(self.path.name))}
         if self.datasets:
-            keys["quantize.imatrix.dataset"] = encoding.text(_cut(self.datasets[0]))
-        keys["quantize.imatrix.entries_count"] = encoding.u32(self.entries)
+            keys["quantize.imatrix.dataset"] = encode.text(_cut(self.datasets[0]))
+        keys["quantize.imatrix.entries_count"] = encode.u32(self.entries)
         if self.chunks:
-            keys["quantize.imatrix.chunks_count"] = encoding.u32(self.chunks)
+            keys["quantize.imatrix.chunks_count"] = encode.u32(self.chunks)
         return keys
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from seallm_edge.errors import CheckpointError
+from seallm_edge.gguf_file import encode
 
-from .. import encoding
 from ..sources.checkpoint import Checkpoint
 from ..sources.shards import SourceTensor
 from .hyperparameters import Hyperparameters
@@ -148,18 +148,18 @@ def _listed(names: list[str]) -> str:
 def architecture_metadata(architecture: Architecture, sizes: Hyperparameters) -> Mapping[str, bytes]:
     """The GGUF keys that say how the model is built."""
     values: dict[str, Any] = {
-        "block_count": encoding.u32(sizes.n_layer),
-        "context_length": encoding.u32(sizes.context_length),
-        "embedding_length": encoding.u32(sizes.n_embd),
-        "feed_forward_length": encoding.u32(sizes.n_ff),
-        "attention.head_count": encoding.u32(sizes.n_head),
-        "attention.head_count_kv": encoding.u32(sizes.n_head_kv),
-        "attention.layer_norm_rms_epsilon": encoding.f32(sizes.rms_epsilon),
-        "rope.freq_base": encoding.f32(sizes.rope_theta),
+        "block_count": encode.u32(sizes.n_layer),
+        "context_length": encode.u32(sizes.context_length),
+        "embedding_length": encode.u32(sizes.n_embd),
+        "feed_forward_length": encode.u32(sizes.n_ff),
+        "attention.head_count": encode.u32(sizes.n_head),
+        "attention.head_count_kv": encode.u32(sizes.n_head_kv),
+        "attention.layer_norm_rms_epsilon": encode.f32(sizes.rms_epsilon),
+        "rope.freq_base": encode.f32(sizes.rope_theta),
     }
     if sizes.rope_scaling:
-        values["rope.scaling.type"] = encoding.text(sizes.rope_scaling.kind)
-        values["rope.scaling.factor"] = encoding.f32(sizes.rope_scaling.factor)
+        values["rope.scaling.type"] = encode.text(sizes.rope_scaling.kind)
+        values["rope.scaling.factor"] = encode.f32(sizes.rope_scaling.factor)
         if sizes.rope_scaling.original_context:
-            values["rope.scaling.original_context_length"] = encoding.u32(sizes.rope_scaling.original_context)
+            values["rope.scaling.original_context_length"] = encode.u32(sizes.rope_scaling.original_context)
     return {f"{architecture.gguf_name}.{key}": value for key, value in values.items()}

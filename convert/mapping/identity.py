@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from seallm_edge.catalogue import cards
+from seallm_edge.gguf_file import encode
 
-from .. import encoding
 from ..choosing.choices import UserRecipe
 from ..sources.checkpoint import Checkpoint
 from .tokenizer import ends_turns
@@ -59,11 +59,11 @@ def general_metadata(
         "seallm.converter.version": importlib.metadata.version("seallm-edge"),
         "seallm.converter.recipe": recipe.name,
     }
-    values = {key: encoding.text(value) for key, value in texts.items() if value}
+    values = {key: encode.text(value) for key, value in texts.items() if value}
     if identity.card is not None:
-        values["general.languages"] = encoding.texts(identity.card.languages)
-    values["general.file_type"] = encoding.u32(recipe.file_type)
-    values["general.quantization_version"] = encoding.u32(_QUANTIZATION_VERSION)
+        values["general.languages"] = encode.texts(identity.card.languages)
+    values["general.file_type"] = encode.u32(recipe.file_type)
+    values["general.quantization_version"] = encode.u32(_QUANTIZATION_VERSION)
     return values
 
 

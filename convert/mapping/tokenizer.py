@@ -13,8 +13,8 @@ from pathlib import PurePath
 from typing import Any
 
 from seallm_edge.errors import CheckpointError
+from seallm_edge.gguf_file import encode
 
-from .. import encoding
 from ..sources.checkpoint import Checkpoint
 
 END_OF_TURN, END_OF_TEXT = "<|im_end|>", "<|endoftext|>"
@@ -41,18 +41,18 @@ class Vocabulary:
     def metadata(self, pre_tokenizer: str, chat_template: str | None) -> Mapping[str, bytes]:
         """The GGUF keys of the tokenizer."""
         values = {
-            "tokenizer.ggml.model": encoding.text("gpt2"),
-            "tokenizer.ggml.pre": encoding.text(pre_tokenizer),
-            "tokenizer.ggml.tokens": encoding.texts(self.tokens),
-            "tokenizer.ggml.token_type": encoding.i32s(self.kinds),
-            "tokenizer.ggml.merges": encoding.texts(self.merges),
-            "tokenizer.ggml.eos_token_id": encoding.u32(self.eos),
-            "tokenizer.ggml.bos_token_id": encoding.u32(self.bos),
-            "tokenizer.ggml.padding_token_id": encoding.u32(self.padding),
-            "tokenizer.ggml.add_bos_token": encoding.flag(False),
+            "tokenizer.ggml.model": encode.text("gpt2"),
+            "tokenizer.ggml.pre": encode.text(pre_tokenizer),
+            "tokenizer.ggml.tokens": encode.texts(self.tokens),
+            "tokenizer.ggml.token_type": encode.i32s(self.kinds),
+            "tokenizer.ggml.merges": encode.texts(self.merges),
+            "tokenizer.ggml.eos_token_id": encode.u32(self.eos),
+            "tokenizer.ggml.bos_token_id": encode.u32(self.bos),
+            "tokenizer.ggml.padding_token_id": encode.u32(self.padding),
+            "tokenizer.ggml.add_bos_token": encode.flag(False),
         }
         if chat_template:
-            values["tokenizer.chat_template"] = encoding.text(chat_template)
+            values["tokenizer.chat_template"] = encode.text(chat_template)
         return values
 
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seallm_edge.errors import ConversionError
-from seallm_edge.gguf_file import SPLIT_KEYS, Header, Place, read_parts
+from seallm_edge.gguf_file import SPLIT_KEYS, Header, Place, encode, read_parts
 
-from .. import encoding
 from .shards import LocalShard, SourceTensor
 
 _ALIGNMENT, _FILE_TYPE = "general.alignment", "general.file_type"
@@ -64,15 +63,15 @@ def quantized_metadata(source: GgufSource, file_type: int, extra: Mapping[str, b
     Setting a key moves it to the end. Raises ConversionError for another alignment than the usual: llama.cpp would
     copy the key and lay the tensors out for the usual one.
     """
-    alignment = source.header.metadata.get(_ALIGNMENT, encoding.ALIGNMENT)
-    if alignment != encoding.ALIGNMENT:
+    alignment = source.header.metadata.get(_ALIGNMENT, encode.ALIGNMENT)
+    if alignment != encode.ALIGNMENT:
         raise ConversionError(
-            f"{source.files[0].name} is aligned to {alignment} bytes, and only {encoding.ALIGNMENT} can be written",
+            f"{source.files[0].name} is aligned to {alignment} bytes, and only {encode.ALIGNMENT} can be written",
             f"convert the model again, without {_ALIGNMENT}",
         )
     places = source.header.places
     kept = {key: _as_written(value, places[key]) for key, value in source.metadata_bytes.items()}
-    set_anew = {_QUANTIZATION_VERSION: encoding.u32(_VERSION), _FILE_TYPE: encoding.u32(file_type), **extra}
+    set_anew = {_QUANTIZATION_VERSION: encode.u32(_VERSION), _FILE_TYPE: encode.u32(file_type), **extra}
     for key in (*set_anew, *SPLIT_KEYS):
         kept.pop(key, None)
     return kept | set_anew
@@ -97,7 +96,7 @@ def _rows_first(shape: tuple[int, ...]) -> tuple[int, ...]:
 def _as_written(value: bytes, place: Place) -> bytes:
     """A value as llama.cpp writes what it has read: texts end at a zero, and what is true is 1."""
     if place.value_type == "bool":
-        return encoding.flag(value[_U32.size] != 0)
+        return encode.flag(value[_U32.size] != 0)
     if place.value_type == "string":
         return value[: _U32.size] + b"".join(_cut_texts(value, _U32.size))
     if place.value_type == "array":

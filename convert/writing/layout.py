@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from seallm_edge.errors import InvalidOption
 from seallm_edge.files.sizes import readable
+from seallm_edge.gguf_file import encode
 from seallm_edge.native.quantizer import TensorType
 
-from .. import encoding
 from ..sources.shards import SourceTensor
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def lay_out(content: Content, part_bytes: int | None = None) -> Plan:
         offsets = _offsets(group)
         entries = [(t.name, t.source.shape, t.type.id, offset) for t, offset in zip(group, offsets, strict=False)]
         metadata = content.metadata if part_bytes is None else _part_metadata(content, number, len(groups))
-        header = encoding.header(metadata, entries)
+        header = encode.header(metadata, entries)
         parts.append(PartFile(header, len(header) + offsets[-1]))
         places += [Place(number, len(header) + offset) for offset in offsets[:-1]]
     return Plan(content, tuple(parts), tuple(places), part_bytes is not None)
@@ -158,7 +158,7 @@ def _grouped(content: Content, part_bytes: int | None) -> Iterator[list[ContentT
     group: list[ContentTensor] = []
     size = 0
     for tensor in content.tensors:
-        n_bytes = encoding.padded(tensor.n_bytes)
+        n_bytes = encode.padded(tensor.n_bytes)
         if n_bytes > part_bytes:
             problem = f"{tensor.name} alone takes {readable(n_bytes)}, more than a file of {readable(part_bytes)} holds"
             raise InvalidOption(problem, f"split into files of {readable(n_bytes)} or more")
@@ -174,7 +174,7 @@ def _offsets(tensors: list[ContentTensor]) -> list[int]:
     """Where each tensor begins behind the header, and then where the file ends."""
     offsets = [0]
     for tensor in tensors:
-        offsets.append(encoding.padded(offsets[-1] + tensor.n_bytes))
+        offsets.append(encode.padded(offsets[-1] + tensor.n_bytes))
     return offsets
 
 
@@ -182,7 +182,7 @@ def _part_metadata(content: Content, number: int, count: int) -> dict[str, bytes
     """The first file has all of the metadata. ref: llama.cpp tools/gguf-split"""
     return {
         **(content.metadata if number == 0 else {}),
-        "split.no": encoding.u16(number),
-        "split.count": encoding.u16(count),
-        "split.tensors.count": encoding.i32(len(content.tensors)),
+        "split.no": encode.u16(number),
+        "split.count": encode.u16(count),
+        "split.tensors.count": encode.i32(len(content.tensors)),
     }

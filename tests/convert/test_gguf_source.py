@@ -9,10 +9,9 @@ import gguf
 import numpy as np
 import pytest
 
-from seallm_edge.convert import encoding
 from seallm_edge.convert.sources.gguf_source import GgufSource, open_gguf, quantized_metadata, quantized_order
 from seallm_edge.errors import ConversionError, ModelFileError
-from seallm_edge.gguf_file import read_structure
+from seallm_edge.gguf_file import encode, read_structure
 from seallm_edge.native.quantizer import TENSOR_TYPES, quantize, requantize_file, widen
 from seallm_edge.native.type_choice import chosen_types
 
@@ -133,7 +132,7 @@ def quantized(source: GgufSource, file_type: int, importance: Mapping[str, np.nd
         if tensor.dtype != kind.name:
             data = requantized(data, tensor.dtype, tensor.shape, kind.name, (importance or {}).get(name))
         body += data + bytes(-len(data) % 32)
-    return encoding.header(quantized_metadata(source, file_type, {}), entries) + body
+    return encode.header(quantized_metadata(source, file_type, {}), entries) + body
 
 
 def requantized(data: bytes, before: str, shape: tuple[int, ...], after: str, importance: np.ndarray | None) -> bytes:
@@ -185,8 +184,8 @@ def test_header_of_the_demo_model_quantized_is_that_of_llama_cpp(demo_file: Path
     for name in quantized_order(by_name):
         kind, shape = TENSOR_TYPES[choices[name]], by_name[name].shape
         entries.append((name, shape, kind.id, offset))
-        offset = encoding.padded(offset + int(np.prod(shape[:-1])) * kind.row_bytes(shape[-1]))
-    ours = encoding.header(quantized_metadata(source, Q8_0, {}), entries)
+        offset = encode.padded(offset + int(np.prod(shape[:-1])) * kind.row_bytes(shape[-1]))
+    ours = encode.header(quantized_metadata(source, Q8_0, {}), entries)
     assert ours == (tmp_path / "oracle.gguf").read_bytes()[: len(ours)]
 
 
@@ -207,7 +206,7 @@ def test_metadata_is_the_bytes_of_the_file_in_its_order(model: Callable[..., Pat
     written = b"".join(struct.pack("<Q", len(key)) + key.encode() + value for key, value in metadata.items())
 
     assert path.read_bytes()[24:].startswith(written)
-    assert metadata["any.texts"] == encoding.texts(["", "a", "ไทย"])
+    assert metadata["any.texts"] == encode.texts(["", "a", "ไทย"])
     assert list(metadata)[:4] == [
         "general.architecture",
         "general.quantization_version",
@@ -236,7 +235,7 @@ def test_outer_dimension_of_one_is_none(model: Callable[..., Path]) -> None:
 def test_keys_that_quantizing_sets_stand_last_and_those_of_parts_are_gone(model: Callable[..., Path]) -> None:
     model("llama", split_max_tensors=12)
     source = open_gguf(model("llama").with_name("model-00001-of-00002.gguf"))
-    extra = {"any.bool": encoding.flag(False), "quantize.imatrix.file": encoding.text("x")}
+    extra = {"any.bool": encode.flag(False), "quantize.imatrix.file": encode.text("x")}
     written = quantized_metadata(source, Q4_K_M, extra)
 
     removed = {"general.quantization_version", "general.file_type", "any.bool"}
@@ -244,10 +243,10 @@ def test_keys_that_quantizing_sets_stand_last_and_those_of_parts_are_gone(model:
     assert removed <= source.metadata_bytes.keys()
     assert list(written.items()) == [
         *((key, value) for key, value in source.metadata_bytes.items() if key not in removed),
-        ("general.quantization_version", encoding.u32(2)),
-        ("general.file_type", encoding.u32(Q4_K_M)),
-        ("any.bool", encoding.flag(False)),
-        ("quantize.imatrix.file", encoding.text("x")),
+        ("general.quantization_version", encode.u32(2)),
+        ("general.file_type", encode.u32(Q4_K_M)),
+        ("any.bool", encode.flag(False)),
+        ("quantize.imatrix.file", encode.text("x")),
     ]
 
 
@@ -263,8 +262,8 @@ def test_texts_with_zeros_and_odd_truths_are_written_as_llama_cpp_does(
     requantize_file(path, tmp_path / "oracle.gguf", F16)
 
     written = quantized_metadata(open_gguf(path), F16, {})
-    assert written["any.texts"] == encoding.texts(["", "a", "1"])
-    assert written["any.bool"] == encoding.flag(True)
+    assert written["any.texts"] == encode.texts(["", "a", "1"])
+    assert written["any.bool"] == encode.flag(True)
     assert written["any.bools"].endswith(b"\0\1")
     assert quantized(open_gguf(path), F16) == (tmp_path / "oracle.gguf").read_bytes()
 

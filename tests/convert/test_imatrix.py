@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seallm_edge.convert import encoding
 from seallm_edge.convert.choosing.imatrix import Importance, read_imatrix
 from seallm_edge.errors import ConversionError, InvalidOption
+from seallm_edge.gguf_file import encode
 from support import imatrix_files
 
 SUMS = np.array([[3.0, 1.0, 0.0, 2.5]], np.float32)
@@ -208,10 +208,10 @@ def test_an_embedding_of_another_width_is_let_be() -> None:
 
 def test_metadata_is_what_llama_quantize_writes() -> None:
     assert list(importance(str(Path("a", "m.gguf"))).metadata().items()) == [
-        ("quantize.imatrix.file", encoding.text("m.gguf")),
-        ("quantize.imatrix.dataset", encoding.text("t.txt")),
-        ("quantize.imatrix.entries_count", encoding.u32(2)),
-        ("quantize.imatrix.chunks_count", encoding.u32(7)),
+        ("quantize.imatrix.file", encode.text("m.gguf")),
+        ("quantize.imatrix.dataset", encode.text("t.txt")),
+        ("quantize.imatrix.entries_count", encode.u32(2)),
+        ("quantize.imatrix.chunks_count", encode.u32(7)),
     ]
 
 
@@ -224,4 +224,4 @@ def test_metadata_says_nothing_that_the_file_does_not_say() -> None:
 
 def test_long_texts_are_cut_between_characters_as_long_as_llama_quantize_has_room() -> None:
     written = importance(datasets=("x" + "ກ" * 60,)).metadata()["quantize.imatrix.dataset"]
-    assert written == encoding.text("x" + "ກ" * 42)
+    assert written == encode.text("x" + "ກ" * 42)

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from seallm_edge import SeaLLM
-from seallm_edge.convert import encoding
 from seallm_edge.errors import ModelFileError
-from seallm_edge.gguf_file import Header, read_header
+from seallm_edge.gguf_file import Header, encode, read_header
 from seallm_edge.machine import Machine
 from seallm_edge.plan import make_plan
 from seallm_edge.store import installed, locate
@@ -159,14 +158,14 @@ def test_store_lists_the_parts_as_one_model_of_their_size(home: Path, demo_file:
 def split_demo(demo_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo model in three files."""
     whole, folder = read_header(demo_file), tmp_path_factory.mktemp("split")
-    numbers = {"split.count": encoding.u16(3), "split.tensors.count": encoding.i32(len(whole.tensors))}
+    numbers = {"split.count": encode.u16(3), "split.tensors.count": encode.i32(len(whole.tensors))}
     for number in range(3):
         tensors = whole.tensors[number * 91 : (number + 1) * 91]
         entries = [(t.name, t.shape[::-1], t.type, t.offset - tensors[0].offset) for t in tensors]
-        metadata = {**({} if number else whole.encoded()), "split.no": encoding.u16(number), **numbers}
-        begin, end = tensors[0].offset, tensors[-1].offset + encoding.padded(tensors[-1].n_bytes)
+        metadata = {**({} if number else whole.encoded()), "split.no": encode.u16(number), **numbers}
+        begin, end = tensors[0].offset, tensors[-1].offset + encode.padded(tensors[-1].n_bytes)
         part = folder / f"demo-0000{number + 1}-of-00003.gguf"
-        part.write_bytes(encoding.header(metadata, entries) + demo_file.read_bytes()[begin:end])
+        part.write_bytes(encode.header(metadata, entries) + demo_file.read_bytes()[begin:end])
     return folder / "demo-00001-of-00003.gguf"
 
 

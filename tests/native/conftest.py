@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seallm_edge.convert import encoding
+from seallm_edge.gguf_file import encode
 from seallm_edge.native.quantizer import TENSOR_TYPES
 
 LLAMA = {
-    "general.architecture": encoding.text("llama"),
-    "llama.context_length": encoding.u32(64),
-    "llama.embedding_length": encoding.u32(256),
-    "llama.block_count": encoding.u32(8),
-    "llama.attention.head_count": encoding.u32(4),
-    "llama.attention.layer_norm_rms_epsilon": encoding.f32(1e-5),
+    "general.architecture": encode.text("llama"),
+    "llama.context_length": encode.u32(64),
+    "llama.embedding_length": encode.u32(256),
+    "llama.block_count": encode.u32(8),
+    "llama.attention.head_count": encode.u32(4),
+    "llama.attention.layer_norm_rms_epsilon": encode.f32(1e-5),
 }
 
 
@@ -33,7 +33,7 @@ def write_gguf(tmp_path: Path) -> Callable[..., Path]:
             assert len(data) == int(np.prod(shape[:-1])) * TENSOR_TYPES[kind].row_bytes(shape[-1])
             entries.append((tensor, shape, TENSOR_TYPES[kind].id, len(body)))
             body += data + bytes(-len(data) % 32)
-        (tmp_path / name).write_bytes(encoding.header({**LLAMA, **(change or {})}, entries) + body)
+        (tmp_path / name).write_bytes(encode.header({**LLAMA, **(change or {})}, entries) + body)
         return tmp_path / name
 
     return write

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seallm_edge.convert import encoding
 from seallm_edge.errors import ConversionError, EngineError, ModelFileError
-from seallm_edge.gguf_file import read_structure
+from seallm_edge.gguf_file import encode, read_structure
 from seallm_edge.gguf_file.types import FILE_TYPES
 from seallm_edge.native import type_choice
 from seallm_edge.native.quantizer import requantize_file
@@ -73,7 +72,7 @@ def refusal(path: Path, file_type: int = Q8_0) -> str:
 
 
 def test_unknown_architecture_is_refused_in_llama_cpps_words(write_gguf: WriteGguf) -> None:
-    path = write_gguf({"a.weight": MATRIX}, {"general.architecture": encoding.text("grown")})
+    path = write_gguf({"a.weight": MATRIX}, {"general.architecture": encode.text("grown")})
     assert refusal(path) == "llama.cpp cannot quantize tiny.gguf: unknown model architecture: 'grown'"
 
 
@@ -85,7 +84,7 @@ def test_unknown_file_type_is_refused(tiny: Path) -> None:
 def test_file_of_which_llama_cpp_dies_is_refused_with_its_last_words(
     write_gguf: WriteGguf, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    message = refusal(write_gguf({"a.weight": MATRIX}, {"llama.block_count": encoding.u32(0)}))
+    message = refusal(write_gguf({"a.weight": MATRIX}, {"llama.block_count": encode.u32(0)}))
     assert re.fullmatch(
         r"llama\.cpp cannot quantize tiny\.gguf: GGML_ASSERT\(hparams\.n_layer_all > 0 .*\) failed", message
     )
@@ -101,7 +100,7 @@ def test_tensor_that_the_log_does_not_name_exactly_is_an_error(write_gguf: Write
 
 def test_metadata_cannot_speak_for_a_tensor(write_gguf: WriteGguf) -> None:
     line = "\r[   1/   1] a.weight - [1], type = f16, size = 0.1 MiB -> 0.1 MiB (q4_0)\r"
-    path = write_gguf({"a.weight": MATRIX}, {line: encoding.u32(1)})
+    path = write_gguf({"a.weight": MATRIX}, {line: encode.u32(1)})
     with pytest.raises(EngineError, match=r"llama\.cpp spoke of 2 tensors, not of the 1 of tiny\.gguf"):
         chosen_types(path, Q8_0)
 
