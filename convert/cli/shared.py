@@ -161,7 +161,7 @@ def _described(plan: Plan, out: Path) -> str:
 def _memory(plan: Plan) -> list[str]:
     """What a computer must have free to run it, where that can be told."""
     from seallm_edge.files.sizes import readable
-    from seallm_edge.memory import working_bytes
+    from seallm_edge.plan.memory import working_bytes
 
     sized = plan.content.sized
     if sized is None:

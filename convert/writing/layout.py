@@ -20,8 +20,8 @@ from seallm_edge.native.quantizer import TensorType
 from ..sources.shards import SourceTensor
 
 if TYPE_CHECKING:
-    from seallm_edge.memory import Sized
     from seallm_edge.native.quantizer import Floats
+    from seallm_edge.plan.memory import Sized
 
 _MOST_PARTS = 9_999
 

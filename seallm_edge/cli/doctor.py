@@ -65,7 +65,7 @@ def examine() -> dict[str, Any]:
     from .. import paths
     from ..catalogue.cards import cards
     from ..machine import this_machine
-    from ..memory import largest_that_fits
+    from ..plan.memory import largest_that_fits
     from ..store import installed
 
     machine = this_machine()

@@ -51,7 +51,7 @@ def models(
 
 def describe(card: Card, machine: Machine, here: list[Installed]) -> dict[str, Any]:
     """The facts of one card on this machine; bytes."""
-    from ..memory import needed_bytes, working_bytes
+    from ..plan.memory import needed_bytes, working_bytes
 
     return {
         "name": card.name,

@@ -96,7 +96,7 @@ def file_facts(header: Header, tensors: bool) -> dict[str, Any]:
 
 def print_card(card: Card) -> None:
     """A card for people."""
-    from ..memory import SMALLEST_CONTEXT
+    from ..plan.memory import SMALLEST_CONTEXT
     from ..store import command_to_get
     from ..text.languages import by_code
 
@@ -126,7 +126,7 @@ def card_facts(card: Card) -> dict[str, Any]:
 
 
 def _types(card: Card) -> Iterator[dict[str, Any]]:
-    from ..memory import needed_bytes
+    from ..plan.memory import needed_bytes
 
     for name in card.types:
         yield {"type": name, "size": card.size(name), "memory_needed": needed_bytes(card, name)}

@@ -8,7 +8,7 @@ from typing import Literal
 
 from ..gguf_file import Header
 from ..machine import Gpu, Machine
-from ..memory import ROOM_BYTES, SMALLEST_CONTEXT
+from .memory import ROOM_BYTES, SMALLEST_CONTEXT
 from .options import Measured, Options
 from .refusal import refusal
 from .result import Plan

@@ -8,7 +8,7 @@ from ..catalogue.cards import Card, cards, match_header
 from ..errors import NotEnoughMemory
 from ..gguf_file import Header
 from ..machine import Gpu, Machine
-from ..memory import ROOM_BYTES, SMALLEST_CONTEXT, best_type, largest_that_fits
+from .memory import ROOM_BYTES, SMALLEST_CONTEXT, best_type, largest_that_fits
 from .options import Options
 from .result import Plan
 from .sizes import sized

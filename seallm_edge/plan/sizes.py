@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..gguf_file import Header
 from ..machine import Gpu
-from ..memory import (
+from .memory import (
     CPU_BATCH,
     GPU_BATCH,
     N_OUTPUTS,

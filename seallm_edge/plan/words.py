@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..gguf_file import Header
 from ..machine import Machine
-from ..memory import ROOM_BYTES
+from .memory import ROOM_BYTES
 from .options import Measured, Options, is_quantized
 from .result import Plan
 

@@ -15,7 +15,7 @@ from ..errors import ModelNotFound
 from ..gguf_file import split_name
 from ..gguf_file.types import FILE_TYPES
 from ..machine import this_machine
-from ..memory import working_bytes
+from ..plan.memory import working_bytes
 
 # Where several files of a card are there: the usual compromise first, then what is more exact, then what is smaller.
 PREFERRED_TYPES = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "Q4_K_S", "Q4_0", "Q4_1", "F16", "BF16", "F32")

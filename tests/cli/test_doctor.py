@@ -8,7 +8,7 @@ import pytest
 from seallm_edge.cli import doctor
 from seallm_edge.errors import EngineError
 from seallm_edge.machine import this_machine
-from seallm_edge.memory import ROOM_BYTES
+from seallm_edge.plan.memory import ROOM_BYTES
 
 SEALLM = Any  # the fixture that runs the command line
 
@@ -59,7 +59,7 @@ def test_verdicts() -> None:
 
 
 def test_doctor_without_enough_memory_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seallm_edge.memory.largest_that_fits", lambda *_: None)
+    monkeypatch.setattr("seallm_edge.plan.memory.largest_that_fits", lambda *_: None)
     facts = doctor.examine()
 
     assert facts["can_run"] is False

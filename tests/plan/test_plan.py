@@ -15,7 +15,8 @@ from seallm_edge.catalogue.shape import Shape
 from seallm_edge.errors import InvalidOption, NotEnoughMemory
 from seallm_edge.gguf_file import Header, read_header
 from seallm_edge.machine import Gpu, Machine
-from seallm_edge.memory import (
+from seallm_edge.plan import KV_TYPES, make_plan
+from seallm_edge.plan.memory import (
     ROOM_BYTES,
     best_type,
     largest_that_fits,
@@ -24,7 +25,6 @@ from seallm_edge.memory import (
     step_bytes,
     working_bytes,
 )
-from seallm_edge.plan import KV_TYPES, make_plan
 
 GB = 1_000_000_000
 MACHINE = Machine("", "", 4, 4, 8, 4, (), 64 * GB, 32 * GB, "")

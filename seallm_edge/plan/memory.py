@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from .catalogue.cards import Card
-from .catalogue.recipes import UNQUANTIZED
-from .machine import Machine
+from ..catalogue.cards import Card
+from ..catalogue.recipes import UNQUANTIZED
+from ..machine import Machine
 
 CPU_BATCH, GPU_BATCH = 128, 512  # prompt tokens read at once
 SMALLEST_CONTEXT = 2_048  # what a chat still works with
