@@ -13,7 +13,7 @@ help:
 
 setup: $(TOOLS)  ## install everything into .venv (llama.cpp is built once per user)
 
-$(READY): pyproject.toml constraints.txt $(addprefix seallm_edge/native/,build.py project.cmake block_search.h row_products.h)
+$(READY): pyproject.toml constraints.txt $(addprefix seallm_edge/native/wheel/,build.py project.cmake block_search.h row_products.h)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { found=$$($(PYTHON) --version 2>/dev/null); \
 	    echo "python 3.11 or later is needed, and $(PYTHON) is $${found:-not there}" >&2; \
@@ -22,7 +22,7 @@ $(READY): pyproject.toml constraints.txt $(addprefix seallm_edge/native/,build.p
 	  { echo "python's venv module is missing; Debian, Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
 	@echo "setting up in .venv: about a minute, and some 8 more where llama.cpp is not built yet" >&2
 	@{ test -x $(BIN)/python || $(PYTHON) -m venv .venv; } </dev/null >&2
-	@wheel=$$($(BIN)/python seallm_edge/native/build.py </dev/null) && \
+	@wheel=$$($(BIN)/python seallm_edge/native/wheel/build.py </dev/null) && \
 	  { $(PIP) install --force-reinstall --no-deps "$$wheel" && \
 	    $(PIP) install "$$wheel" -e '.[chat,demo]' && touch $(READY); } </dev/null >&2
 

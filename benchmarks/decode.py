@@ -18,7 +18,7 @@ from collections.abc import Callable
 from engine import bare_seconds
 
 from seallm_edge import SeaLLM
-from seallm_edge.native.library import load_backends
+from seallm_edge.native.backends import load_backends
 from seallm_edge.store import locate
 
 CONTEXT = 2048

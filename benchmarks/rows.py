@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from seallm_edge.loading import plan_for
+from seallm_edge.native.backends import load_backends
 from seallm_edge.native.batch import Batch
 from seallm_edge.native.context import Context
-from seallm_edge.native.library import load_backends
 from seallm_edge.native.model import Model
 
 DEPTH, PROMPT = 300, 128

@@ -16,7 +16,7 @@ from .engine.snapshots import Snapshots, snapshot_key
 from .errors import InvalidOption
 from .gguf_file import Header, fingerprint, read_header
 from .machine import this_machine
-from .native.library import load_backends
+from .native.backends import load_backends
 from .plan import Plan, make_plan
 from .sampling import Sampling
 from .store import locate

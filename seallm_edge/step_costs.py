@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .drafting import Remembered
-from .native.library import load_backends
+from .native.backends import load_backends
+from .native.measurements import Records
 from .plan import Plan
-from .records import Records
 
 _MOST_ROWS = 32  # beyond them guesses seldom pay, and the file stays small
 _COSTS = (0.01, 1000.0)

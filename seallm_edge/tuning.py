@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from .machine import this_machine
-from .records import Records
+from .native.measurements import Records
 
 _BATCHES = range(16, 2_049)
 _GAINS = (1.0, 100.0)

@@ -12,7 +12,7 @@ from .tables import gigabytes, plain, print_facts, print_json
 
 if TYPE_CHECKING:
     from ..errors import EngineError
-    from ..native.library import Backends
+    from ..native.backends import Backends
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -178,7 +178,7 @@ def verdict(problem: EngineError | None, fits: bool, here: list[str]) -> str:
 
 def _backends() -> tuple[Backends | None, EngineError | None]:
     from ..errors import EngineError
-    from ..native.library import load_backends
+    from ..native.backends import load_backends
 
     try:
         return load_backends(), None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..contest import Contest, Result, Settings
     from ..gguf_file import Header
     from ..machine import Machine
-    from ..native.library import Backends
+    from ..native.backends import Backends
     from ..tuning import Tuned
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -70,7 +70,7 @@ def measure(header: Header, seconds: float, force: bool) -> Contest:
     """
     from ..contest import Contest, Settings
     from ..machine import this_machine
-    from ..native.library import load_backends
+    from ..native.backends import load_backends
     from ..native.speed import Load, SpeedBench
     from ..plan import make_plan
 
@@ -102,7 +102,7 @@ def thread_counts(default: int, usable: int) -> list[int]:
 
 def variants(backends: Backends) -> list[str]:
     """CPU variants worth trying: the chosen one, the next best, and another kind; none but the user's, if there is."""
-    from ..native.library import forced_variant
+    from ..native.backends import forced_variant
 
     if forced_variant():
         return [backends.variant]

@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import EngineError
 from ..gguf_file import read_header
 from . import log, symbols
-from .library import load_backends
+from .backends import load_backends
 from .residence import Residence
 
 _LONGEST_PIECE = 256  # bytes; a longer one is asked for again with the length that llama.cpp names

@@ -138,7 +138,7 @@ def requantize_file(
     log lines. A damaged source may end the process: for files that were checked.
     """
     from . import log
-    from .library import load_backends
+    from .backends import load_backends
 
     load_backends()
     bindings = llama_cpp()

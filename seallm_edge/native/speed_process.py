@@ -18,7 +18,7 @@ from typing import IO, Any
 import psutil
 
 from ..errors import EngineError
-from .library import BUILT_IN
+from .backends import BUILT_IN
 
 _TAIL_LINES = 4
 

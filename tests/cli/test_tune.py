@@ -19,7 +19,7 @@ from seallm_edge.cli import tune
 from seallm_edge.contest import Contest, Portion, Result, Sample, Settings
 from seallm_edge.errors import EngineError, NotEnoughMemory
 from seallm_edge.gguf_file import fingerprint, read_header
-from seallm_edge.native.library import Backends
+from seallm_edge.native.backends import Backends
 from seallm_edge.tuning import Tuned
 
 SEALLM = Any  # the fixture that runs the command line

@@ -10,7 +10,7 @@ import pytest
 from seallm_edge import InvalidOption, SeaLLM
 from seallm_edge.drafting import DraftModel
 from seallm_edge.loading import plan_for
-from seallm_edge.native.library import load_backends
+from seallm_edge.native.backends import load_backends
 from support.eager_drafting import draft_always
 from support.second_opinion import regrets
 from support.tiny_model import write_tiny

@@ -14,7 +14,7 @@ import pytest
 import seallm_edge
 from seallm_edge import errors
 from seallm_edge.cli.app import COMMANDS
-from seallm_edge.native import build
+from seallm_edge.native.wheel import build
 
 ROOT = Path(seallm_edge.__file__).parent.parent
 

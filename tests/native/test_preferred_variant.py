@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from seallm_edge.native.library import BUILT_IN, load_backends
+from seallm_edge.native.backends import BUILT_IN, load_backends
 
 CRASHER = """
 int ggml_backend_score(void) { return 1; }

@@ -19,7 +19,7 @@ import pytest
 from seallm_edge.contest import Portion, Settings
 from seallm_edge.errors import EngineError
 from seallm_edge.native import speed
-from seallm_edge.native.library import load_backends
+from seallm_edge.native.backends import load_backends
 from seallm_edge.native.speed import Load, SpeedBench
 
 SHORT = Portion(32, 4)

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from seallm_edge import records
-from seallm_edge.native import symbols
-from seallm_edge.records import Records
+from seallm_edge.native import measurements, symbols
+from seallm_edge.native.measurements import Records
 
 MODEL, OTHER = "0123456789abcdef" * 2, "f" * 32
 RECORD, CHANGED = {"value": 1}, {"value": 2}
@@ -64,7 +63,7 @@ def test_another_processor_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_other_cores_find_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     RECORDS.keep(MODEL, RECORD)
-    here = records.this_machine()
+    here = measurements.this_machine()
     monkeypatch.setattr(records, "this_machine", lambda: replace(here, cores_usable=here.cores_usable + 1))
     assert RECORDS.find(MODEL) is None
 

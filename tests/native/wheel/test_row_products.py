@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from seallm_edge.gguf_file.types import TENSOR_TYPES
 from seallm_edge.native import symbols
-from seallm_edge.native.library import ROW_TYPES, find_backends, load_backends
+from seallm_edge.native.backends import ROW_TYPES, find_backends, load_backends
 
 N, N_OUT, MOST_ROWS = 768, 70, 52  # three super-blocks; weight rows that are no multiple of anything
 NUMBERS = {name: number for number, (name, *_) in TENSOR_TYPES.items()}

@@ -4,7 +4,7 @@
 Runs before anything is installed, so it knows the standard library only. A wheel is built in a scratch folder and
 renamed into the cache when whole, so what the cache holds is always complete.
 
-    python3 seallm_edge/native/build.py
+    python3 seallm_edge/native/wheel/build.py
 """
 
 import argparse

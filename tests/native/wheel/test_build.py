@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from seallm_edge.native import build
+from seallm_edge.native.wheel import build
 
 WHEEL = "llama_cpp_python-0-py3-none-any.whl"
 WHOLE = ("llama_cpp/lib/libllama.so", "bin/libggml-cpu-x64.so")

@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import paths
-from .machine import this_machine
-from .native import symbols
-from .native.library import forced_variant
-from .native.probe import cpu_identity
+from .. import paths
+from ..machine import this_machine
+from . import symbols
+from .backends import forced_variant
+from .probe import cpu_identity
 
 _FORMAT = 1
 _MOST_BYTES = 1 << 20

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from seallm_edge.errors import EngineError
-from seallm_edge.native.library import AMX_VARIANTS, BUILT_IN, keep_linked_in, load_backends
+from seallm_edge.native.backends import AMX_VARIANTS, BUILT_IN, keep_linked_in, load_backends
 
 CRASHER = """
 int ggml_backend_score(void) { return 1000000; }

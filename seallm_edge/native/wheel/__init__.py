@@ -1,0 +1,1 @@
+"""How the wheel of llama-cpp-python is built: for every CPU, with the kernels of our own in C."""
