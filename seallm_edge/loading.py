@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import paths, step_costs, tuning
+from . import paths, step_costs
 from .catalogue.cards import match_header
 from .drafting import DraftModel, ModelDrafting, StepCosts, TextDrafting, Vocabulary
 from .engine import About, Speculate, no_speculation
@@ -20,6 +20,7 @@ from .native.backends import load_backends
 from .plan import Plan, make_plan
 from .sampling import Sampling
 from .store import locate
+from .tuning import saved_settings
 
 logger = logging.getLogger("seallm_edge")
 
@@ -30,7 +31,7 @@ def plan_for(model: str | Path, **options: Any) -> tuple[Header, Plan]:
     Raises ModelNotFound, ModelFileError, NotEnoughMemory, InvalidOption or EngineError.
     """
     header = read_header(locate(model))
-    tuned = tuning.find(fingerprint(header))
+    tuned = saved_settings.find(fingerprint(header))
     backends = load_backends(prefer=tuned.variant if tuned else "")
     plan = make_plan(header, this_machine(), gpus=backends.gpus, tuned=tuned, row_types=backends.row_types, **options)
     for warning in plan.warnings:

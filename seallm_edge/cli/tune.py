@@ -16,11 +16,11 @@ from . import options
 from .tables import print_json, print_table
 
 if TYPE_CHECKING:
-    from ..contest import Contest, Result, Settings
     from ..gguf_file import Header
     from ..machine import Machine
     from ..native.backends import Backends
-    from ..tuning import Tuned
+    from ..tuning.saved_settings import Tuned
+    from ..tuning.search import Contest, Result, Settings
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -45,18 +45,18 @@ def tune(
     Threads, CPU code, repacking of the weights, batch size: against the defaults, which stay where nothing is clearly
     faster. What is kept is used for this model on this computer from then on.
     """
-    from .. import tuning
     from ..gguf_file import fingerprint, read_header
     from ..store import locate
+    from ..tuning import saved_settings
 
     header = read_header(locate(model))
     identity = fingerprint(header)
     if forget:
-        print_forgotten(header.path.name, tuning.forget(identity), json_output)
+        print_forgotten(header.path.name, saved_settings.forget(identity), json_output)
         return
     contest = measure(header, seconds, force)
     tuned = as_tuned(contest)
-    tuning.keep(identity, tuned)
+    saved_settings.keep(identity, tuned)
     if json_output:
         print_json(facts(header, contest, tuned))
     else:
@@ -68,11 +68,11 @@ def measure(header: Header, seconds: float, force: bool) -> Contest:
 
     Raises NotEnoughMemory or EngineError.
     """
-    from ..contest import Contest, Settings
     from ..machine import this_machine
     from ..native.backends import load_backends
-    from ..native.speed import Load, SpeedBench
     from ..plan import make_plan
+    from ..tuning.bench import Load, SpeedBench
+    from ..tuning.search import Contest, Settings
 
     machine, backends = this_machine(), load_backends()
     plan = make_plan(header, machine, gpus=backends.gpus, row_types=backends.row_types, force=force)
@@ -113,7 +113,7 @@ def variants(backends: Backends) -> list[str]:
 
 def as_tuned(contest: Contest) -> Tuned:
     """What a contest has shown, as it is kept."""
-    from ..tuning import Tuned
+    from ..tuning.saved_settings import Tuned
 
     best = contest.best
     return Tuned(best.threads, best.n_batch, best.repack, best.variant, round(contest.gain, 3))
@@ -133,7 +133,7 @@ def difference(settings: Settings, default: Settings) -> str:
 
 def facts(header: Header, contest: Contest, tuned: Tuned) -> dict[str, Any]:
     """All that was measured; speeds in tokens a second."""
-    from ..contest import PROMPT_TOKENS, REPLY_TOKENS
+    from ..tuning.search import PROMPT_TOKENS, REPLY_TOKENS
 
     return {
         "model": header.name,
@@ -149,7 +149,7 @@ def facts(header: Header, contest: Contest, tuned: Tuned) -> dict[str, Any]:
 
 def print_contest(contest: Contest) -> None:
     """A line for each setting tried, and what was kept."""
-    from ..contest import PROMPT_TOKENS, REPLY_TOKENS
+    from ..tuning.search import PROMPT_TOKENS, REPLY_TOKENS
 
     headings = ("", "prompt tokens/s", "reply tokens/s", "a turn", "times as fast")
     print_table(headings, (_row(contest, *found) for found in contest.results.items()), numbers=headings[1:])

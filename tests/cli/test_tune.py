@@ -14,13 +14,13 @@ from typing import Any
 import psutil
 import pytest
 
-from seallm_edge import tuning
 from seallm_edge.cli import tune
-from seallm_edge.contest import Contest, Portion, Result, Sample, Settings
 from seallm_edge.errors import EngineError, NotEnoughMemory
 from seallm_edge.gguf_file import fingerprint, read_header
 from seallm_edge.native.backends import Backends
-from seallm_edge.tuning import Tuned
+from seallm_edge.tuning import saved_settings
+from seallm_edge.tuning.saved_settings import Tuned
+from seallm_edge.tuning.search import Contest, Portion, Result, Sample, Settings
 
 SEALLM = Any  # the fixture that runs the command line
 DEMO = "smollm2-135m-instruct"
@@ -33,7 +33,7 @@ def test_a_model_is_measured_and_what_was_found_is_kept_and_forgotten(seallm: SE
 
     assert (done.returncode, done.stderr) == (0, b"")
     found = json.loads(done.stdout)
-    kept = tuning.find(identity)
+    kept = saved_settings.find(identity)
     assert found["kept"] == {name: getattr(kept, name) for name in ("threads", "n_batch", "repack", "variant", "gain")}
     assert found["turn"] == {"prompt_tokens": 256, "reply_tokens": 128}
     default = found["measured"][0]
@@ -46,7 +46,7 @@ def test_a_model_is_measured_and_what_was_found_is_kept_and_forgotten(seallm: SE
     ]  # fmt: skip
 
     assert seallm("tune", DEMO, "--forget").stdout == f"forgotten: what was kept for {demo_file.name}\n".encode()
-    assert tuning.find(identity) is None
+    assert saved_settings.find(identity) is None
     assert seallm("tune", DEMO, "--forget").stdout == f"nothing was kept for {demo_file.name}\n".encode()
 
 
@@ -58,7 +58,7 @@ def test_ctrl_c_keeps_nothing_and_leaves_no_process(seallm: SEALLM, home: Path) 
         while not measuring and process.poll() is None:
             time.sleep(0.05)
             children = psutil.Process(process.pid).children()
-            measuring = [child for child in children if any("speed_child" in word for word in child.cmdline())]
+            measuring = [child for child in children if any("bench_child" in word for word in child.cmdline())]
         process.send_signal(signal.SIGINT)
         output = process.communicate(timeout=30)
 
@@ -139,7 +139,7 @@ class Bench:
         self.now, self.slowness, self._share = 0.0, slowness, share
 
     def measure(self, settings: Settings, portion: Portion) -> Sample:
-        if settings.variant == "icelake":
+        if saved_settings.variant == "icelake":
             raise EngineError("measuring demo on icelake died of SIGILL")
         slowness = self.slowness.get(settings, 1.25)
         self.now += 0.1 * slowness

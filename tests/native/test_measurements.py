@@ -57,14 +57,14 @@ def test_threads_that_keep_something_at_once_lose_nothing() -> None:
 
 def test_another_processor_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     RECORDS.keep(MODEL, RECORD)
-    monkeypatch.setattr(records, "cpu_identity", lambda: "model name: another")
+    monkeypatch.setattr(measurements, "cpu_identity", lambda: "model name: another")
     assert RECORDS.find(MODEL) is None
 
 
 def test_other_cores_find_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     RECORDS.keep(MODEL, RECORD)
     here = measurements.this_machine()
-    monkeypatch.setattr(records, "this_machine", lambda: replace(here, cores_usable=here.cores_usable + 1))
+    monkeypatch.setattr(measurements, "this_machine", lambda: replace(here, cores_usable=here.cores_usable + 1))
     assert RECORDS.find(MODEL) is None
 
 
@@ -141,7 +141,7 @@ def test_the_file_does_not_grow_without_end(file: Path) -> None:
 
 def test_a_model_on_many_machines_is_kept_for_the_last_four(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in [*range(6), 2]:
-        monkeypatch.setattr(records, "cpu_identity", lambda number=number: f"model name: {number}")
+        monkeypatch.setattr(measurements, "cpu_identity", lambda number=number: f"model name: {number}")
         RECORDS.keep(MODEL, {"value": number})
     assert [record["value"] for record in json.loads(file.read_text())["models"][MODEL].values()] == [3, 4, 5, 2]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from .machine import this_machine
-from .native.measurements import Records
+from ..machine import this_machine
+from ..native.measurements import Records
 
 _BATCHES = range(16, 2_049)
 _GAINS = (1.0, 100.0)

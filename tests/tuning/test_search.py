@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from seallm_edge.contest import MARGIN, Contest, Portion, Sample, Settings, wins
 from seallm_edge.errors import EngineError
+from seallm_edge.tuning.search import MARGIN, Contest, Portion, Sample, Settings, wins
 
 DEFAULT = Settings("zen4", True, 4, 128)
 VALUES = {

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any, NamedTuple, Protocol
 
-from .errors import EngineError
+from ..errors import EngineError
 
 # A turn of a chat: what is weighed. Half of these tokens are seldom more than a question and its answer in English.
 PROMPT_TOKENS, REPLY_TOKENS = 256, 128

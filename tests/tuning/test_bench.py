@@ -16,11 +16,11 @@ from typing import Any
 import psutil
 import pytest
 
-from seallm_edge.contest import Portion, Settings
 from seallm_edge.errors import EngineError
-from seallm_edge.native import speed
 from seallm_edge.native.backends import load_backends
-from seallm_edge.native.speed import Load, SpeedBench
+from seallm_edge.tuning import bench as bench_module
+from seallm_edge.tuning.bench import Load, SpeedBench
+from seallm_edge.tuning.search import Portion, Settings
 
 SHORT = Portion(32, 4)
 PARENT = """
@@ -57,7 +57,7 @@ def bench(load: Load) -> Iterator[SpeedBench]:
 def children() -> list[psutil.Process]:
     """Children of this process that measure."""
     mine = psutil.Process().children()
-    return [child for child in mine if any("speed_child" in word for word in child.cmdline())]
+    return [child for child in mine if any("bench_child" in word for word in child.cmdline())]
 
 
 def test_a_try_gives_speeds(bench: SpeedBench, settings: Settings) -> None:
@@ -87,8 +87,8 @@ def test_what_takes_another_process_leaves_the_first_where_memory_allows(bench: 
 def test_only_one_process_has_weights_where_memory_is_short(
     bench: SpeedBench, settings: Settings, monkeypatch: pytest.MonkeyPatch, free: int, n_alive: int
 ) -> None:
-    machine = speed.this_machine()
-    monkeypatch.setattr(speed, "this_machine", lambda: replace(machine, memory_available=free))
+    machine = bench_module.this_machine()
+    monkeypatch.setattr(bench_module, "this_machine", lambda: replace(machine, memory_available=free))
     bench.measure(settings, SHORT)
     bench.measure(replace(settings, repack=False), SHORT)
     assert len(children()) == n_alive
@@ -182,9 +182,9 @@ def test_no_process_outlives_a_parent_that_was_killed(load: Load, settings: Sett
 
 def test_what_others_took_is_what_neither_this_process_nor_its_children_did(monkeypatch: pytest.MonkeyPatch) -> None:
     clock: dict[str, Any] = {"busy": 100.0, "all": 1_000.0, "own": 5.0}
-    monkeypatch.setattr(speed, "_processors_seconds", lambda: (clock["busy"], clock["all"]))
-    monkeypatch.setattr(speed, "_own_seconds", lambda: clock["own"])
-    work = speed._Work()
+    monkeypatch.setattr(bench_module, "_processors_seconds", lambda: (clock["busy"], clock["all"]))
+    monkeypatch.setattr(bench_module, "_own_seconds", lambda: clock["own"])
+    work = bench_module._Work()
     assert work.others_share([]) == 0.0
     clock.update(busy=110.0, all=1_020.0, own=6.0)
     work.add(2.0)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psutil
 
-from ..contest import PROMPT_TOKENS, REPLY_TOKENS, Portion, Sample, Settings
 from ..machine import this_machine
-from .speed_process import SpeedProcess
+from .bench_process import SpeedProcess
+from .search import PROMPT_TOKENS, REPLY_TOKENS, Portion, Sample, Settings
 
 _LOADING_PATIENCE = 300.0  # seconds
 _PATIENCE = 60.0

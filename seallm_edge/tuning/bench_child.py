@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EngineError
-from . import symbols
-from .context import Context
-from .model import Model
+from ..native import symbols
+from ..native.context import Context
+from ..native.model import Model
 
 _STEP = 7_919  # a prime: token ids that jump through the whole vocabulary
 _CONTEXTS = 2  # kept with their buffers: one for each side of a comparison

@@ -1,4 +1,4 @@
-"""The parent's side of `speed_child.py`: a process that is asked and answers a line at a time."""
+"""The parent's side of `bench_child.py`: a process that is asked and answers a line at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import IO, Any
 import psutil
 
 from ..errors import EngineError
-from .backends import BUILT_IN
+from ..native.backends import BUILT_IN
 
 _TAIL_LINES = 4
 
@@ -39,7 +39,7 @@ class SpeedProcess:
         if variant != BUILT_IN:
             environment["SEALLM_CPU_VARIANT"] = variant
         process = self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", f"{__package__}.speed_child"],
+            [sys.executable, "-P", "-m", f"{__package__}.bench_child"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
         )  # fmt: skip
         self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from seallm_edge import tuning
-from seallm_edge.tuning import Tuned
+from seallm_edge.tuning import saved_settings
+from seallm_edge.tuning.saved_settings import Tuned
 
 MODEL, OTHER = "0123456789abcdef" * 2, "f" * 32
 TUNED = Tuned(threads=1, n_batch=64, repack=False, variant="haswell", gain=1.25)
@@ -23,10 +23,10 @@ def file(home: Path) -> Path:
 
 
 def test_it_is_found_until_it_is_forgotten() -> None:
-    assert (tuning.find(MODEL), tuning.forget(MODEL)) == (None, False)
-    tuning.keep(MODEL, TUNED)
-    assert (tuning.find(MODEL), tuning.find(OTHER)) == (TUNED, None)
-    assert (tuning.forget(MODEL), tuning.find(MODEL)) == (True, None)
+    assert (saved_settings.find(MODEL), saved_settings.forget(MODEL)) == (None, False)
+    saved_settings.keep(MODEL, TUNED)
+    assert (saved_settings.find(MODEL), saved_settings.find(OTHER)) == (TUNED, None)
+    assert (saved_settings.forget(MODEL), saved_settings.find(MODEL)) == (True, None)
 
 
 @pytest.mark.parametrize(
@@ -60,19 +60,19 @@ def test_it_is_found_until_it_is_forgotten() -> None:
     ids=str,
 )
 def test_values_out_of_range_are_not_believed(file: Path, change: dict[str, Any]) -> None:
-    tuning.keep(MODEL, TUNED)
+    saved_settings.keep(MODEL, TUNED)
     content = json.loads(file.read_text())
     (machine,) = content["models"][MODEL]
     content["models"][MODEL][machine] = asdict(TUNED) | change
     file.write_text(json.dumps(content))
-    assert tuning.find(MODEL) is None
+    assert saved_settings.find(MODEL) is None
 
 
 @pytest.mark.parametrize("name", asdict(TUNED))
 def test_a_record_with_a_missing_value_is_none(file: Path, name: str) -> None:
-    tuning.keep(MODEL, TUNED)
+    saved_settings.keep(MODEL, TUNED)
     content = json.loads(file.read_text())
     (record,) = content["models"][MODEL].values()
     del record[name]
     file.write_text(json.dumps(content))
-    assert tuning.find(MODEL) is None
+    assert saved_settings.find(MODEL) is None
