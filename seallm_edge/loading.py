@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import paths, step_costs
+from . import paths
 from .catalogue.cards import match_header
-from .drafting import DraftModel, ModelDrafting, StepCosts, TextDrafting, Vocabulary
+from .drafting import DraftModel, ModelDrafting, StepCosts, TextDrafting, Vocabulary, saved_costs
 from .engine import About, Speculate, no_speculation
 from .engine.llama import LlamaEngine
 from .engine.snapshots import Snapshots, snapshot_key
@@ -75,10 +75,10 @@ def _speculate(drafting: str | Path, header: Header, plan: Plan) -> Speculate:
         raise InvalidOption(f"drafting is {drafting!r}", 'give "auto", "off", or a smaller model that guesses')
     path = None if drafting == "auto" else locate(drafting)
     model = fingerprint(header)
-    costs = StepCosts(step_costs.find(model, plan))
+    costs = StepCosts(saved_costs.find(model, plan))
 
     def keep() -> None:
-        step_costs.keep(model, plan, costs.to_remember())
+        saved_costs.keep(model, plan, costs.to_remember())
 
     if path is None:
         return TextDrafting(costs, keep)

@@ -139,7 +139,7 @@ class Bench:
         self.now, self.slowness, self._share = 0.0, slowness, share
 
     def measure(self, settings: Settings, portion: Portion) -> Sample:
-        if saved_settings.variant == "icelake":
+        if settings.variant == "icelake":
             raise EngineError("measuring demo on icelake died of SIGILL")
         slowness = self.slowness.get(settings, 1.25)
         self.now += 0.1 * slowness

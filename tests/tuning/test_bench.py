@@ -26,8 +26,8 @@ SHORT = Portion(32, 4)
 PARENT = """
 import sys, time
 from pathlib import Path
-from seallm_edge.contest import Portion, Settings
-from seallm_edge.native.speed import Load, SpeedBench
+from seallm_edge.tuning.search import Portion, Settings
+from seallm_edge.tuning.bench import Load, SpeedBench
 with SpeedBench(Load(Path(sys.argv[1]), 0, 10**8, 10**8)) as bench:
     bench.measure(Settings(sys.argv[2], True, 1, 32), Portion(32, 4))
     print("measured", flush=True)

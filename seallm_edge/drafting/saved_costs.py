@@ -10,10 +10,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from .drafting import Remembered
-from .native.backends import load_backends
-from .native.measurements import Records
-from .plan import Plan
+from ..native.backends import load_backends
+from ..native.measurements import Records
+from ..plan import Plan
+from . import Remembered
 
 _MOST_ROWS = 32  # beyond them guesses seldom pay, and the file stays small
 _COSTS = (0.01, 1000.0)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from seallm_edge import SeaLLM, step_costs
-from seallm_edge.drafting import Remembered
+from seallm_edge import SeaLLM
+from seallm_edge.drafting import Remembered, saved_costs
 from seallm_edge.loading import plan_for
 from seallm_edge.plan import Plan
 
@@ -31,16 +31,16 @@ def plan(demo_file: Path) -> Plan:
 
 
 def test_what_is_kept_is_found_again(plan: Plan) -> None:
-    assert step_costs.find(MODEL, plan) == {}
-    step_costs.keep(MODEL, plan, COSTS)
-    assert step_costs.find(MODEL, plan) == COSTS
-    assert step_costs.find("f" * 32, plan) == {}
+    assert saved_costs.find(MODEL, plan) == {}
+    saved_costs.keep(MODEL, plan, COSTS)
+    assert saved_costs.find(MODEL, plan) == COSTS
+    assert saved_costs.find("f" * 32, plan) == {}
 
 
 def test_nothing_learnt_leaves_what_was_kept(plan: Plan) -> None:
-    step_costs.keep(MODEL, plan, COSTS)
-    step_costs.keep(MODEL, plan, {})
-    assert step_costs.find(MODEL, plan) == COSTS
+    saved_costs.keep(MODEL, plan, COSTS)
+    saved_costs.keep(MODEL, plan, {})
+    assert saved_costs.find(MODEL, plan) == COSTS
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_nothing_learnt_leaves_what_was_kept(plan: Plan) -> None:
     ids=str,
 )
 def test_other_settings_find_nothing(plan: Plan, change: dict[str, Any]) -> None:
-    step_costs.keep(MODEL, plan, COSTS)
-    assert step_costs.find(MODEL, replace(plan, **change)) == {}
+    saved_costs.keep(MODEL, plan, COSTS)
+    assert saved_costs.find(MODEL, replace(plan, **change)) == {}
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def test_other_settings_find_nothing(plan: Plan, change: dict[str, Any]) -> None
     ids=str,
 )  # fmt: skip
 def test_values_out_of_range_are_not_believed(file: Path, plan: Plan, costs: object) -> None:
-    step_costs.keep(MODEL, plan, COSTS)
+    saved_costs.keep(MODEL, plan, COSTS)
     content = json.loads(file.read_text())
     ((_, record),) = content["models"][MODEL].items()
     record["costs"] = costs
     file.write_text(json.dumps(content))
-    assert step_costs.find(MODEL, plan) == {}
+    assert saved_costs.find(MODEL, plan) == {}
 
 
 def test_a_disk_that_cannot_keep_it_is_logged(
@@ -79,7 +79,7 @@ def test_a_disk_that_cannot_keep_it_is_logged(
 
     monkeypatch.setattr(Path, "write_text", full)
     caplog.set_level(logging.INFO, "seallm_edge")
-    step_costs.keep(MODEL, plan, COSTS)
+    saved_costs.keep(MODEL, plan, COSTS)
     assert "what steps cost is not kept: [Errno 28] No space left on device" in caplog.text
 
 
