@@ -10,6 +10,7 @@ from typing import Any, Literal
 from .catalogue.cards import Card, match_header
 from .constraint import Constraint, GrammarCompiler
 from .engine import About, Engine, Request
+from .engine.prompt_tokens import PromptTokens
 from .errors import ContextOverflow, InvalidOption
 from .gguf_file import Header
 from .loading import load_engine, plan_for
@@ -19,7 +20,6 @@ from .reply import Reply
 from .stream import AsyncStream, Stream
 from .text.languages import guess
 from .text.unicode import normalize
-from .tokens import PromptTokens
 
 Prompt = str | Iterable[Message | Mapping[str, Any]]
 Schema = Mapping[str, Any] | bool | str | type

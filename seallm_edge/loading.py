@@ -11,8 +11,8 @@ from . import paths
 from .catalogue.cards import match_header
 from .drafting import DraftModel, ModelDrafting, StepCosts, TextDrafting, Vocabulary, saved_costs
 from .engine import About, Speculate, no_speculation
+from .engine.kv.snapshots import Snapshots, snapshot_key
 from .engine.llama import LlamaEngine
-from .engine.snapshots import Snapshots, snapshot_key
 from .errors import InvalidOption
 from .gguf_file import Header, fingerprint, read_header
 from .machine import this_machine

@@ -13,7 +13,7 @@ from ..native.context import State
 from ..native.sampler import Chosen, Constraint
 from ..reply import TokenLogprob
 from ..sampling import Sampling
-from .feed import Feed
+from .output_queue import Feed
 
 
 class Vocabulary(Protocol):

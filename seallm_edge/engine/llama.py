@@ -10,12 +10,12 @@ from pathlib import Path
 
 from ..plan import Plan
 from .contract import About, Request, Speculate, Vocabulary, no_speculation
-from .feed import Feed
+from .kv.host_cache import Shelf
+from .kv.snapshots import Snapshots
 from .loaded import load
-from .shelf import Shelf
-from .snapshots import Snapshots
+from .output_queue import Feed
+from .sequence import Writer
 from .worker import Worker
-from .writer import Writer
 
 
 class LlamaEngine:

@@ -13,9 +13,9 @@ from ..native.pages import give_back_freed
 from ..native.sampler import Sampler
 from ..plan import Plan
 from .contract import Request, Speculate, Speculation
-from .lineup import Lineup
-from .scheduler import Scheduler
-from .shelf import Shelf
+from .core import Scheduler
+from .kv.host_cache import Shelf
+from .scheduler import Lineup
 
 
 class Loaded:

@@ -12,8 +12,8 @@ from ..native.sampler import Chosen
 from ..prompt.chatml import END, START
 from ..sampling import Sampling
 from .contract import About, Request, Vocabulary
-from .feed import Feed
-from .writer import Writer
+from .output_queue import Feed
+from .sequence import Writer
 
 Script = str | Exception | Callable[[str], str]
 _CONTROLS = (START, END)

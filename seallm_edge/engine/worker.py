@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from ..errors import EngineError
 from .contract import Vocabulary
 from .loaded import Loaded
-from .writer import Writer
+from .sequence import Writer
 
 logger = logging.getLogger("seallm_edge.engine")
 

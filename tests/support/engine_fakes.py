@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from seallm_edge.engine.contract import Request
-from seallm_edge.engine.feed import End, Feed, Piece
-from seallm_edge.engine.lineup import Lineup
-from seallm_edge.engine.scheduler import Scheduler
-from seallm_edge.engine.shelf import Shelf
-from seallm_edge.engine.writer import Writer
+from seallm_edge.engine.core import Scheduler
+from seallm_edge.engine.kv.host_cache import Shelf
+from seallm_edge.engine.output_queue import End, Feed, Piece
+from seallm_edge.engine.scheduler import Lineup
+from seallm_edge.engine.sequence import Writer
 from seallm_edge.native.context import DecodeAborted, NoRoom
 from seallm_edge.native.sampler import Chosen
 from seallm_edge.sampling import Sampling

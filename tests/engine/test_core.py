@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seallm_edge.drafting import Drafter, Guess, Speculator
-from seallm_edge.engine.feed import FULL, LOW
+from seallm_edge.engine.output_queue import FULL, LOW
 from seallm_edge.errors import EngineError
 from support.engine_fakes import BYTES_A_TOKEN, END, Ears, FakeContext, HashSampler, alone, next_token, spelt
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seallm_edge.engine import snapshot_file
-from seallm_edge.engine.snapshots import Snapshots, snapshot_key
+from seallm_edge.engine.kv import snapshot_file
+from seallm_edge.engine.kv.snapshots import Snapshots, snapshot_key
 
 KEY = "0a1b-first"
 HEAD_AND_HASH = 56 + 32

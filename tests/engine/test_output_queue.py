@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from seallm_edge.engine.feed import FULL, LOW, End, Feed, Piece
+from seallm_edge.engine.output_queue import FULL, LOW, End, Feed, Piece
 
 
 def piece(text: str) -> Piece:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from ..drafting import Draft
 from ..errors import EngineError
 from .contract import Context, Speculation
-from .pace import Pace
-from .slots import Slot
-from .writer import Writer
+from .kv.slots import Slot
+from .prefill_budget import Pace
+from .sequence import Writer
 
 # Flash attention works on blocks of 64 rows, and otherwise row by row, which rounds otherwise. So: prompts are read in
 # whole blocks and a rest, wherever reading begins; and a step with running replies stays below a block, so that what

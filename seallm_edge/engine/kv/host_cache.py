@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..native.context import State
+from ...native.context import State
 from .slots import UNKNOWN, common_prefix
 from .snapshots import Snapshots
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from seallm_edge.engine import snapshot_file
-from seallm_edge.engine.snapshots import Snapshots
+from seallm_edge.engine.kv import snapshot_file
+from seallm_edge.engine.kv.snapshots import Snapshots
 
 KEY = "0a1b-first"
 TOKENS = [3, 1, 4, 151_645, 5]

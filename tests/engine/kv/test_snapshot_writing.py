@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from seallm_edge.engine.snapshots import Snapshots
+from seallm_edge.engine.kv.snapshots import Snapshots
 
 KEY = "0a1b-first"
 TOKENS = [3, 1, 4, 151_645, 5]

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seallm_edge.engine.pace import TARGET_SECONDS, Pace
-from seallm_edge.engine.slots import common_prefix
-from seallm_edge.engine.turns import share_out
+from seallm_edge.engine.batching import share_out
+from seallm_edge.engine.kv.slots import common_prefix
+from seallm_edge.engine.prefill_budget import TARGET_SECONDS, Pace
 
 
 @given(st.integers(0, 200), st.lists(st.integers(1, 100), max_size=20))

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seallm_edge.engine import snapshot_file
-from seallm_edge.engine.snapshots import Snapshots
+from seallm_edge.engine.kv import snapshot_file
+from seallm_edge.engine.kv.snapshots import Snapshots
 
 KEY = "0a1b-first"
 PLENTY = 1 << 30

@@ -6,10 +6,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from .engine import Engine, Vocabulary
-from .errors import EngineError, InvalidOption
-from .prompt.chatml import Message, Piece, chatml
-from .text.unicode import normalize
+from ..errors import EngineError, InvalidOption
+from ..prompt.chatml import Message, Piece, chatml
+from ..text.unicode import normalize
+from . import Engine, Vocabulary
 
 _REMEMBERED_REPLIES = 64
 

@@ -10,8 +10,8 @@ from ..native.sampler import Chosen
 from ..reply import FinishReason, TokenLogprob
 from ..text.unicode import TextStream
 from .contract import Request, Sampler, Vocabulary
-from .feed import End, Feed, Piece
-from .slots import Slot
+from .kv.slots import Slot
+from .output_queue import End, Feed, Piece
 
 # A character has 4 bytes of UTF-8 at most, and a token one at least.
 _TOKENS_TO_FINISH_A_CHARACTER = 3

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from seallm_edge.engine.snapshots import Snapshots
+from seallm_edge.engine.kv.snapshots import Snapshots
 
 KEY = "0a1b-first"
 HEAD_AND_HASH = 56 + 32

@@ -1,0 +1,1 @@
+"""KV cache: sequences and their cells, copies in host memory, snapshots on disk."""
