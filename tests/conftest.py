@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from seallm_edge import SeaLLM
-from support.gguf_files import write_gguf  # noqa: F401  a fixture
 from support.loopback_hub import LoopbackHub
+
+pytest_plugins = ["support.checkpoints", "support.gguf_files"]
 
 DEMO = "smollm2-135m-instruct"
 

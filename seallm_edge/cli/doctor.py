@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import options
-from .tables import gigabytes, plain, print_facts, print_json
+from .output import gigabytes, plain, print_facts, print_json
 
 if TYPE_CHECKING:
     from ..errors import EngineError

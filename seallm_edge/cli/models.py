@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .tables import gigabytes, plain, print_json, print_table
+from .output import gigabytes, plain, print_json, print_table
 
 if TYPE_CHECKING:
     from ..catalogue.cards import Card

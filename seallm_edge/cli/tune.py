@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import options
-from .tables import print_json, print_table
+from .output import print_json, print_table
 
 if TYPE_CHECKING:
     from ..gguf_file import Header

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from . import shared as options
+from . import conversion as options
 
 quantize = typer.Typer(add_completion=False, rich_markup_mode=None)
 split = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -37,7 +37,7 @@ def quantize_command(
     restart: options.Restart = False,
 ) -> None:
     """Quantize a GGUF of any architecture that llama.cpp knows, to the bytes that llama.cpp would write."""
-    from ..gguf_tasks import quantize_task
+    from seallm_edge.convert.gguf_tasks import quantize_task
 
     chosen = options.recipes([type_name] if type_name else [], recipe, tensors or [])[0]
     task = quantize_task(source, out, chosen, imatrix, options.part_bytes(size), allow_requantize)
@@ -57,7 +57,7 @@ def split_command(
     restart: options.Restart = False,
 ) -> None:
     """Split a GGUF into files for FAT32 disks and slow links; every command takes the first of them."""
-    from ..gguf_tasks import split_task
+    from seallm_edge.convert.gguf_tasks import split_task
 
     task = split_task(source, options.parsed_size(size), out)
     options.carry_out(task, "splitting", options.settings(None, force, restart, verify), dry_run)
@@ -73,7 +73,7 @@ def merge_command(
     restart: options.Restart = False,
 ) -> None:
     """Make one file of a split GGUF, each part compared with its hash if the hashes came along."""
-    from ..gguf_tasks import merge_task
+    from seallm_edge.convert.gguf_tasks import merge_task
 
     task = merge_task(source, out)
     options.carry_out(task, "merging", options.settings(None, force, restart, verify), dry_run)

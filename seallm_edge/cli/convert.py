@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from . import shared as options
+from . import conversion as options
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -35,7 +35,7 @@ def command(
     restart: options.Restart = False,
 ) -> None:
     """Convert a Hugging Face checkpoint to quantized GGUF files; one on a hub is streamed, never stored."""
-    from ..tasks import checkpoint_task
+    from seallm_edge.convert.tasks import checkpoint_task
 
     options.tell_of_trouble()
     chosen = options.recipes(types or [], recipe, tensors or [])

@@ -16,7 +16,7 @@ def command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A GGUF file, or the first of a split set.")],
 ) -> None:
     """Check a model's file: its header, every number, its hashes, its tokenizer, and a trial by llama.cpp."""
-    from ..checking.verification import verify_file
+    from seallm_edge.convert.checking.verification import verify_file
 
     with _Bar() as bar:
         verify_file(file, bar.show, lambda check: typer.echo(f"{check.name:<8} {check.result}"))

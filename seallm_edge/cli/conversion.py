@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..choosing.choices import UserRecipe
-    from ..run import Options, Result
-    from ..tasks import Task
-    from ..writing.layout import Plan
+    from seallm_edge.convert.choosing.choices import UserRecipe
+    from seallm_edge.convert.run import Options, Result
+    from seallm_edge.convert.tasks import Task
+    from seallm_edge.convert.writing.layout import Plan
 
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="A recipe of your own, a TOML file.")]
 Tensors = Annotated[
@@ -45,10 +45,9 @@ def tell_of_trouble() -> None:
 def recipes(types: list[str], file: Path | None, tensors: list[str]) -> list[UserRecipe]:
     """What is asked for: the file's recipe and the types', or else the default; `tensors` are above all of them."""
     from seallm_edge.catalogue.recipes import DEFAULT_TYPE
-
-    from ..choosing.choices import parse_override
-    from ..choosing.user_recipe import read_recipe
-    from ..tasks import named_recipe, with_overrides
+    from seallm_edge.convert.choosing.choices import parse_override
+    from seallm_edge.convert.choosing.user_recipe import read_recipe
+    from seallm_edge.convert.tasks import named_recipe, with_overrides
 
     overrides = [parse_override(text) for text in tensors]
     asked = [read_recipe(file)] if file else []
@@ -70,7 +69,7 @@ def part_bytes(split: str | None) -> int | None:
 
 def settings(threads: int | None, force: bool, restart: bool, verify: str) -> Options:
     """The options by their names. Raises InvalidOption."""
-    from ..run import Options
+    from seallm_edge.convert.run import Options
 
     return Options(threads, force, restart, verify)
 
@@ -96,7 +95,7 @@ def _run_shown(task: Task, doing: str, options: Options) -> list[Result]:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    from ..run import run
+    from seallm_edge.convert.run import run
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(stderr=True)

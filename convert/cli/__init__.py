@@ -1,1 +1,0 @@
-"""The converter's commands."""
