@@ -6,6 +6,7 @@ Knows nothing of tries: what may pass is raised as Trouble.
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
 import re
 import ssl
@@ -135,10 +136,11 @@ class Hub:
             raise HubError(f"{str(url)!r} cannot be asked for: {error}", _CHECK_ENDPOINT, url=str(url)) from error
 
     def _send(self, url: httpx2.URL, stop: Stop, span: str) -> httpx2.Response:
-        from .. import __version__
-
         # A compressed answer could not be gone on with in its middle.
-        headers = {"Accept-Encoding": "identity", "User-Agent": f"seallm-edge/{__version__}"}
+        headers = {
+            "Accept-Encoding": "identity",
+            "User-Agent": f"seallm-edge/{importlib.metadata.version('seallm-edge')}",
+        }
         if span:
             headers["Range"] = span
         if self.token and _origin(url) == self._origin:

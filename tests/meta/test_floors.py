@@ -1,6 +1,7 @@
-"""The house stands: a file imports only from its own room or from lower floors, and only `native` knows llama.cpp."""
+"""The floors hold: a file imports only from its own room, from rooms before it on its floor, or from lower floors."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -9,73 +10,89 @@ import seallm_edge
 
 PACKAGE = Path(seallm_edge.__file__).parent
 ROOT = PACKAGE.parent
+FACE = "__init__"
+# On a floor, a room imports only from those to its left.
 FLOORS = (
-    {"errors", "paths"},
-    {"languages", "text", "zawgyi", "prompt", "sampling", "reply", "gguf_file", "recipes", "shape"}
-    | {"catalogue", "constraint", "machine", "models"},
-    {"hub", "memory", "plan", "native", "drafting", "records", "tuning", "step_costs", "contest"},
-    {"engine", "store", "stream", "tokens", "loading"},
-    {"llm"},
-    {"chat"},
-    {"terminal"},
-    {"cli"},
+    ("errors", "paths"),
+    ("text", "machine", "reply", "sampling", "prompt", "constraint", "files", "gguf_file", "hub"),
+    ("catalogue", "native"),
+    ("plan",),
+    ("drafting", "tuning", "store", "convert"),
+    ("engine",),
+    ("stream", "loading"),
+    ("llm", FACE),
+    ("chat",),
+    ("terminal",),
+    ("cli",),
 )
-CONVERT_FLOOR = 3  # the converter uses floors 0 to 2
+ORDER = [room for floor in FLOORS for room in floor]
 CONVERTER = ROOT / "convert"
-# Within the converter too: a part uses those before it, and all of them the two that are shared.
-CONVERT_FLOORS = ("sources", "choosing", "writing", "mapping", "checking", "run", "tasks", "gguf_tasks", "cli")
-CONVERT_SHARED = {"encoding", "sizes"}
-
-
-def floor_of(room: str) -> int:
-    return CONVERT_FLOOR if room == "convert" else next(n for n, rooms in enumerate(FLOORS) if room in rooms)
+# Within the converter too: a part imports only from those to its left.
+CONVERT_PARTS = ("sources", "choosing", "writing", "mapping", "checking", "run", "tasks", "gguf_tasks")
 
 
 def modules() -> list[tuple[str, Path]]:
     ours = [(path.relative_to(PACKAGE).parts[0].removesuffix(".py"), path) for path in PACKAGE.rglob("*.py")]
     converter = [("convert", path) for path in CONVERTER.rglob("*.py")]
-    return [(room, path) for room, path in ours + converter if room != "__init__" and "__pycache__" not in path.parts]
+    return [(room, path) for room, path in ours + converter if "__pycache__" not in path.parts]
 
 
-def imported_rooms(room: str, path: Path) -> set[str]:
-    """The rooms of this package that a file imports from, wherever in it the import stands."""
-    inside = PACKAGE if PACKAGE in path.parents else CONVERTER.parent
-    depth = len(path.relative_to(inside).parts)
+def imported(path: Path) -> set[str]:
+    """What a file imports from this package, as dotted names below `seallm_edge`, wherever the import stands."""
+    inside = PACKAGE if PACKAGE in path.parents else ROOT
+    package = list(path.relative_to(inside).parent.parts)
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom):
-            if node.level == depth or (node.module or "").split(".")[0] == "seallm_edge":
-                parts = (node.module or "").removeprefix("seallm_edge").strip(".").split(".")
-                found |= {parts[0]} if parts[0] else {alias.name for alias in node.names}
-            elif 0 < node.level < depth:
-                found.add(room)
-    return {name for name in found if not name.startswith("__")}
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        if node.level:
+            base = package[: len(package) - node.level + 1]
+        elif (node.module or "").split(".")[0] == "seallm_edge":
+            base = []
+        else:
+            continue
+        parts = [*base, *(node.module or "").removeprefix("seallm_edge").strip(".").split(".")]
+        found |= {".".join(filter(None, [*parts, alias.name])) for alias in node.names}
+    return found
+
+
+def room_of(name: str) -> str:
+    """The room of a dotted name; a name that is no room, such as `__version__`, comes from the package's face."""
+    first = name.split(".")[0]
+    return first if first in ORDER or first == "models" else FACE
+
+
+def floor_of(room: str) -> int:
+    return next(n for n, rooms in enumerate(FLOORS) if room in rooms)
+
+
+def test_every_room_has_its_floor() -> None:
+    assert {room for room, _ in modules()} - {FACE} == set(ORDER) - {FACE}
 
 
 @pytest.mark.parametrize(("room", "path"), modules(), ids=lambda value: str(value).split("/")[-1])
-def test_a_file_imports_only_from_lower_floors(room: str, path: Path) -> None:
-    upper = {other for other in imported_rooms(room, path) - {room} if floor_of(other) > floor_of(room)}
-    beside = {other for other in imported_rooms(room, path) - {room} if floor_of(other) == floor_of(room)}
-    assert not upper, f"{path.name} reaches up to {upper}"
-    assert not (room == "convert" and beside), f"{path.name} uses {beside}"
+def test_a_file_imports_only_from_rooms_before_its_own(room: str, path: Path) -> None:
+    others = {room_of(name) for name in imported(path)} - {room, "models"}
+    assert {other for other in others if ORDER.index(other) > ORDER.index(room)} == set()
 
 
-def part_of(name: str) -> str:
-    return name.split(".")[0]
+def test_the_version_in_the_packages_face_counts_as_an_import_of_it() -> None:
+    assert room_of("__version__") == FACE
+    assert floor_of(FACE) > floor_of("hub")
 
 
 @pytest.mark.parametrize("path", sorted(CONVERTER.rglob("*.py")), ids=lambda path: str(path.relative_to(CONVERTER)))
-def test_a_part_of_the_converter_uses_those_before_it(path: Path) -> None:
+def test_a_part_of_the_converter_imports_only_from_those_before_it(path: Path) -> None:
     own = path.relative_to(CONVERTER).parts[0].removesuffix(".py")
-    if own in ("__init__", *CONVERT_SHARED):
-        return
-    depth = len(path.relative_to(CONVERTER).parts)
-    used = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level == depth:
-            used |= {part_of(node.module)} if node.module else {alias.name for alias in node.names}
-    above = {name for name in used - CONVERT_SHARED if CONVERT_FLOORS.index(name) > CONVERT_FLOORS.index(own)}
-    assert not above, f"{path.name} reaches up to {above}"
+    used = {name.split(".")[1] for name in imported(path) if name.startswith("convert.")} & set(CONVERT_PARTS)
+    after = {name for name in used if own != "__init__" and CONVERT_PARTS.index(name) > CONVERT_PARTS.index(own)}
+    assert after == set()
+
+
+def test_the_readmes_floors_are_these() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    shown = [(int(number), [name for name in re.findall(r"`(\w+)`", row) if name in ORDER]) for number, row in rows]
+    assert shown == [(number, [room for room in rooms if room != FACE]) for number, rooms in enumerate(FLOORS)]
 
 
 def test_only_the_native_floor_imports_llama_cpp() -> None:
@@ -87,6 +104,12 @@ def test_only_the_native_floor_imports_llama_cpp() -> None:
         or (isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] == "llama_cpp")
     }
     assert importers == {"native"}
+
+
+def test_the_converter_knows_no_command_line() -> None:
+    sources = {path.name: path.read_text(encoding="utf-8") for path in CONVERTER.rglob("*.py")}
+    knowing = [name for name, source in sources.items() if re.search(r"(?m)^\s*(import|from) (typer|rich)\b", source)]
+    assert knowing == []
 
 
 def test_files_stay_readable_in_one_sitting() -> None:
