@@ -77,7 +77,7 @@ def ours(llm: SeaLLM, n_tokens: int) -> Callable[[], float]:
     def run() -> float:
         reply = llm.stream(MESSAGES, seed=1, max_tokens=n_tokens).read()
         assert reply.finish_reason == "length", "the model ended its reply early: the rounds do not compare"
-        return reply.timings.total - reply.timings.prompt
+        return reply.timings.total_seconds - reply.timings.prefill_seconds
 
     return run
 

@@ -104,7 +104,7 @@ def run_forced(llm: SeaLLM, folder: Path, languages: Sequence[str], n_tokens: in
     drafting = Drafting(llm)
     drafting.force("Warm up. " * 40)
     rows = {}
-    print("     characters/s         ratio (pieces)        tokens/step  guesses right")
+    print("     characters/s         ratio (pieces)        tokens/step  draft_tokens right")
     for language in languages:
         tokens = llm.tokenize(held_back(folder, language))
         n = n_tokens // PIECES
@@ -148,14 +148,14 @@ class Drafting:
         self._watch(self._scheduler._speculation)
 
     def _watch(self, speculator: Speculator) -> None:
-        note = speculator.note_checked
+        note = speculator.record_verification
 
-        def counted(draft: Any, n_right: int) -> None:
-            self._counts[0] += len(draft.guesses)
-            self._counts[1] += n_right
-            note(draft, n_right)
+        def counted(draft: Any, n_accepted: int) -> None:
+            self._counts[0] += len(draft.draft_tokens)
+            self._counts[1] += n_accepted
+            note(draft, n_accepted)
 
-        speculator.note_checked = counted
+        speculator.record_verification = counted
         self._speculator = speculator
 
     def begin_anew(self, costs: StepCosts) -> None:
@@ -184,10 +184,10 @@ class Drafting:
         finally:
             lineup._make_sampler = usual
         assert reply.text == text, "another text was written"
-        return reply.timings.total - reply.timings.prompt, reply.timings.tokens_per_step
+        return reply.timings.total_seconds - reply.timings.prefill_seconds, reply.timings.tokens_per_step
 
     def take_counts(self) -> list[int]:
-        """[guesses checked, guesses right] since the last call."""
+        """[draft tokens checked, draft tokens right] since the last call."""
         counts, self._counts[:] = list(self._counts), [0, 0]
         return counts
 
@@ -244,14 +244,14 @@ def run_free(llm: SeaLLM, rounds: int = 5) -> None:
             speeds[is_on].append(reply.characters_per_second)
             texts.add(reply.text)
             if is_on:
-                gains.append(reply.timings.drafting_gain)
+                gains.append(reply.timings.speedup)
         ratios = [a / b for a, b in zip(speeds[True], speeds[False], strict=True)]
         counts = drafting.take_counts()
         print(
             f"{name:8} {statistics.median(speeds[True]):6.1f} characters/s with, "
             f"{statistics.median(speeds[False]):6.1f} without: "
             f"{statistics.median(ratios):.2f} (from {min(ratios):.2f} to {max(ratios):.2f}); told as "
-            f"{statistics.median(gains):.2f}; {counts[1]} of {counts[0]} guesses right; {len(texts)} different texts"
+            f"{statistics.median(gains):.2f}; {counts[1]} of {counts[0]} accepted; {len(texts)} texts"
         )
     print(f"8 chats together: {together(llm, drafting, rounds)} of the speed without")
     print("cost of a step:", drafting.costs_in_words)

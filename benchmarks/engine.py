@@ -86,14 +86,14 @@ def turns(model: str, rounds: int, _: int) -> None:
                 said = [{"role": "user", "content": text_of(llm, 1900, seed=turn)}]
                 said += [{"role": "assistant", "content": "It is."}, {"role": "user", "content": "Why is that so?"}]
                 first = llm.chat(said, max_tokens=8, **GO_ON)
-                cold.append(first.timings.first_text)
+                cold.append(first.timings.ttft_seconds)
                 said += [{"role": "assistant", "content": first.text}, {"role": "user", "content": "And then?"}]
                 second = llm.chat(said, max_tokens=8, **GO_ON)
-                warm.append(second.timings.first_text)
+                warm.append(second.timings.ttft_seconds)
                 sizes.append(second.usage.prompt_tokens)
             with load(model, 4096, snapshots=Path(folder)) as llm:
                 said += [{"role": "assistant", "content": "Yes."}, {"role": "user", "content": "And after that?"}]
-                restarted.append(llm.chat(said, max_tokens=8, **GO_ON).timings.first_text)
+                restarted.append(llm.chat(said, max_tokens=8, **GO_ON).timings.ttft_seconds)
         print(f"  prompts of {sizes} tokens; cold {statistics.median(cold):.2f} s")
         show("next turn ÷ cold, time to first text", [w / c for w, c in zip(warm, cold, strict=True)])
         show("after a restart ÷ cold", [r / c for r, c in zip(restarted, cold, strict=True)])
@@ -226,13 +226,13 @@ def text_of(llm: SeaLLM, n_tokens: int, seed: int) -> str:
     """Words that make about so many tokens."""
     dice = random.Random(seed)
     words = dice.choices(WORDS, k=n_tokens)
-    return " ".join(words[: int(n_tokens * n_tokens / max(llm.count(" ".join(words)), 1))])
+    return " ".join(words[: int(n_tokens * n_tokens / max(llm.count_tokens(" ".join(words)), 1))])
 
 
 def stream_seconds(llm: SeaLLM, n_tokens: int, number: int = 0) -> float:
     """Seconds of one reply, once its prompt was read."""
     timings = llm.chat(STORY.format(number), max_tokens=n_tokens, **GO_ON).timings
-    return timings.total - timings.prompt
+    return timings.total_seconds - timings.prefill_seconds
 
 
 def together_seconds(llm: SeaLLM, n_tokens: int) -> float:

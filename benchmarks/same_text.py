@@ -1,4 +1,4 @@
-"""How many greedy replies are the same, token for token, without guesses and where as many as can be are checked.
+"""How many greedy replies are the same, token for token, without draft tokens and where as many as can be are checked.
 
 python benchmarks/same_text.py MODEL [--draft SMALLER] [--tokens 64] [--long] [--together]
 """
@@ -21,15 +21,15 @@ SUBJECTS = [
 
 
 def main() -> None:
-    """Print how many are the same, and how many guesses were checked."""
+    """Print how many are the same, and how many draft tokens were checked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
-    parser.add_argument("--draft", default="auto", help="a smaller model that guesses")
+    parser.add_argument("--draft", default="auto", help="a smaller model that draft_tokens")
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument(
         "--long", action="store_true", help="prompts of 300 tokens, beyond the 256 where rows are whole"
     )
-    parser.add_argument("--together", action="store_true", help="all at once where guesses are checked")
+    parser.add_argument("--together", action="store_true", help="all at once where draft_tokens are checked")
     arguments = parser.parse_args()
     prompts = SUBJECTS
     replies: list[list[list[int]]] = []
@@ -42,11 +42,11 @@ def main() -> None:
                 prompts = [llm.detokenize(llm.tokenize(f"{subject} " * 300)[:300]) for subject in SUBJECTS]
             found = ask(llm, prompts, arguments.tokens, together)
             replies.append([llm.tokenize(reply.text) for reply in found])
-            n_checked, n_right = watched.take_counts()
+            n_checked, n_accepted = watched.take_counts()
     same = sum(a == b for a, b in zip(*replies, strict=True))
     n_tokens_per_step = statistics.mean(reply.timings.tokens_per_step for reply in found)
     print(f"{same} of {len(SUBJECTS)} replies the same; {n_tokens_per_step:.2f} tokens a step")
-    print(f"{n_right} of {n_checked} guesses right")
+    print(f"{n_accepted} of {n_checked} draft_tokens right")
 
 
 def ask(llm: SeaLLM, prompts: list[str], n_tokens: int, together: bool) -> list[Reply]:
@@ -56,15 +56,15 @@ def ask(llm: SeaLLM, prompts: list[str], n_tokens: int, together: bool) -> list[
 
 
 def check_always(llm: SeaLLM) -> None:
-    """Let a model believe that guesses cost nothing, and let unlikely ones be checked too: weights that were never
+    """Let a model believe that draft tokens cost nothing, and let unlikely ones be checked too: weights that were never
     trained are sure of none.
     """
     speculator_module._LEAST_LIKELY = 0.0
     speculator = llm._engine._worker._loaded.scheduler._speculation
     speculator.costs = speculator.policy._costs = StepCosts()  # those it had are kept for real runs
-    for n_rows in [*range(1, 64)] * 16:
-        speculator.note_step(n_rows, 1e30)
-    speculator.note_step = lambda n_rows, seconds: None
+    for n_batch_tokens in [*range(1, 64)] * 16:
+        speculator.record_step(n_batch_tokens, 1e30)
+    speculator.record_step = lambda n_batch_tokens, seconds: None
 
 
 if __name__ == "__main__":

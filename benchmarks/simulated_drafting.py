@@ -1,11 +1,11 @@
-"""What the built-in table's guesses bring, computed: no model runs, and a step costs what it is said to.
+"""What the built-in table's draft tokens bring, computed: no model runs, and a step costs what it is said to.
 
-    python benchmarks/simulated_drafting.py MODEL.gguf --text DATA [--languages my,km]
+python benchmarks/simulated_drafting.py MODEL.gguf --text DATA [--languages my,km]
 
-The table guesses a text that it was not made of (see drafting.py), and the policy chooses how many are checked. A step
-of n rows costs 1 + 0.03 n, as where memory is the limit, or what it cost here with the 1.5B at Q8_0. Beside such
-chains, trees: at each place of a chain the best other guess, of a shorter context, is checked in the same step where
-it is likely enough to pay for its row.
+The table drafts a text that it was not made of (see drafting.py), and the policy chooses how many tokens are verified.
+A step of n batch tokens costs 1 + 0.03 n, as where memory is the limit, or what it cost here with the 1.5B at Q8_0.
+Beside such chains, trees: at each place of a chain the best other draft token, of a shorter context, is verified in the
+same step where it is likely enough to pay for its batch token.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 
 from drafting import LANGUAGES, held_back
 
-from seallm_edge.drafting import Guess, NgramTable, Speculator
-from seallm_edge.drafting.speculator import MOST_GUESSES
+from seallm_edge.drafting import DraftToken, Speculator, StaticNgramCache
+from seallm_edge.drafting.speculator import MAX_DRAFT_TOKENS
 from seallm_edge.drafting.tables import tables_for
 from seallm_edge.native.model import vocabulary_of
 
@@ -52,41 +52,43 @@ def main() -> None:
 
 
 def simulate(
-    table: NgramTable, tokens: Sequence[int], cost_of: Callable[[int], float], *, is_tree: bool
+    table: StaticNgramCache, tokens: Sequence[int], cost_of: Callable[[int], float], *, is_tree: bool
 ) -> tuple[float, float]:
-    """(tokens a step, how many times as fast as without guesses) over pieces of a text."""
+    """(tokens a step, how many times as fast as without draft tokens) over pieces of a text."""
     speculator, n_steps, cost, n_written = Speculator(lambda: table), 0, 0.0, 0
     for start in range(0, len(tokens), PIECE):
         text, reply = tokens[start : start + PIECE], Reply(list(tokens[start : start + 1]))
         while (n_done := len(reply.history)) < len(text):
-            (draft,) = speculator.draft([reply], [len(text) - n_done - 1], 1, MOST_GUESSES)
+            (draft,) = speculator.draft([reply], [len(text) - n_done - 1], 1, MAX_DRAFT_TOKENS)
             wrong = (i for i, token in enumerate(draft.tokens) if token != text[n_done + i])
-            n_right = next(wrong, len(draft.tokens))
-            n_rows, n_tokens = 1 + len(draft.tokens), 1 + n_right
-            speculator.note_step(n_rows, cost_of(n_rows))
-            speculator.note_checked(draft, n_right)
-            speculator.note_tokens(1, n_rows, n_tokens)
+            n_accepted = next(wrong, len(draft.tokens))
+            n_batch_tokens, n_tokens = 1 + len(draft.tokens), 1 + n_accepted
+            speculator.record_step(n_batch_tokens, cost_of(n_batch_tokens))
+            speculator.record_verification(draft, n_accepted)
+            speculator.record_tokens(1, n_batch_tokens, n_tokens)
             if is_tree:
-                price = (n_written / cost if cost else 1.0) * (cost_of(n_rows + 1) - cost_of(n_rows))
-                others = other_guesses(table, reply.history, draft.guesses, price)
-                n_rows += len(others)
-                n_tokens += n_right < len(draft.tokens) and others.get(n_right) == text[n_done + n_right]
+                price = (n_written / cost if cost else 1.0) * (cost_of(n_batch_tokens + 1) - cost_of(n_batch_tokens))
+                others = other_guesses(table, reply.history, draft.draft_tokens, price)
+                n_batch_tokens += len(others)
+                n_tokens += n_accepted < len(draft.tokens) and others.get(n_accepted) == text[n_done + n_accepted]
             reply.history += text[n_done : n_done + n_tokens]
-            n_steps, cost, n_written = n_steps + 1, cost + cost_of(n_rows), n_written + n_tokens
+            n_steps, cost, n_written = n_steps + 1, cost + cost_of(n_batch_tokens), n_written + n_tokens
     return len(tokens) / n_steps, len(tokens) / cost * cost_of(1)
 
 
-def other_guesses(table: NgramTable, history: Sequence[int], guesses: Sequence[Guess], price: float) -> dict[int, int]:
+def other_guesses(
+    table: StaticNgramCache, history: Sequence[int], draft_tokens: Sequence[DraftToken], price: float
+) -> dict[int, int]:
     """{place in the chain: another token}, for those that are right more often than their row costs."""
     n_most = table.metadata.order
     found, reached, context = {}, 1.0, list(history[-n_most:])
-    for place, guess in enumerate(guesses):
-        shorter = (table.guess(context[-n:]) for n in range(len(context) - 1, 0, -1))
-        other = next((each for each in shorter if each and each.token != guess.token), None)
-        if other and reached * (1 - guess.confidence) * other.confidence > price:
+    for place, draft_token in enumerate(draft_tokens):
+        shorter = (table.draft_token(context[-n:]) for n in range(len(context) - 1, 0, -1))
+        other = next((each for each in shorter if each and each.token != draft_token.token), None)
+        if other and reached * (1 - draft_token.confidence) * other.confidence > price:
             found[place] = other.token
-        reached *= guess.confidence
-        context = [*context, guess.token][-n_most:]
+        reached *= draft_token.confidence
+        context = [*context, draft_token.token][-n_most:]
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from .catalogue.cards import Card, match_header
 from .constraint import Constraint, GrammarCompiler
-from .engine import About, Engine, Request
+from .engine import Engine, ModelInfo, Request
 from .engine.prompt_tokens import PromptTokens
 from .errors import ContextOverflow, InvalidOption
 from .gguf_file import Header
@@ -92,19 +92,24 @@ class SeaLLM:
         )
 
     @classmethod
-    def over(cls, engine: Engine) -> SeaLLM:
+    def from_engine(cls, engine: Engine) -> SeaLLM:
         """A SeaLLM over another engine, such as a `ScriptedEngine`. It has no `header`, `card` or `plan`."""
         self = cls.__new__(cls)
         self.header = self.card = self.plan = None
         self._set_up(engine)
         return self
 
+    @classmethod
+    def over(cls, engine: Engine) -> SeaLLM:
+        """Alias of `from_engine`."""
+        return cls.from_engine(engine)
+
     def _set_up(self, engine: Engine) -> None:
-        self.about: About = engine.about
-        self.name = self.about.name
-        self.sampling = self.about.sampling
+        self.info: ModelInfo = engine.info
+        self.name = self.info.name
+        self.sampling = self.info.sampling
         self._engine = engine
-        self._tokens = PromptTokens(engine, self.about.default_system, self.name)
+        self._tokens = PromptTokens(engine, self.info.default_system, self.name)
         self._compiler: GrammarCompiler | None = None
 
     def stream(
@@ -161,9 +166,13 @@ class SeaLLM:
         """A `Stream` that goes on from `text`, with no chat around it. Options as for `stream`."""
         return self._start(self._tokens.of_text(text), text, schema, grammar, sampling)
 
-    def count(self, messages: Prompt) -> int:
-        """How many tokens of the context a prompt takes, its markup included."""
+    def count_tokens(self, messages: Prompt) -> int:
+        """Number of context tokens that a prompt takes, chat markup included."""
         return len(self._read(messages)[0])
+
+    def count(self, messages: Prompt) -> int:
+        """Alias of `count_tokens`."""
+        return self.count_tokens(messages)
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of `text`, taken as NFC; names of control tokens stand for them only with `special`."""
@@ -178,7 +187,7 @@ class SeaLLM:
     @property
     def n_ctx(self) -> int:
         """Tokens of the context."""
-        return self.about.n_ctx
+        return self.info.n_ctx
 
     @property
     def is_loaded(self) -> bool:
@@ -186,9 +195,19 @@ class SeaLLM:
         return self._engine.is_loaded
 
     @property
+    def is_chat_model(self) -> bool:
+        """Whether prompts are messages; False for base models, which continue a text."""
+        return self.info.is_chat_model
+
+    @property
     def chats(self) -> bool:
-        """Whether prompts are messages: false for base models."""
-        return self.about.chats
+        """Alias of `is_chat_model`."""
+        return self.is_chat_model
+
+    @property
+    def about(self) -> ModelInfo:
+        """Alias of `info`."""
+        return self.info
 
     def close(self) -> None:
         """Free the weights and the KV memory. Replies being written end with EngineError. Safe twice, and dropping the
@@ -208,9 +227,9 @@ class SeaLLM:
 
     def _read(self, prompt: Prompt) -> tuple[list[int], str]:
         """(the tokens of a prompt, its words)."""
-        if not self.chats and isinstance(prompt, str):
+        if not self.is_chat_model and isinstance(prompt, str):
             return self._tokens.of_text(prompt), prompt
-        if not self.chats:
+        if not self.is_chat_model:
             raise InvalidOption(
                 f"{self.name} is a base model: it goes on from a text and knows no messages",
                 "use complete() or seallm run, or the chat model of the same size",
@@ -248,8 +267,8 @@ class SeaLLM:
 
     def _more_room(self, n_tokens: int) -> str:
         enough = 1 << (n_tokens + _REPLY_ROOM).bit_length()
-        if enough > self.about.longest_context:
-            return f"shorten it: this model reads {self.about.longest_context:,} tokens at most"
-        extra = (enough - self.n_ctx) * self.about.bytes_per_token
+        if enough > self.info.max_context:
+            return f"shorten it: this model reads {self.info.max_context:,} tokens at most"
+        extra = (enough - self.n_ctx) * self.info.bytes_per_token
         size = f"{extra / 1e9:.1f} GB" if extra >= 1e8 else f"{extra / 1e6:.0f} MB"
         return f"shorten it, or give --context {enough} (needs {size} more)"

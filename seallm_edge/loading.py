@@ -10,7 +10,7 @@ from typing import Any
 from . import paths
 from .catalogue.cards import match_header
 from .drafting import DraftModel, ModelDrafting, StepCosts, TextDrafting, Vocabulary, saved_costs
-from .engine import About, Speculate, no_speculation
+from .engine import ModelInfo, Speculate, no_speculation
 from .engine.kv.snapshots import Snapshots, snapshot_key
 from .engine.llama import LlamaEngine
 from .errors import InvalidOption
@@ -59,7 +59,7 @@ def load_engine(
     return LlamaEngine(
         header.path,
         plan,
-        _about(header, plan),
+        _model_info(header, plan),
         snapshots=Snapshots(folder, _key(header, plan)) if folder else None,
         keep_alive=keep_alive,
         speculate=_speculate(drafting, header, plan),
@@ -90,15 +90,15 @@ def _speculate(drafting: str | Path, header: Header, plan: Plan) -> Speculate:
     return ModelDrafting(load, costs, keep)
 
 
-def _about(header: Header, plan: Plan) -> About:
+def _model_info(header: Header, plan: Plan) -> ModelInfo:
     card = match_header(header)
-    return About(
+    return ModelInfo(
         name=card.name if card else header.name,
-        chats=card.chat if card else header.has_chat_template,
+        is_chat_model=card.chat if card else header.has_chat_template,
         default_system=card.default_system if card else "",
         sampling=Sampling().replace(card.sampling if card else {}),
         n_ctx=plan.n_ctx,
-        longest_context=header.context_length,
+        max_context=header.context_length,
         bytes_per_token=plan.kv_bytes // plan.n_ctx,
     )
 

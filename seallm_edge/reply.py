@@ -21,24 +21,50 @@ class Usage:
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds: `prompt` until the prompt was read, `first_text` until the first text came, `total` for all.
+    """Seconds of a reply since its request: `prefill_seconds` to the end of prefill, `ttft_seconds` to the first text,
+    `total_seconds` to the last.
 
-    `tokens_per_step` is how many tokens a step after the prompt brought; more than 1 where guesses were right.
-    `drafting_gain` is how many times as fast the reply was written as without guesses, estimated by what steps cost.
+    `tokens_per_step` counts tokens per decode step: above 1 where draft tokens were accepted. `speedup` estimates the
+    decoding speed relative to decoding without draft tokens, by what steps cost.
     """
 
-    prompt: float
-    first_text: float
-    total: float
+    prefill_seconds: float
+    ttft_seconds: float
+    total_seconds: float
     tokens_per_step: float = 1.0
-    drafting_gain: float = 1.0
+    speedup: float = 1.0
 
     @property
-    def drafting_in_words(self) -> str:
-        """What guessing brought, with a comma after it; "" if it brought nothing."""
+    def prompt(self) -> float:
+        """Alias of `prefill_seconds`."""
+        return self.prefill_seconds
+
+    @property
+    def first_text(self) -> float:
+        """Alias of `ttft_seconds`."""
+        return self.ttft_seconds
+
+    @property
+    def total(self) -> float:
+        """Alias of `total_seconds`."""
+        return self.total_seconds
+
+    @property
+    def drafting_gain(self) -> float:
+        """Alias of `speedup`."""
+        return self.speedup
+
+    @property
+    def speedup_in_words(self) -> str:
+        """Speed-up by speculative decoding in words, with a comma after it; "" where no draft token was accepted."""
         if self.tokens_per_step <= 1:
             return ""
-        return f"{self.tokens_per_step:.2f} tokens a step by guessing ({self.drafting_gain:.2f} times as fast), "
+        return f"{self.tokens_per_step:.2f} tokens a step by drafting ({self.speedup:.2f} times as fast), "
+
+    def as_dict(self) -> dict[str, float]:
+        """Field values by name, and by the aliases that programs may still read."""
+        aliases = {name: getattr(self, name) for name in ("prompt", "first_text", "total", "drafting_gain")}
+        return dataclasses.asdict(self) | aliases
 
 
 @dataclass(frozen=True)
@@ -74,17 +100,17 @@ class Reply:
     @property
     def characters_per_second(self) -> float:
         """Characters a second once the prompt was read: what compares languages, as tokens do not."""
-        return self.usage.reply_characters / max(self.timings.total - self.timings.prompt, 1e-9)
+        return self.usage.reply_characters / max(self.timings.total_seconds - self.timings.prefill_seconds, 1e-9)
 
     @property
     def tokens_per_second(self) -> float:
         """Tokens a second once the prompt was read."""
-        return self.usage.reply_tokens / max(self.timings.total - self.timings.prompt, 1e-9)
+        return self.usage.reply_tokens / max(self.timings.total_seconds - self.timings.prefill_seconds, 1e-9)
 
     def as_dict(self) -> dict[str, Any]:
         """This as plain JSON values."""
         rates = {"characters_per_second": self.characters_per_second, "tokens_per_second": self.tokens_per_second}
-        shown = dataclasses.asdict(dataclasses.replace(self, logprobs=()))
+        shown = dataclasses.asdict(dataclasses.replace(self, logprobs=())) | {"timings": self.timings.as_dict()}
         shown["logprobs"] = [each.as_dict() for each in self.logprobs]
         if not self.logprobs:
             del shown["logprobs"]

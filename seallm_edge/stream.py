@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 
-from .engine import End, Piece, Ticket
+from .engine import Finished, RequestHandle, TextDelta
 from .reply import FinishReason, Reply, Timings, Usage
 
 OnTokens = Callable[[str, list[int]], None]
@@ -20,8 +20,10 @@ class Stream(Iterator[str]):
     EngineError if the model fails or is closed.
     """
 
-    def __init__(self, ticket: Ticket, n_prompt: int, on_tokens: OnTokens | None = None, owner: object = None) -> None:
-        self._ticket = ticket
+    def __init__(
+        self, handle: RequestHandle, n_prompt: int, on_tokens: OnTokens | None = None, owner: object = None
+    ) -> None:
+        self._handle = handle
         self._n_prompt = n_prompt
         self._on_tokens = on_tokens
         self._owner = owner  # who reads a reply keeps its model
@@ -32,7 +34,7 @@ class Stream(Iterator[str]):
         self._is_over = False
 
     def __next__(self) -> str:
-        return self._taken(self._ticket.feed.get())
+        return self._taken(self._handle.output.get())
 
     def __enter__(self) -> Stream:
         return self
@@ -41,7 +43,7 @@ class Stream(Iterator[str]):
         self.close()
 
     def __del__(self) -> None:
-        self._ticket.feed.cancel()
+        self._handle.output.cancel()
 
     def read(self) -> Reply:
         """The whole reply."""
@@ -52,13 +54,13 @@ class Stream(Iterator[str]):
     async def anext(self) -> str | None:
         """The next piece, for an event loop; None after the last."""
         try:
-            return self._taken(await self._ticket.feed.aget())
+            return self._taken(await self._handle.output.aget())
         except StopIteration:
             return None
 
     def cancel(self) -> None:
         """Stop writing; what was read stays in `reply`. What was computed stays useful for the next prompt."""
-        self._ticket.feed.cancel()
+        self._handle.output.cancel()
         self._end()
 
     close = cancel
@@ -67,25 +69,25 @@ class Stream(Iterator[str]):
     def reply(self) -> Reply:
         """The reply as far as it was read; `cancelled` until it ends by itself."""
         text = "".join(self._shown)
-        ticket = self._ticket
-        usage = Usage(self._n_prompt, ticket.cached_tokens, self._n_tokens, len(text))
+        handle = self._handle
+        usage = Usage(self._n_prompt, handle.cached_tokens, self._n_tokens, len(text))
         timings = Timings(
-            ticket.prompt_seconds,
+            handle.prompt_seconds,
             self._first_text_seconds,
             self._total_seconds,
-            ticket.tokens_per_step,
-            ticket.drafting_gain,
+            handle.tokens_per_step,
+            handle.speedup,
         )
-        return Reply(text, self._finish_reason, usage, timings, tuple(ticket.logprobs[: self._n_tokens]))
+        return Reply(text, self._finish_reason, usage, timings, tuple(handle.logprobs[: self._n_tokens]))
 
-    def _taken(self, item: Piece | End) -> str:
-        if isinstance(item, Piece):
+    def _taken(self, item: TextDelta | Finished) -> str:
+        if isinstance(item, TextDelta):
             self._n_tokens, self._n_bytes, self._total_seconds = item.n_tokens, item.n_bytes, item.seconds
             self._first_text_seconds = self._first_text_seconds or item.seconds
             self._shown.append(item.text)
             return item.text
         if item.n_tokens is not None and not self._is_over:
-            self._n_tokens, self._n_bytes = item.n_tokens, len(self._ticket.data)
+            self._n_tokens, self._n_bytes = item.n_tokens, len(self._handle.data)
             self._total_seconds = item.seconds or self._total_seconds
             self._finish_reason = item.finish_reason
         self._end()
@@ -99,8 +101,8 @@ class Stream(Iterator[str]):
             return
         self._is_over = True
         text = "".join(self._shown)
-        if self._on_tokens and text.encode() == self._ticket.data[: self._n_bytes]:
-            self._on_tokens(text, self._ticket.tokens[: self._n_tokens])
+        if self._on_tokens and text.encode() == self._handle.data[: self._n_bytes]:
+            self._on_tokens(text, self._handle.tokens[: self._n_tokens])
         self._owner = None
 
 

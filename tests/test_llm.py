@@ -23,7 +23,7 @@ def test_it_answers(llm: SeaLLM) -> None:
     assert "Tokyo" in reply.text
     assert reply.finish_reason == "stop"
     assert reply.usage.reply_characters == len(reply.text)
-    assert reply.usage.prompt_tokens == llm.count(CAPITAL)
+    assert reply.usage.prompt_tokens == llm.count_tokens(CAPITAL)
 
 
 def test_pieces_join_to_the_reply_and_are_whole_graphemes(llm: SeaLLM) -> None:
@@ -153,7 +153,7 @@ def test_closing_ends_a_running_reply_with_an_error() -> None:
 
 def test_a_prompt_larger_than_the_context_is_refused_with_both_numbers(llm: SeaLLM) -> None:
     prompt = "မင်္ဂလာပါ " * 400
-    n_tokens = llm.count(prompt)
+    n_tokens = llm.count_tokens(prompt)
     with pytest.raises(ContextOverflow) as caught:
         llm.stream(prompt)
     assert (caught.value.n_tokens, caught.value.n_ctx) == (n_tokens, 2048)
@@ -187,9 +187,9 @@ def test_complete_goes_on_from_plain_text(llm: SeaLLM) -> None:
 
 
 def test_a_base_model_goes_on_from_text_and_refuses_messages(llm: SeaLLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SeaLLM, "chats", False)
+    monkeypatch.setattr(SeaLLM, "is_chat_model", False)
     assert llm.chat("One, two, three, four,", temperature=0, max_tokens=4).text.startswith(" five")
-    assert llm.count("One") == 1
+    assert llm.count_tokens("One") == 1
     with pytest.raises(InvalidOption, match="is a base model: it goes on from a text and knows no messages"):
         llm.chat([Message("user", "hello")])
 
@@ -232,7 +232,7 @@ def test_force_loads_it_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     small = dataclasses.replace(this_machine(), memory_available=100_000_000)
     monkeypatch.setattr("seallm_edge.loading.this_machine", lambda: small)
     with SeaLLM("smollm2-135m-instruct", force=True) as llm:
-        assert llm.count("x") > 0
+        assert llm.count_tokens("x") > 0
 
 
 def test_loading_tells_its_progress_and_an_exception_in_it_stops_the_load() -> None:

@@ -38,7 +38,7 @@ def run(
     text = read_prompt(prompt or [])
     form = read_form(schema, grammar)
     with options.loaded(model, settings.loading) as llm:
-        asked = [*system_message(system), {"role": "user", "content": text}] if llm.chats else text
+        asked = [*system_message(system), {"role": "user", "content": text}] if llm.is_chat_model else text
         stream = llm.stream(asked, **form, **settings.sampling)
         if json_output:
             print(json.dumps({"model": llm.name} | stream.read().as_dict(), ensure_ascii=False))
@@ -80,7 +80,7 @@ def describe(reply: Reply) -> str:
     """One line on what a reply took."""
     return (
         f"{reply.usage.prompt_tokens:,} tokens read ({reply.usage.cached_tokens:,} of them kept from before) "
-        f"in {reply.timings.prompt:.1f} s, {reply.usage.reply_tokens:,} tokens written, "
+        f"in {reply.timings.prefill_seconds:.1f} s, {reply.usage.reply_tokens:,} tokens written, "
         f"{reply.characters_per_second:.0f} characters/s ({reply.tokens_per_second:.1f} tokens/s), "
-        f"{reply.timings.drafting_in_words}ended by {reply.finish_reason}"
+        f"{reply.timings.speedup_in_words}ended by {reply.finish_reason}"
     )

@@ -1,30 +1,30 @@
-"""Guesses of a reply's next tokens, and the policy that decides how many are worth checking.
+"""Speculative decoding: drafters propose next tokens, and a policy decides how many of them a step verifies.
 
-The model checks guesses in one step with the token it writes anyway; what it would not have said is rolled back. So
-guesses change when a text comes, and never which.
+The model verifies draft tokens in the same step that generates a token anyway; rejected ones are rolled back. Drafting
+changes when a text arrives, never which.
 """
 
 from .choice import ModelDrafting, TextDrafting
-from .context_ngram import ContextNgram
-from .contract import Drafter, Guess, Vocabulary
+from .combined_drafter import CombinedDrafter
+from .contract import Drafter, DraftToken, Vocabulary
 from .costs import Remembered, StepCosts
-from .mixture import Mixture
 from .model_drafter import DraftModel
-from .speculator import Draft, Drafted, Speculator
-from .table import NgramTable
+from .prompt_lookup import PromptLookup
+from .speculator import Draft, DraftTarget, Speculator
+from .table import StaticNgramCache
 
 __all__ = [
-    "ContextNgram",
+    "CombinedDrafter",
     "Draft",
     "DraftModel",
-    "Drafted",
+    "DraftTarget",
+    "DraftToken",
     "Drafter",
-    "Guess",
-    "Mixture",
     "ModelDrafting",
-    "NgramTable",
+    "PromptLookup",
     "Remembered",
     "Speculator",
+    "StaticNgramCache",
     "StepCosts",
     "TextDrafting",
     "Vocabulary",

@@ -1,4 +1,4 @@
-"""Make a table of guesses from plain text.
+"""Make a draft table from plain text.
 
     python -m seallm_edge.drafting.build TEXT... -o FILE --model GGUF [--sources WORDS]
 
@@ -49,7 +49,7 @@ def build(
     OSError.
     """
     if target.exists() and not is_table(target):
-        raise DraftTableError(target, "it is there, and is no table of guesses", "name another file with -o")
+        raise DraftTableError(target, "it is there, and is no draft table", "name another file with -o")
     texts = [np.array(tokenize(piece), np.int64) for path in paths for piece in pieces(read(path))]
     n_tokens = sum(map(len, texts))
     if not _FEWEST_TOKENS <= n_tokens <= _MOST_TOKENS:
@@ -61,8 +61,8 @@ def build(
         )
     calibrated = calibrate(texts, ORDER)
     found = levels(texts, ORDER)
-    n_guessed = min(len(np.unique(np.concatenate(texts))), N_BUCKETS)
-    fixed_bytes = max(_LEAST_FIXED_BYTES, 4 * N_BUCKETS + 4 * n_guessed + len(sources.encode()) + 1_000)
+    n_predicted = min(len(np.unique(np.concatenate(texts))), N_BUCKETS)
+    fixed_bytes = max(_LEAST_FIXED_BYTES, 4 * N_BUCKETS + 4 * n_predicted + len(sources.encode()) + 1_000)
     entries = pruned(found, [calibrated(level) for level in found], (most - fixed_bytes) // _ENTRY_BYTES)
     write(target, entries, {"vocabulary": vocabulary, "order": ORDER, "sources": sources})
     return len(entries.hashes)

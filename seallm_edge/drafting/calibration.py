@@ -1,4 +1,4 @@
-"""How sure a table may be of its guesses: seen on text that was held back while it was counted."""
+"""Calibration of an n-gram table's probabilities on text that was held back from counting."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .counting import Floats, Ints, Level, levels, longer_hash
 _HELD_BACK = 10  # one text of so many
 _CLASSES = (1, 2, 3, 6)  # times that a context was seen: once, twice, 3 to 5, more
 _GRID = np.linspace(0.0, 1.0, 33)
-_PRIOR = 20.0  # guesses' worth of believing the probability itself
+_PRIOR = 20.0  # predictions' worth of believing the probability itself
 
 Calibrated = Callable[[Level], Floats]
 
 
 def calibrate(texts: Sequence[Ints], order: int) -> Calibrated:
-    """What turns a level's probabilities into how often its guesses are right, for tables made of all of `texts`."""
+    """Map from a level's probabilities to its acceptance rates, for tables made of all of `texts`."""
     held_back = texts[::_HELD_BACK]
     counted = [text for i, text in enumerate(texts) if i % _HELD_BACK]
     if not counted:
@@ -36,13 +36,13 @@ def calibrate(texts: Sequence[Ints], order: int) -> Calibrated:
 
 
 def _checked(found: Sequence[Level], texts: Sequence[Ints]) -> tuple[Floats, Ints, Floats]:
-    """(probabilities of the guesses in `texts`, how often their contexts were seen, whether they are right)."""
+    """(probabilities of the predictions in `texts`, how often their contexts were seen, whether they are right)."""
     sure, seen, right = [], [], []
     sorted_levels = [(np.argsort(level.hashes), level) for level in found]
     for text in texts:
         n = len(text)
         hashes, is_there = np.zeros(n, np.uint32), np.ones(n, bool)
-        probability, n_seen, guess = np.zeros(n), np.zeros(n, np.int64), np.full(n, -1)
+        probability, n_seen, prediction = np.zeros(n), np.zeros(n, np.int64), np.full(n, -1)
         for length, (by_hash, level) in enumerate(sorted_levels, 1):
             is_there[:length] = False
             hashes[length:] = longer_hash(hashes[length:], text[: max(n - length, 0)])
@@ -50,24 +50,24 @@ def _checked(found: Sequence[Level], texts: Sequence[Ints]) -> tuple[Floats, Int
             is_there &= level.hashes[place] == hashes
             at = place[is_there]
             probability[is_there], n_seen[is_there] = level.confidence[at], level.n_seen[at]
-            guess[is_there] = level.best[at]
-        found_any = guess >= 0
+            prediction[is_there] = level.best[at]
+        found_any = prediction >= 0
         sure.append(probability[found_any])
         seen.append(n_seen[found_any])
-        right.append((guess == text)[found_any].astype(float))
+        right.append((prediction == text)[found_any].astype(float))
     return np.concatenate(sure), np.concatenate(seen), np.concatenate(right)
 
 
 def _curves(sure: Floats, seen: Ints, right: Floats) -> list[Floats]:
-    """For each class the share of right guesses over `_GRID`, which never falls where the probability rises."""
+    """For each class the share of right predictions over `_GRID`, which never falls where the probability rises."""
     kinds = np.searchsorted(_CLASSES, seen, side="right") - 1
     bins = np.rint(sure * (len(_GRID) - 1)).astype(np.int64)
     curves = []
     for kind in range(len(_CLASSES)):
         chosen = kinds == kind
         n = np.bincount(bins[chosen], minlength=len(_GRID))
-        n_right = np.bincount(bins[chosen], weights=right[chosen], minlength=len(_GRID))
-        curves.append(_rising((n_right + _PRIOR * _GRID) / (n + _PRIOR), n + _PRIOR))
+        n_accepted = np.bincount(bins[chosen], weights=right[chosen], minlength=len(_GRID))
+        curves.append(_rising((n_accepted + _PRIOR * _GRID) / (n + _PRIOR), n + _PRIOR))
     return curves
 
 

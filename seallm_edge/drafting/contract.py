@@ -1,4 +1,4 @@
-"""`Drafter`: what guesses the next tokens of one reply. Knows nothing of models, nor of what a guess costs."""
+"""`Drafter`: proposes draft tokens for one sequence. Knows no model, and not what a draft token costs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 
-class Guess(NamedTuple):
-    """A token that may come next, how likely it is to (0 to 1), and who says so: who errs is told apart by that."""
+class DraftToken(NamedTuple):
+    """Draft token, its probability of being accepted (0 to 1), and its source: acceptance is tracked by source."""
 
     token: int
     confidence: float
@@ -16,40 +16,40 @@ class Guess(NamedTuple):
 
 
 class Vocabulary(Protocol):
-    """What of a vocabulary counts here."""
+    """Vocabulary facts that drafting needs."""
 
     n_tokens: int
 
     @property
     def fingerprint(self) -> str:
-        """The same for vocabularies whose tokens mean the same."""
+        """Equal for vocabularies whose token ids mean the same."""
 
 
 class Drafter(ABC):
-    """Guesses for one reply. Its tokens only grow from one call to the next, but for the guesses themselves."""
+    """Drafter of one sequence, whose tokens only grow from one call to the next."""
 
     @abstractmethod
-    def next(self, tokens: Sequence[int], draft: Sequence[int]) -> Guess | None:
-        """What may follow the text `tokens` and the guesses `draft` after it; None where nothing is likely."""
+    def next(self, tokens: Sequence[int], draft: Sequence[int]) -> DraftToken | None:
+        """The likeliest token after the text `tokens` and the draft `draft`; None where none is likely."""
 
-    def propose(self, tokens: Sequence[int], most: int, worth: float = 0.0) -> list[Guess]:
-        """At most `most` tokens that may follow `tokens` one after the other; none from where on all of them together
-        are less likely than `worth`.
+    def propose(self, tokens: Sequence[int], most: int, worth: float = 0.0) -> list[DraftToken]:
+        """At most `most` draft tokens after `tokens`; ends before the one at which their joint probability falls below
+        `worth`.
         """
-        guesses: list[Guess] = []
+        draft_tokens: list[DraftToken] = []
         draft: list[int] = []
         likely = 1.0
-        while len(guesses) < most and (guess := self.next(tokens, draft)):
-            likely *= guess.confidence
+        while len(draft_tokens) < most and (draft_token := self.next(tokens, draft)):
+            likely *= draft_token.confidence
             if likely < worth:
                 break
-            guesses.append(guess)
-            draft.append(guess.token)
-        return guesses
+            draft_tokens.append(draft_token)
+            draft.append(draft_token.token)
+        return draft_tokens
 
-    def learn(self, guesses: Sequence[Guess], gains: Sequence[float], rate: float) -> None:  # noqa: B027
-        """Hear what came of the last proposal: each of the checked `guesses` brought so many tokens more than its row
-        would have brought elsewhere. A second of work brings `rate` tokens. Most cost nothing and need not know.
+    def learn(self, draft_tokens: Sequence[DraftToken], gains: Sequence[float], rate: float) -> None:  # noqa: B027
+        """Feedback for the last draft: `gains[i]` is the net number of tokens gained by verifying draft token i; `rate`
+        is throughput in tokens/s. Drafters that cost nothing may ignore it.
         """
 
     def close(self) -> None:  # noqa: B027  most hold nothing

@@ -1,4 +1,6 @@
-"""`StepCosts`: what a step of 1, 2, 3, 4 … rows costs here. Learnt from the steps themselves; knows no guesses."""
+"""`StepCosts`: relative cost of a step by its number of batch tokens. Learnt from the steps themselves; knows no
+drafts.
+"""
 
 from __future__ import annotations
 
@@ -18,23 +20,23 @@ _MOST_OFF = 1.02  # that one step moves the scale by: so it follows the middle o
 _UNTRIED = 0.9
 _FORGOTTEN_AFTER = 1024  # steps without one of so many rows: it may be cheaper by now
 _REMEMBERED_TRIES = 5  # that a cost from an earlier time is worth
-_SETTLING = 3  # first steps, without guesses, whose fastest makes the scale: some fetch weights from the disk
+_SETTLING = 3  # first steps, without draft tokens, whose fastest makes the scale: some fetch weights from the disk
 
 
 class Remembered(NamedTuple):
-    """A cost that was learnt earlier, against that of a step of one row; `age` is how many steps there were since."""
+    """Saved cost relative to a step of one batch token; `age` is the number of steps since it was last seen."""
 
     cost: float
     age: int
 
 
 class StepCosts:
-    """Costs in units of a scale that follows the machine's speed: a deeper context and a warm processor make all steps
-    slower alike, and only how they compare counts. One cost, the anchor, stays as it is once it is known: if all moved
-    with the scale, those that are seen seldom would be left behind.
+    """Costs in units of a scale that follows the machine's speed: a deeper context or a warm processor slows all steps
+    alike, and only ratios count.
 
-    `remembered` is what an earlier one had in `to_remember`; it is believed until steps say otherwise, and moves no
-    scale until they have said the same.
+    One batch size (the anchor) keeps a fixed relative cost, so that rarely seen sizes do not drift when the time scale
+    is updated. `remembered` are costs that an earlier run saved with `to_remember`; they hold until steps contradict
+    them, and do not move the scale until steps confirm them.
     """
 
     def __init__(self, remembered: Mapping[int, Remembered] | None = None) -> None:
@@ -52,63 +54,63 @@ class StepCosts:
         """Seconds of a cost of 1.0; 0.0 before the first step."""
         return self._scale
 
-    def note(self, n_rows: int, seconds: float) -> None:
-        """Learn from a step."""
+    def note(self, n_batch_tokens: int, seconds: float) -> None:
+        """Record the `seconds` of a step of `n_batch_tokens` batch tokens."""
         if seconds <= 0:
             return
         if self._remembered and self._n_steps < _SETTLING:
-            self._settle(n_rows, seconds)
+            self._settle(n_batch_tokens, seconds)
         if not self._scale:
-            self._scale = seconds / self.of(n_rows)
+            self._scale = seconds / self.of(n_batch_tokens)
         cost = seconds / self._scale
-        if n_rows in self._costs and (n_rows == self._anchor or n_rows not in self._remembered):
-            self._scale *= min(max(cost / self._costs[n_rows], 1 / _MOST_OFF), _MOST_OFF)
+        if n_batch_tokens in self._costs and (n_batch_tokens == self._anchor or n_batch_tokens not in self._remembered):
+            self._scale *= min(max(cost / self._costs[n_batch_tokens], 1 / _MOST_OFF), _MOST_OFF)
         self._n_steps += 1
-        if not self.is_known(n_rows) or (n_rows != self._anchor and self._compares(n_rows)):
-            self._note_cost(n_rows, cost)
-        self._last[n_rows] = self._n_steps
+        if not self.is_known(n_batch_tokens) or (n_batch_tokens != self._anchor and self._compares(n_batch_tokens)):
+            self._note_cost(n_batch_tokens, cost)
+        self._last[n_batch_tokens] = self._n_steps
         if self._n_steps % _FORGOTTEN_AFTER == 0:
             self._forget()
 
-    def _settle(self, n_rows: int, seconds: float) -> None:
-        """Let what is remembered make the scale; where it says nothing of such a step, all is learnt anew."""
-        if n_rows in self._remembered:
-            self._scale = min(self._scale or math.inf, seconds / self._costs[n_rows])
+    def _settle(self, n_batch_tokens: int, seconds: float) -> None:
+        """Set the scale from remembered costs; discard them all if they do not cover steps of this size."""
+        if n_batch_tokens in self._remembered:
+            self._scale = min(self._scale or math.inf, seconds / self._costs[n_batch_tokens])
         else:
             for each in (self._tries, self._costs, self._last, self._remembered):
                 each.clear()
             self._scale, self._n_steps, self._anchor = 0.0, 0, 0
 
-    def _compares(self, n_rows: int) -> bool:
-        """Whether steps of other numbers of rows were seen just now: else all that a step says is how fast it is."""
+    def _compares(self, n_batch_tokens: int) -> bool:
+        """Whether other batch sizes were seen recently; otherwise a step tells the machine's speed and no ratio."""
         just_now = max(self._n_steps - _JUST_NOW, 0)
-        return any(last > just_now for n, last in self._last.items() if n != n_rows)
+        return any(last > just_now for n, last in self._last.items() if n != n_batch_tokens)
 
-    def _note_cost(self, n_rows: int, cost: float) -> None:
-        tries = self._tries.setdefault(n_rows, deque(maxlen=_MOST_TRIES))
+    def _note_cost(self, n_batch_tokens: int, cost: float) -> None:
+        tries = self._tries.setdefault(n_batch_tokens, deque(maxlen=_MOST_TRIES))
         tries.append(cost)
         if len(tries) > 1:
-            self._costs[n_rows] = statistics.median(tries) if len(tries) >= _TRUSTED else min(tries)
+            self._costs[n_batch_tokens] = statistics.median(tries) if len(tries) >= _TRUSTED else min(tries)
         if len(tries) >= _KNOWN:
-            self._remembered.discard(n_rows)
-        if not self._anchor and self.is_known(n_rows):
-            self._anchor = n_rows
+            self._remembered.discard(n_batch_tokens)
+        if not self._anchor and self.is_known(n_batch_tokens):
+            self._anchor = n_batch_tokens
 
-    def is_known(self, n_rows: int) -> bool:
-        """Whether steps of so many rows were tried often enough, and lately."""
-        is_remembered = n_rows in self._remembered and self._n_steps >= _SETTLING
-        return is_remembered or len(self._tries.get(n_rows, ())) >= _KNOWN
+    def is_known(self, n_batch_tokens: int) -> bool:
+        """Whether batches of this size were measured often enough, and recently."""
+        is_remembered = n_batch_tokens in self._remembered and self._n_steps >= _SETTLING
+        return is_remembered or len(self._tries.get(n_batch_tokens, ())) >= _KNOWN
 
-    def of(self, n_rows: int) -> float:
-        """What a step of `n_rows` rows costs, as far as is known; rather too little where it is not."""
-        if (cost := self._costs.get(n_rows)) is not None:
+    def of(self, n_batch_tokens: int) -> float:
+        """Relative cost of a step of `n_batch_tokens`, underestimated where it was not measured."""
+        if (cost := self._costs.get(n_batch_tokens)) is not None:
             return cost
-        below = max((n for n in self._costs if n < n_rows), default=0)
+        below = max((n for n in self._costs if n < n_batch_tokens), default=0)
         return self._costs[below] * _UNTRIED if below else 1.0
 
     def to_remember(self) -> dict[int, Remembered]:
-        """What is known, for another time; empty where nothing was learnt since the last call, or where it is not known
-        what a step of one row costs.
+        """Costs to save; empty if nothing was learnt since the last call, or if the cost of a single batch token is
+        unknown.
         """
         if self._n_steps == self._n_kept or not self.is_known(1):
             return {}
@@ -121,12 +123,14 @@ class StepCosts:
         }
 
     def _forget(self) -> None:
-        for n_rows in [n for n, last in self._last.items() if last <= self._n_steps - _FORGOTTEN_AFTER]:
-            self._tries[n_rows].popleft()
-            if not self._tries[n_rows] or (n_rows in self._remembered and n_rows != self._anchor):
-                del self._tries[n_rows], self._last[n_rows]
-                self._costs.pop(n_rows, None)
-            self._remembered.discard(n_rows)
+        for n_batch_tokens in [n for n, last in self._last.items() if last <= self._n_steps - _FORGOTTEN_AFTER]:
+            self._tries[n_batch_tokens].popleft()
+            if not self._tries[n_batch_tokens] or (
+                n_batch_tokens in self._remembered and n_batch_tokens != self._anchor
+            ):
+                del self._tries[n_batch_tokens], self._last[n_batch_tokens]
+                self._costs.pop(n_batch_tokens, None)
+            self._remembered.discard(n_batch_tokens)
         if self._anchor not in self._costs:
             known = [n for n in self._last if self.is_known(n)]
             self._anchor = max(known, key=lambda n: self._last[n], default=0)

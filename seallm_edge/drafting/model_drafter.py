@@ -1,4 +1,4 @@
-"""`ModelDrafter`: guesses from a smaller model of the same vocabulary."""
+"""`ModelDrafter`: drafts from a smaller model of the same vocabulary (a draft model)."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from ..native.batch import Batch
 from ..native.context import Context, NoRoom
 from ..native.model import Model
 from ..plan import Plan
-from .contract import Drafter, Guess, Vocabulary
+from .contract import Drafter, DraftToken, Vocabulary
 
-# Of a text that the small model has not read yet, so much is read a step: the replies must not wait for all of it.
+# Prompt tokens that the draft model prefills per step: running sequences must not wait for the whole prompt.
 _CATCH_UP = 32
-# Tokens that asking it may lose in all before a reply goes on without it, and as many are not forgotten that it gained:
-# the cumulative sum of Page, Continuous Inspection Schemes, Biometrika 41 (1954).
+# CUSUM threshold in tokens (Page, Continuous Inspection Schemes, Biometrika 41, 1954): stop using the draft model for a
+# sequence once its cumulative net gain falls below minus this; credit is capped at the same amount.
 _PATIENCE = 4.0
 _LONGEST_REST = 15  # replies, after it was given up in several that came one after the other
 _SOURCE = "model"
 
 
 class DraftModel:
-    """The small model's weights and its context, whose sequences are those of replies. For one thread.
+    """Draft model: its weights, and a context whose sequences are those of replies. For one thread.
 
-    `vocabulary` is the large model's. Raises EngineError if llama.cpp fails, InvalidOption where the small one's is
-    another.
+    `vocabulary` is the target model's. Raises EngineError if llama.cpp fails, InvalidOption where the draft model's
+    vocabulary differs.
     """
 
     def __init__(self, path: Path, plan: Plan, vocabulary: Vocabulary) -> None:
@@ -58,22 +58,22 @@ class DraftModel:
         self._rest = 0  # replies
 
     def drafter(self) -> Drafter:
-        """A drafter for one more reply; one that never guesses where all sequences are taken, or where the last replies
-        came sooner without.
+        """A drafter for one more sequence; a `NoDrafter` if all sequences are taken, or if drafting did not pay
+        recently.
         """
         if self._rest:
             self._rest -= 1
-            return Silent()
-        return ModelDrafter(self, self._free.pop()) if self._free else Silent()
+            return NoDrafter()
+        return ModelDrafter(self, self._free.pop()) if self._free else NoDrafter()
 
-    def note_worth(self, is_worth: bool) -> None:
-        """Learn whether guessing a reply was worth the time: each time it was not, twice as many go without."""
+    def record_worth(self, is_worth: bool) -> None:
+        """Record whether drafting paid for a sequence: each failure doubles the number of sequences that go without."""
         self._n_given_up = 0 if is_worth else self._n_given_up + 1
         self._rest = min(2**self._n_given_up - 1, _LONGEST_REST)
 
     def read(self, tokens: Sequence[int], position: int, sequence: int) -> NDArray[np.float32]:
-        """Read `tokens`; the logits after the last, of tokens that the large model has too: the small one may have more
-        rows of padding. Raises NoRoom or EngineError.
+        """Prefill `tokens`; the logits after the last, cut to the target model's vocabulary (padding rows may differ).
+        Raises NoRoom or EngineError.
         """
         self._batch.clear()
         row = self._batch.extend(tokens, position, sequence, n_logits=1)
@@ -81,30 +81,30 @@ class DraftModel:
         return self.context.logits(row)[: self._n_tokens]
 
     def give_back(self, sequence: int) -> None:
-        """Let another reply have a sequence."""
+        """Free a sequence for another reply."""
         if self.context.pointer:
             self.context.forget(sequence)
             self._free.append(sequence)
 
     def close(self) -> None:
-        """Free all. Safe twice."""
+        """Free all memory. Safe twice."""
         self.context.close()
         self._model.close()
 
 
 class ModelDrafter(Drafter):
-    """What the small model finds likeliest, as sure as it is itself; given up where that does not pay for its time."""
+    """The draft model's greedy tokens with its own probabilities; stops for a sequence where that does not pay."""
 
     def __init__(self, model: DraftModel, sequence: int) -> None:
         self._model: DraftModel | None = model
         self._sequence = sequence
         self._read: list[int] = []  # the tokens whose KV is there
-        self._n_sure = 0  # of them, those that are no guesses
+        self._n_sure = 0  # of them, those that are no draft tokens
         self._seconds = 0.0  # that guessing took since it was last heard what it brought
         self._patience = _PATIENCE
 
-    def next(self, tokens: Sequence[int], draft: Sequence[int]) -> Guess | None:
-        """The likeliest token; none while the text is still being read, or where the context is full."""
+    def next(self, tokens: Sequence[int], draft: Sequence[int]) -> DraftToken | None:
+        """The likeliest token; None while the text is still being prefilled, or if the context is full."""
         if self._model is None:
             return None
         self._rewind(tokens, draft)
@@ -128,27 +128,29 @@ class ModelDrafter(Drafter):
             self._seconds += time.perf_counter() - started
         return _likeliest(logits)
 
-    def learn(self, guesses: Sequence[Guess], gains: Sequence[float], rate: float) -> None:
-        """Weigh what its own guesses brought against the time they took."""
+    def learn(self, draft_tokens: Sequence[DraftToken], gains: Sequence[float], rate: float) -> None:
+        """Weigh the gains of its own draft tokens against the time they took."""
         if self._model is None:
             return
-        gained = sum(gain for guess, gain in zip(guesses, gains, strict=True) if guess.source == _SOURCE)
+        gained = sum(
+            gain for draft_token, gain in zip(draft_tokens, gains, strict=True) if draft_token.source == _SOURCE
+        )
         self._patience = min(self._patience + gained - self._seconds * rate, 2 * _PATIENCE)
         self._seconds = 0.0
         if self._patience < 0:
-            self._model.note_worth(False)
+            self._model.record_worth(False)
             self.close()
         elif self._patience > _PATIENCE:
-            self._model.note_worth(True)
+            self._model.record_worth(True)
 
     def close(self) -> None:
-        """Give the sequence back. Safe twice."""
+        """Free its sequence. Safe twice."""
         if self._model:
             self._model.give_back(self._sequence)
             self._model = None
 
     def _rewind(self, tokens: Sequence[int], draft: Sequence[int]) -> None:
-        """Forget what was read and is not in the text: wrong guesses. Its last token is read again in any case."""
+        """Drop KV cells of rejected draft tokens. The text's last token is decoded again in any case."""
         assert self._model is not None
         n_tokens, most = len(tokens), min(len(self._read), len(tokens) + len(draft) - 1)
         same = min(self._n_sure, most)
@@ -160,14 +162,14 @@ class ModelDrafter(Drafter):
             del self._read[same:]
 
 
-class Silent(Drafter):
-    """Never guesses."""
+class NoDrafter(Drafter):
+    """Drafter that never proposes a token."""
 
     def next(self, tokens: Sequence[int], draft: Sequence[int]) -> None:
-        """Nothing."""
+        """None."""
 
 
-def _likeliest(logits: NDArray[np.float32]) -> Guess:
+def _likeliest(logits: NDArray[np.float32]) -> DraftToken:
     token = int(logits.argmax())
     share = float(np.exp(logits - logits[token]).sum(dtype=np.float64))
-    return Guess(token, 1 / share, _SOURCE)
+    return DraftToken(token, 1 / share, _SOURCE)

@@ -1,4 +1,4 @@
-"""Which contexts a table keeps: those that bring most right guesses for their bytes."""
+"""Pruning of an n-gram table: keeps the contexts with the most correct predictions per byte."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .table_file import Entries
 
 # A context that was seen once comes again less often than one that was seen twice, by more than half.
 _SEEN_TOO_OFTEN = 0.75
-# What it is worth to know how sure a guess is, where the guess itself stays: it lets the policy choose better.
+# Value of a better confidence estimate when the predicted token does not change.
 _WORTH_OF_SURENESS = 0.25
 _BISECTIONS = 40
 
@@ -20,9 +20,9 @@ Flags = NDArray[np.bool_]
 
 
 def pruned(found: Sequence[Level], confidence: Sequence[Floats], most: int) -> Entries:
-    """At most `most` contexts of `found`, the best ones; where one stays, those that it ends with stay too.
+    """At most `most` contexts of `found`, the best ones; the suffixes of a kept context stay too.
 
-    `confidence` is how sure each context's guess is, level by level, as it was seen to be on text that was not counted.
+    `confidence` holds the calibrated probability of each context's prediction, level by level.
     """
     gains = [_gains(level, sure, before) for level, sure, before in _with_parents(found, confidence)]
     low, high = 0.0, max((float(gain.max(initial=0.0)) for gain in gains), default=0.0)
@@ -45,7 +45,7 @@ def _with_parents(found: Sequence[Level], confidence: Sequence[Floats]) -> list[
 
 
 def _gains(level: Level, sure: Floats, parent_sure: Floats) -> Floats:
-    """Right guesses that a context brings beyond what a shorter one would: its text's worth of them."""
+    """Correct predictions that a context adds over its suffix, in number of occurrences."""
     surer = np.where(level.changes, sure * (1 - level.of_parent / level.confidence), 0.0)
     known = np.abs(sure - parent_sure) * _WORTH_OF_SURENESS
     gains: Floats = np.maximum(level.n_seen - _SEEN_TOO_OFTEN, 0.0) * np.maximum(surer, known)

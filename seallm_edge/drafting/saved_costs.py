@@ -1,7 +1,6 @@
-"""What steps of several rows cost with a model on this machine, kept as `Records`: learning that takes hundreds of
-steps, and a program that answers one question has no more.
+"""Persisted step costs: learning them takes hundreds of steps, more than a one-question run has.
 
-Nothing is trusted that the file says: what is damaged, strange or out of range is not there.
+A file is trusted no further than it checks out: damaged, unknown or out-of-range values are ignored.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from ..native.measurements import Records
 from ..plan import Plan
 from . import Remembered
 
-_MOST_ROWS = 32  # beyond them guesses seldom pay, and the file stays small
+_MOST_ROWS = 32  # beyond them draft tokens seldom pay, and the file stays small
 _COSTS = (0.01, 1000.0)
 _RECORDS = Records("step-costs.json")
 
@@ -23,8 +22,8 @@ logger = logging.getLogger("seallm_edge")
 
 
 def find(model_fingerprint: str, plan: Plan) -> dict[int, Remembered]:
-    """What was kept of this model, run by such a plan, on this machine; empty if nothing was. Raises EngineError
-    without llama.cpp.
+    """Saved costs of this model run by such a plan on this machine; empty if there are none. Raises EngineError without
+    llama.cpp.
     """
     record = _RECORDS.find(model_fingerprint)
     if not isinstance(record, dict) or record.get("settings") != _settings(plan):
@@ -33,10 +32,14 @@ def find(model_fingerprint: str, plan: Plan) -> dict[int, Remembered]:
 
 
 def keep(model_fingerprint: str, plan: Plan, costs: Mapping[int, Remembered]) -> None:
-    """Keep `costs`, if there are any, in place of what was. A disk that cannot is logged, never raised."""
+    """Save `costs`, if there are any, in place of earlier ones. A disk error is logged, never raised."""
     if not costs:
         return
-    kept = {str(n_rows): [round(cost, 4), age] for n_rows, (cost, age) in costs.items() if n_rows <= _MOST_ROWS}
+    kept = {
+        str(n_batch_tokens): [round(cost, 4), age]
+        for n_batch_tokens, (cost, age) in costs.items()
+        if n_batch_tokens <= _MOST_ROWS
+    }
     try:
         _RECORDS.keep(model_fingerprint, {"settings": _settings(plan), "costs": kept})
     except OSError as error:
@@ -44,7 +47,7 @@ def keep(model_fingerprint: str, plan: Plan, costs: Mapping[int, Remembered]) ->
 
 
 def _settings(plan: Plan) -> list[Any]:
-    """What makes a step cost something else, as JSON has it."""
+    """Settings that change what a step costs, as JSON values."""
     backends = load_backends()
     gpus = [gpu.description for gpu in backends.gpus] if plan.gpu_layers else []
     types = [plan.cache_type_k, plan.cache_type_v]
@@ -55,10 +58,10 @@ def _checked(costs: Any) -> dict[int, Remembered]:
     if not isinstance(costs, dict):
         return {}
     found = {}
-    for n_rows in range(1, _MOST_ROWS + 1):
-        match costs.get(str(n_rows)):
+    for n_batch_tokens in range(1, _MOST_ROWS + 1):
+        match costs.get(str(n_batch_tokens)):
             case [cost, age] if _is_cost(cost) and type(age) is int and age >= 0:  # a bool is an int too
-                found[n_rows] = Remembered(float(cost), age)
+                found[n_batch_tokens] = Remembered(float(cost), age)
     return found if 1 in found else {}
 
 

@@ -9,7 +9,7 @@
     buckets    u32 [65537]   where the entries of each upper half of a hash begin
     tokens     u32 [n_tokens]    the ids that entries name
     hashes     u16 [n_entries]   lower halves, rising in a bucket
-    guesses    u16 [n_entries]   which of `tokens` comes next
+    predictions u16 [n_entries]  which of `tokens` comes next
     marks      u8  [n_entries]   7 bits of confidence, 1 bit: longer contexts are here too
 
 All numbers are little-endian. A context of n tokens is found by `context_hash` of them, the last one first.
@@ -89,10 +89,10 @@ def write(path: Path, entries: Entries, metadata: dict[str, Any]) -> None:
     """Write a table, beside and then renamed. Equal hashes are merged: the first stays. Raises OSError."""
     _, first = np.unique(entries.hashes, return_index=True)  # sorted by hash
     hashes = entries.hashes[first]
-    names, guesses = np.unique(entries.tokens[first], return_inverse=True)
+    names, predictions = np.unique(entries.tokens[first], return_inverse=True)
     if len(names) > N_BUCKETS:
         raise DraftTableError(
-            path, f"{len(names):,} different tokens are guessed, and {N_BUCKETS:,} fit", "give less text"
+            path, f"{len(names):,} different tokens are predicted, and {N_BUCKETS:,} fit", "give less text"
         )
     buckets = np.searchsorted(hashes >> 16, np.arange(N_BUCKETS + 1)).astype("<u4")
     marks = np.clip(entries.confidences[first] * CONFIDENCES, 0, CONFIDENCES - 1).astype(np.uint8) << 1
@@ -100,7 +100,7 @@ def write(path: Path, entries: Entries, metadata: dict[str, Any]) -> None:
     meta = Metadata(n_tokens=len(names), n_entries=len(hashes), **metadata)
     text = json.dumps(asdict(meta), ensure_ascii=False, sort_keys=True).encode()
     text += b" " * (-len(text) % 4)
-    arrays = (buckets, names.astype("<u4"), (hashes & 0xFFFF).astype("<u2"), guesses.astype("<u2"), marks)
+    arrays = (buckets, names.astype("<u4"), (hashes & 0xFFFF).astype("<u2"), predictions.astype("<u2"), marks)
     body = text + b"".join(array.tobytes() for array in arrays)
     head = _HEAD.pack(MAGIC, VERSION, len(text), zlib.crc32(body), 0)
     scratch = path.with_name(f"{path.name}.{os.getpid()}.partial")
@@ -168,14 +168,14 @@ class TableFile:
         ends = list(itertools.accumulate(sizes))
         parts = [data[end - size : end] for size, end in zip(sizes, ends, strict=True)]
         self.buckets, self.tokens = parts[0].cast("I"), parts[1].cast("I")
-        self.hashes, self.guesses, self.marks = parts[2].cast("H"), parts[3].cast("H"), parts[4]
+        self.hashes, self.predictions, self.marks = parts[2].cast("H"), parts[3].cast("H"), parts[4]
         bounds = np.frombuffer(self.buckets, np.uint32)
         is_whole = bounds[0] == 0 and bounds[-1] == n_entries and bool((np.diff(bounds.astype(np.int64)) >= 0).all())
-        if not is_whole or (n_entries and int(np.frombuffer(self.guesses, np.uint16).max()) >= n_tokens):
+        if not is_whole or (n_entries and int(np.frombuffer(self.predictions, np.uint16).max()) >= n_tokens):
             raise self._damaged("its entries point out of it")
 
     def _damaged(self, what: str) -> DraftTableError:
-        return DraftTableError(self.path, f"it is no whole table of guesses: {what}")
+        return DraftTableError(self.path, f"it is no whole draft table: {what}")
 
     def close(self) -> None:
         """Let go of the file's pages, once nothing reads them any more."""

@@ -1,20 +1,20 @@
-"""Many replies from one model: continuous batching over llama.cpp's context; prompts and KV states reused."""
+"""Continuous batching over one llama.cpp context: many replies at once, with prefix caching in memory and on disk."""
 
-from .contract import About, Engine, Request, Speculate, Speculation, Ticket, Vocabulary, no_speculation
-from .output_queue import End, Feed, Piece
+from .contract import Engine, ModelInfo, Request, RequestHandle, Speculate, Speculation, Vocabulary, no_speculation
+from .output_queue import Finished, OutputQueue, TextDelta
 from .scripted import ScriptedEngine
 
 __all__ = [
-    "About",
-    "End",
     "Engine",
-    "Feed",
-    "Piece",
+    "Finished",
+    "ModelInfo",
+    "OutputQueue",
     "Request",
+    "RequestHandle",
     "ScriptedEngine",
     "Speculate",
     "Speculation",
-    "Ticket",
+    "TextDelta",
     "Vocabulary",
     "no_speculation",
 ]

@@ -1,4 +1,4 @@
-"""`Turn`: a writer's part of a step; and how much each one takes."""
+"""`BatchPlanner`: which tokens of which sequences make up the next batch."""
 
 from __future__ import annotations
 
@@ -9,96 +9,109 @@ from ..drafting import Draft
 from ..errors import EngineError
 from .contract import Context, Speculation
 from .kv.slots import Slot
-from .prefill_budget import Pace
-from .sequence import Writer
+from .prefill_budget import PrefillBudget
+from .sequence import ReplySequence
 
 # Flash attention works on blocks of 64 rows, and otherwise row by row, which rounds otherwise. So: prompts are read in
-# whole blocks and a rest, wherever reading begins; and a step with running replies stays below a block, so that what
+# whole blocks and a rest, wherever prefilling begins; and a step with running replies stays below a block, so that what
 # they say does not depend on who else is there. ref: ggml-cpu/ops.cpp, ggml_compute_forward_flash_attn_ext_f16
 BLOCK = 64
 
 
 @dataclass
-class Turn:
-    """A writer's part of a step: `tokens` to decode, of which the last are those of `draft`. `row` is the first whose
-    logits are wanted, -1 where none are.
+class ScheduledChunk:
+    """One sequence's share of a batch: `tokens` to decode, the last of which are those of `draft`.
+
+    `row` is the batch index of the first logits wanted, -1 for none.
     """
 
-    writer: Writer
+    sequence: ReplySequence
     slot: Slot
     tokens: list[int]
     draft: Draft = field(default_factory=Draft)
     row: int = -1
 
     @property
-    def n_guesses(self) -> int:
-        """How many of the tokens are guesses."""
-        return len(self.draft.guesses)
+    def n_draft_tokens(self) -> int:
+        """Number of draft tokens at the end of `tokens`."""
+        return len(self.draft.draft_tokens)
 
     @property
-    def is_last(self) -> bool:
-        """Whether all that was pending is decoded with it, so that a token can be chosen."""
-        return len(self.tokens) - self.n_guesses == self.writer.n_pending
+    def completes_prefill(self) -> bool:
+        """Whether the chunk decodes all pending tokens, so that a token can be sampled."""
+        return len(self.tokens) - self.n_draft_tokens == self.sequence.n_pending
 
 
-class TurnPlanner:
-    """Deals a step's rows out: to replies first, and what prompts may take beside them evenly."""
+class BatchPlanner:
+    """Fills a batch: decoding sequences first, then chunks of prompts up to the prefill budget."""
 
     def __init__(self, context: Context, speculation: Speculation) -> None:
-        self.pace = Pace()
+        self.prefill_budget = PrefillBudget()
         self._context = context
         self._speculation = speculation
-        self._last_reader = -1
+        self._last_prefilled = -1
 
-    def turns(self, ready: list[Writer]) -> list[Turn]:
-        """The turns of the next step for writers that have a slot and a reader, in their order."""
-        writing = [writer for writer in ready if writer.n_pending == 1]
-        reading = [writer for writer in ready if writer.n_pending > 1]
-        if not writing:
-            return self._reading_turns(reading)
-        turns = self._writing_turns(writing, reading, len(ready))
-        room = self._room(sum(len(turn.tokens) for turn in turns))
-        shares = share_out(room, [writer.n_pending for writer in reading])
-        return turns + [_reading_turn(writer, n) for writer, n in zip(reading, shares, strict=True) if n]
+    def plan(self, ready: list[ReplySequence]) -> list[ScheduledChunk]:
+        """Chunks of the next batch, in the order of `ready`, whose sequences have a slot and space in their output
+        queues.
+        """
+        decoding = [sequence for sequence in ready if sequence.n_pending == 1]
+        prefilling = [sequence for sequence in ready if sequence.n_pending > 1]
+        if not decoding:
+            return self._prefill_chunks(prefilling)
+        chunks = self._decode_chunks(decoding, prefilling, len(ready))
+        room = self._room(sum(len(chunk.tokens) for chunk in chunks))
+        shares = share_out(room, [sequence.n_pending for sequence in prefilling])
+        return chunks + [_prefill_chunk(sequence, n) for sequence, n in zip(prefilling, shares, strict=True) if n]
 
-    def _reading_turns(self, reading: list[Writer]) -> list[Turn]:
-        """Prompts take turns where nothing is written: blocks of one, or several rests, each as if it were alone."""
-        first = next((i for i, writer in enumerate(reading) if writer.serial > self._last_reader), 0)
-        queue = [*reading[first:], *reading[:first]]
+    def _prefill_chunks(self, prefilling: list[ReplySequence]) -> list[ScheduledChunk]:
+        """Prefill-only batch: whole blocks of one prompt, or the remainders of several, round robin."""
+        first = next((i for i, sequence in enumerate(prefilling) if sequence.serial > self._last_prefilled), 0)
+        queue = [*prefilling[first:], *prefilling[:first]]
         n_tokens = _block_wise(queue[0], self._context.n_batch)
-        turns = [_reading_turn(queue[0], n_tokens)]
+        chunks = [_prefill_chunk(queue[0], n_tokens)]
         if n_tokens < BLOCK:
             room = min(BLOCK - 1, self._context.n_batch) - n_tokens
-            for writer in queue[1:]:
-                if writer.n_pending <= room:
-                    turns.append(_reading_turn(writer, writer.n_pending))
-                    room -= writer.n_pending
-        self._last_reader = turns[-1].writer.serial if len(turns) < len(queue) else -1
-        return turns
+            for sequence in queue[1:]:
+                if sequence.n_pending <= room:
+                    chunks.append(_prefill_chunk(sequence, sequence.n_pending))
+                    room -= sequence.n_pending
+        self._last_prefilled = chunks[-1].sequence.serial if len(chunks) < len(queue) else -1
+        return chunks
 
-    def _room(self, n_rows: int) -> int:
-        """Prompt tokens beside `n_rows` of replies."""
-        return max(min(self.pace.chunk, min(BLOCK - 1, self._context.n_batch) - n_rows), 0)
+    def _room(self, n_batch_tokens: int) -> int:
+        """Prompt tokens that fit beside `n_batch_tokens` of decoding sequences."""
+        return max(min(self.prefill_budget.n_tokens, min(BLOCK - 1, self._context.n_batch) - n_batch_tokens), 0)
 
-    def _writing_turns(self, writing: list[Writer], reading: list[Writer], n_ready: int) -> list[Turn]:
-        """Each reply's last token, and guesses as far as there is room for their rows."""
-        n_rows = len(writing) + min(self._room(len(writing)), sum(writer.n_pending for writer in reading))
+    def _decode_chunks(
+        self, decoding: list[ReplySequence], prefilling: list[ReplySequence], n_ready: int
+    ) -> list[ScheduledChunk]:
+        """The last token of each decoding sequence, followed by its draft tokens."""
+        n_batch_tokens = len(decoding) + min(
+            self._room(len(decoding)), sum(sequence.n_pending for sequence in prefilling)
+        )
         room = max(min(self._context.n_outputs, self._context.n_batch, BLOCK - 1) - n_ready, 0)
-        most = [min(writer.most_guesses, self._context.n_ctx - len(slot_of(writer).tokens) - 1) for writer in writing]
-        drafts = self._speculation.draft(writing, most, n_rows, room)
+        most = [
+            min(sequence.max_draft_tokens, self._context.n_ctx - len(slot_of(sequence).tokens) - 1)
+            for sequence in decoding
+        ]
+        drafts = self._speculation.draft(decoding, most, n_batch_tokens, room)
         return [
-            Turn(writer, slot_of(writer), [*writer.pending, *draft.tokens], draft)
-            for writer, draft in zip(writing, drafts, strict=True)
+            ScheduledChunk(sequence, slot_of(sequence), [*sequence.pending, *draft.tokens], draft)
+            for sequence, draft in zip(decoding, drafts, strict=True)
         ]
 
 
-def without_guesses(turns: Iterable[Turn]) -> list[Turn]:
-    """The same turns, where there is no room for guesses."""
-    return [Turn(turn.writer, turn.slot, turn.tokens[: len(turn.tokens) - turn.n_guesses]) for turn in turns]
+def without_drafts(chunks: Iterable[ScheduledChunk]) -> list[ScheduledChunk]:
+    """The same chunks without their draft tokens, for a KV cache that is nearly full."""
+    return [
+        ScheduledChunk(chunk.sequence, chunk.slot, chunk.tokens[: len(chunk.tokens) - chunk.n_draft_tokens])
+        for chunk in chunks
+    ]
 
 
 def share_out(room: int, wants: list[int]) -> list[int]:
-    """`room` tokens dealt to those who want some: as equally as their wants allow, the first getting what is over."""
+    """Split `room` tokens among `wants` as equally as they allow; the first ones get the remainder."""
     shares = [0] * len(wants)
     while room > 0 and (hungry := [i for i, want in enumerate(wants) if shares[i] < want]):
         each = max(room // len(hungry), 1)
@@ -109,19 +122,21 @@ def share_out(room: int, wants: list[int]) -> list[int]:
     return shares
 
 
-def _reading_turn(writer: Writer, n_tokens: int) -> Turn:
-    return Turn(writer, slot_of(writer), writer.pending[:n_tokens])
+def _prefill_chunk(sequence: ReplySequence, n_tokens: int) -> ScheduledChunk:
+    return ScheduledChunk(sequence, slot_of(sequence), sequence.pending[:n_tokens])
 
 
-def slot_of(writer: Writer) -> Slot:
-    """The sequence of a writer that runs."""
-    if writer.slot is None:
+def slot_of(sequence: ReplySequence) -> Slot:
+    """The slot of a running sequence. Raises EngineError if it has none."""
+    if sequence.slot is None:
         raise EngineError("a reply that runs has no sequence")
-    return writer.slot
+    return sequence.slot
 
 
-def _block_wise(writer: Writer, n_batch: int) -> int:
-    """Tokens of a prompt that is read alone: up to a multiple of `n_batch`; at its end whole blocks, then the rest."""
-    start = len(writer.history) - writer.n_pending
-    n_tokens = min(n_batch - start % n_batch, writer.n_pending)
-    return n_tokens - n_tokens % BLOCK if n_tokens > BLOCK and n_tokens == writer.n_pending else n_tokens
+def _block_wise(sequence: ReplySequence, n_batch: int) -> int:
+    """Tokens of a prompt prefilled alone: up to a multiple of `n_batch`; at its end whole blocks, then
+    the remainder.
+    """
+    start = len(sequence.history) - sequence.n_pending
+    n_tokens = min(n_batch - start % n_batch, sequence.n_pending)
+    return n_tokens - n_tokens % BLOCK if n_tokens > BLOCK and n_tokens == sequence.n_pending else n_tokens

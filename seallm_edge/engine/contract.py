@@ -1,4 +1,4 @@
-"""What `SeaLLM` asks of an engine, and what an engine asks of its parts: the contracts, without any implementation."""
+"""Contracts of the engine: what `SeaLLM` asks of it, and what it asks of its parts. No implementation."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..drafting import Draft, Drafted
+from ..drafting import Draft, DraftTarget
 from ..native.batch import Batch
 from ..native.context import State
 from ..native.sampler import Chosen, Constraint
 from ..reply import TokenLogprob
 from ..sampling import Sampling
-from .output_queue import Feed
+from .output_queue import OutputQueue
 
 
 class Vocabulary(Protocol):
-    """Text to token ids and back; `seallm_edge.native.model.Vocabulary` is the real one."""
+    """Tokenizer: text to token ids and back. `seallm_edge.native.model.Vocabulary` is the real one."""
 
     n_tokens: int
     add_bos: bool
     bos: int
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
-        """Token ids of `text`; names of control tokens stand for them only with `special`."""
+        """Token ids of `text`. Names of control tokens are parsed as such only with `special`."""
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
         """The bytes of one token."""
@@ -33,38 +33,38 @@ class Vocabulary(Protocol):
         """The bytes of `tokens`, in order."""
 
     def ends_generation(self, token: int) -> bool:
-        """Whether `token` ends a reply."""
+        """Whether `token` is an end-of-generation token."""
 
     def control_token(self, name: str) -> int | None:
-        """The id of the one token spelt `name`, if there is one."""
+        """Token id of the control token spelt `name`; None if there is none."""
 
 
 @dataclass(frozen=True)
-class About:
-    """What talking to a model takes to know: sizes in tokens, and bytes of KV memory a token."""
+class ModelInfo:
+    """Model facts that prompting takes: context sizes in tokens, and bytes of KV cache a token."""
 
     name: str
-    chats: bool
+    is_chat_model: bool
     default_system: str
     sampling: Sampling
     n_ctx: int
-    longest_context: int
+    max_context: int
     bytes_per_token: int
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: the prompt's `tokens`, how to choose the next ones, and what they must look like."""
+    """Generation request: the prompt's `tokens`, sampling options, and the constraint that the output must satisfy."""
 
     tokens: Sequence[int]
     sampling: Sampling
     constraint: Constraint | None = None
 
 
-class Ticket(Protocol):
-    """One reply under way, as its reader sees it. What it lists grows; what is there does not change."""
+class RequestHandle(Protocol):
+    """Reader's view of a request that is under way. Its lists grow; what is in them does not change."""
 
-    feed: Feed
+    output: OutputQueue
     tokens: list[int]
     data: bytearray
     logprobs: list[TokenLogprob]
@@ -73,105 +73,113 @@ class Ticket(Protocol):
 
     @property
     def tokens_per_step(self) -> float:
-        """How many tokens a step brings."""
+        """Tokens generated per decode step; above 1 where draft tokens are accepted."""
 
     @property
-    def drafting_gain(self) -> float:
-        """How many times as fast it is written as without guesses."""
+    def speedup(self) -> float:
+        """Estimated speed relative to decoding without draft tokens."""
 
 
 class Engine(Protocol):
-    """Something that writes replies: `LlamaEngine`, or `ScriptedEngine` in tests of an app.
-
-    Any thread may call anything.
+    """Engine that generates replies: `LlamaEngine`, or `ScriptedEngine` in tests of an app. Any thread may call any
+    method.
     """
 
-    about: About
+    info: ModelInfo
 
     @property
     def is_loaded(self) -> bool:
-        """Whether it could write at once; else it loads first."""
+        """Whether the weights are in memory; if not, the next request loads them first."""
 
     def vocabulary(self) -> AbstractContextManager[Vocabulary]:
-        """The vocabulary, for a short piece of work. Raises EngineError after `close()`."""
+        """The vocabulary, held in memory inside the `with` block. Raises EngineError after `close()`."""
 
-    def submit(self, request: Request) -> Ticket:
-        """Begin a reply. Returns at once; the reply comes through the ticket's feed. Raises EngineError after
+    def submit(self, request: Request) -> RequestHandle:
+        """Queue a request and return at once; its text arrives in the handle's output queue. Raises EngineError after
         `close()`.
         """
 
     def close(self) -> None:
-        """End what is being written with an error, and free everything. Safe twice."""
+        """End every running request with an error and free all memory. Safe twice."""
 
 
 class Speculation(Protocol):
-    """Guesses next tokens, and decides how many of them a step checks; `seallm_edge.drafting.Speculator` is the real
-    one. Guesses change when a text comes, never which.
+    """Speculative decoding: drafts next tokens, decides how many a step verifies. The text does not depend on it.
+
+    `seallm_edge.drafting.Speculator` is the real one.
     """
 
-    def draft(self, replies: Sequence[Drafted], most: Sequence[int], n_rows: int, room: int) -> list[Draft]:
-        """Guesses for each of `replies`, at most `most` of them, and `room` in all, beside `n_rows` rows without."""
+    def draft(self, replies: Sequence[DraftTarget], most: Sequence[int], n_batch_tokens: int, room: int) -> list[Draft]:
+        """A draft for each of `replies`: at most `most[i]` tokens each and `room` in all, beside `n_batch_tokens` other
+        batch tokens of the step.
+        """
 
-    def note_step(self, n_rows: int, seconds: float) -> None:
-        """A step of `n_rows` rows, all of them of replies, took so long."""
+    def record_step(self, n_batch_tokens: int, seconds: float) -> None:
+        """Record the `seconds` of a decode-only step of `n_batch_tokens` batch tokens."""
 
-    def note_tokens(self, n_replies: int, n_rows: int, n_tokens: int) -> None:
-        """And `n_replies` replies got `n_tokens` tokens by it."""
+    def record_tokens(self, n_replies: int, n_batch_tokens: int, n_tokens: int) -> None:
+        """Record a decode-only step: `n_replies` sequences, `n_batch_tokens` batch tokens, `n_tokens`
+        tokens generated.
+        """
 
-    def note_checked(self, draft: Draft, n_right: int) -> None:
-        """The first `n_right` guesses were right, and the one after them, if there is one, was not."""
+    def record_verification(self, draft: Draft, n_accepted: int) -> None:
+        """Record a verification: the first `n_accepted` draft tokens were accepted, the next one (if
+        any) was rejected.
+        """
 
-    def plain_seconds(self, n_rows: int, n_guesses: int, seconds: float) -> float:
-        """What a step of `n_rows` rows, which took `seconds`, would have taken without its guesses."""
+    def baseline_seconds(self, n_batch_tokens: int, n_draft_tokens: int, seconds: float) -> float:
+        """Estimated seconds of the same step without its draft tokens: `n_batch_tokens` of them took `seconds`."""
 
     def close(self) -> None:
-        """The model is unloaded: free what guessing holds. It may be loaded again."""
+        """Free what drafting holds; the model is being unloaded, and may be loaded again."""
 
 
 class NoSpeculation:
-    """Never guesses."""
+    """Decoding without draft tokens."""
 
-    def draft(self, replies: Sequence[Drafted], most: Sequence[int], n_rows: int, room: int) -> list[Draft]:
-        """Nothing."""
+    def draft(self, replies: Sequence[DraftTarget], most: Sequence[int], n_batch_tokens: int, room: int) -> list[Draft]:
+        """Empty drafts."""
         return [Draft()] * len(replies)
 
-    def note_step(self, n_rows: int, seconds: float) -> None:
-        """Learns nothing."""
+    def record_step(self, n_batch_tokens: int, seconds: float) -> None:
+        """Ignored."""
 
-    def note_tokens(self, n_replies: int, n_rows: int, n_tokens: int) -> None:
-        """Learns nothing."""
+    def record_tokens(self, n_replies: int, n_batch_tokens: int, n_tokens: int) -> None:
+        """Ignored."""
 
-    def note_checked(self, draft: Draft, n_right: int) -> None:
-        """Learns nothing."""
+    def record_verification(self, draft: Draft, n_accepted: int) -> None:
+        """Ignored."""
 
-    def plain_seconds(self, n_rows: int, n_guesses: int, seconds: float) -> float:
-        """What it took."""
+    def baseline_seconds(self, n_batch_tokens: int, n_draft_tokens: int, seconds: float) -> float:
+        """`seconds`: nothing was drafted."""
         return seconds
 
     def close(self) -> None:
-        """Holds nothing."""
+        """Nothing to free."""
 
 
 Speculate = Callable[[Any], Speculation]  # from a loaded model's vocabulary; asked again at each load
 
 
 def no_speculation(_: Any) -> Speculation:
-    """For engines that never guess."""
+    """`NoSpeculation`, for engines that decode without drafts."""
     return NoSpeculation()
 
 
 class Sampler(Protocol):
-    """Chooses the tokens of one reply; `seallm_edge.native.sampler.Sampler` is the real one."""
+    """Sampler of one sequence; `seallm_edge.native.sampler.Sampler` is the real one."""
 
     def sample(self, context: Any, index: int, history: Sequence[int]) -> Chosen:
-        """The next token, from the logits at row `index` of the last step; `history` is all tokens so far."""
+        """Sample the next token from the logits at batch index `index` of the last step; `history` holds all tokens so
+        far.
+        """
 
     def close(self) -> None:
-        """Free it. Safe twice."""
+        """Free native memory. Safe twice."""
 
 
 class Context(Protocol):
-    """What the scheduler asks of the native context; see `seallm_edge.native.context.Context`."""
+    """Native context as the engine core uses it; see `seallm_edge.native.context.Context`."""
 
     n_ctx: int
     n_batch: int
@@ -179,22 +187,22 @@ class Context(Protocol):
     n_sequences: int
 
     def run(self, batch: Batch) -> None:
-        """One step."""
+        """Decode one batch."""
 
     def allow(self) -> None:
-        """Let steps run after an abort."""
+        """Permit decoding again after an abort."""
 
     def copy(self, source: int, target: int, n_tokens: int) -> None:
-        """Share cells."""
+        """Share the first `n_tokens` cells of `source` with `target`."""
 
     def forget(self, sequence: int, position: int = 0) -> None:
-        """Drop cells."""
+        """Drop a sequence's cells from `position` on."""
 
     def clear(self) -> None:
-        """Drop all cells, and begin with the first one again."""
+        """Drop all cells, so that the next token takes the first one."""
 
     def state(self, sequence: int) -> State:
-        """The KV of a sequence as bytes."""
+        """KV state of a sequence as bytes."""
 
     def restore(self, sequence: int, state: State) -> bool:
-        """Fill a sequence from bytes."""
+        """Fill an empty sequence from a KV state; False if it does not fit."""

@@ -1,8 +1,7 @@
-"""`Scheduler`: the step loop. Single-threaded, and knows neither text nor threads: writers bring the one, the worker is
-the other.
+"""`EngineCore`: the step loop of continuous batching. Single-threaded; knows neither text nor threads.
 
-A sequence has tokens that are not decoded yet: many while its prompt is read, one (the token chosen last) while its
-reply is written. A step takes some of each.
+A sequence has pending tokens: many while its prompt is prefilled, one (the token sampled last) while it decodes. Each
+step batches some tokens of every sequence.
 """
 
 from __future__ import annotations
@@ -13,75 +12,81 @@ from collections.abc import Callable, Iterable
 from ..errors import EngineError, SeaLLMError
 from ..native.batch import Batch
 from ..native.context import DecodeAborted, NoRoom
-from .batching import BLOCK, Turn, TurnPlanner, without_guesses
+from .batching import BLOCK, BatchPlanner, ScheduledChunk, without_drafts
 from .contract import Context, NoSpeculation, Speculation, Vocabulary
-from .scheduler import Lineup
-from .sequence import Writer
+from .scheduler import Scheduler
+from .sequence import ReplySequence
 
 
-class Scheduler:
-    """Writes the replies of a lineup over one context."""
+class EngineCore:
+    """Runs the scheduler's sequences over one context."""
 
     def __init__(
         self,
         context: Context,
         vocabulary: Vocabulary,
-        lineup: Lineup,
+        scheduler: Scheduler,
         batch: Batch,
         *,
         speculation: Speculation | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.lineup = lineup
-        self.reading: frozenset[Writer] = frozenset()  # whose prompt the current step reads: an abort is worth it
+        self.scheduler = scheduler
+        self.prefilling: frozenset[ReplySequence] = (
+            frozenset()
+        )  # whose prompt the current step reads: an abort is worth it
         self._context = context
         self._vocabulary = vocabulary
         self._speculation = speculation or NoSpeculation()
-        self._planner = TurnPlanner(context, self._speculation)
+        self._planner = BatchPlanner(context, self._speculation)
         self._plan_seconds = self._seconds = 0.0  # that the last step took: guessing, and decoding
         self._batch = batch
         self._clock = clock
 
     @property
     def has_work(self) -> bool:
-        """Whether any reply is waiting or running."""
-        return bool(self.lineup.waiting or self.lineup.running)
+        """Whether any request waits or runs."""
+        return bool(self.scheduler.waiting or self.scheduler.running)
 
     def step(self) -> bool:
-        """Admit, decode, choose, deliver. False where there was nothing to decode: all wait for their readers."""
+        """Run one step: schedule, decode, sample, deliver. False if nothing could be decoded: all sequences wait for
+        readers.
+        """
         self._context.allow()
-        self.lineup.let_go()
-        self.lineup.admit()
+        self.scheduler.let_go()
+        self.scheduler.admit()
         started = self._clock()
-        turns = self._plan()
+        chunks = self._plan()
         self._plan_seconds = self._clock() - started
-        if turns and self._decode(turns):
-            self._choose(turns)
-        return bool(turns)
+        if chunks and self._decode(chunks):
+            self._choose(chunks)
+        return bool(chunks)
 
     def fail(self, error_for: Callable[[], Exception]) -> None:
-        """End every reply with an error; what is decoded stays for later prompts."""
-        for writer in [*self.lineup.waiting, *self.lineup.running]:
-            writer.fail(error_for())
-        self.lineup.let_go()
+        """End every request with an error; decoded prefixes stay cached."""
+        for sequence in [*self.scheduler.waiting, *self.scheduler.running]:
+            sequence.fail(error_for())
+        self.scheduler.let_go()
 
-    def _plan(self) -> list[Turn]:
-        """The turns of the next step. Where cells are short the newest waits, those whose readers are behind first."""
-        lineup = self.lineup
-        while ready := [writer for writer in lineup.running if not writer.feed.is_full]:
-            turns = self._planner.turns(ready)
-            if lineup.slots.make_room(sum(len(turn.tokens) for turn in turns)):
-                return turns
-            turns = without_guesses(turns)
-            if lineup.slots.make_room(sum(len(turn.tokens) for turn in turns)):
-                return turns
-            lineup.preempt(max(lineup.running, key=lambda writer: (writer.feed.is_full, writer.serial)))
+    def _plan(self) -> list[ScheduledChunk]:
+        """Plan the next batch. Where cells are short, preempt the newest sequence, those with a full output queue
+        first.
+        """
+        scheduler = self.scheduler
+        while ready := [sequence for sequence in scheduler.running if not sequence.output.is_full]:
+            chunks = self._planner.plan(ready)
+            if scheduler.slots.make_room(sum(len(chunk.tokens) for chunk in chunks)):
+                return chunks
+            chunks = without_drafts(chunks)
+            if scheduler.slots.make_room(sum(len(chunk.tokens) for chunk in chunks)):
+                return chunks
+            scheduler.preempt(max(scheduler.running, key=lambda sequence: (sequence.output.is_full, sequence.serial)))
         return []
 
-    def _decode(self, turns: list[Turn]) -> bool:
-        """Run the step; whether it came to its end."""
-        self._fill(turns)
-        self.reading = frozenset(turn.writer for turn in turns if turn.writer.n_pending > 1)
+    def _decode(self, chunks: list[ScheduledChunk]) -> bool:
+        """Decode the batch; False if it was aborted or failed."""
+        self._fill(chunks)
+        self.prefilling = frozenset(chunk.sequence for chunk in chunks if chunk.sequence.n_pending > 1)
         started = self._clock()
         try:
             self._context.run(self._batch)
@@ -91,75 +96,77 @@ class Scheduler:
             self._give_way(error)
             return False
         except EngineError as error:
-            for turn in turns:
-                turn.writer.fail(EngineError(error.message, error.cure))
-            self.lineup.retire()
+            for chunk in chunks:
+                chunk.sequence.fail(EngineError(error.message, error.cure))
+            self.scheduler.retire()
             return False
         finally:
-            self.reading = frozenset()
-        n_prompt = sum(len(turn.tokens) for turn in turns if turn.writer.n_pending > 1)
+            self.prefilling = frozenset()
+        n_prompt = sum(len(chunk.tokens) for chunk in chunks if chunk.sequence.n_pending > 1)
         self._seconds = self._clock() - started
-        self._planner.pace.note(len(self._batch) - n_prompt, n_prompt, self._seconds)
+        self._planner.prefill_budget.record(len(self._batch) - n_prompt, n_prompt, self._seconds)
         if not n_prompt:
-            self._speculation.note_step(len(self._batch), self._seconds)
+            self._speculation.record_step(len(self._batch), self._seconds)
         return True
 
-    def _fill(self, turns: Iterable[Turn]) -> None:
+    def _fill(self, chunks: Iterable[ScheduledChunk]) -> None:
         self._batch.clear()
-        for turn in turns:
-            position, number = len(turn.slot.tokens), turn.slot.number
-            if len(turn.tokens) == 1:
-                turn.row = self._batch.add(turn.tokens[0], position, number)
+        for chunk in chunks:
+            position, number = len(chunk.slot.tokens), chunk.slot.number
+            if len(chunk.tokens) == 1:
+                chunk.row = self._batch.add(chunk.tokens[0], position, number)
                 continue
-            n_logits = 1 + turn.n_guesses if turn.is_last else 0
-            last = self._batch.extend(turn.tokens, position, number, n_logits=n_logits)
-            turn.row = last - turn.n_guesses
+            n_logits = 1 + chunk.n_draft_tokens if chunk.completes_prefill else 0
+            last = self._batch.extend(chunk.tokens, position, number, n_logits=n_logits)
+            chunk.row = last - chunk.n_draft_tokens
 
     def _give_way(self, error: EngineError) -> None:
-        """llama.cpp found no room where there should have been some."""
-        lineup = self.lineup
-        if len(lineup.running) > 1:
-            lineup.preempt(max(lineup.running, key=lambda writer: writer.serial))
-        elif idle := lineup.slots.idle():
-            lineup.slots.evict(idle[0])
+        """Free cells after llama.cpp found none where the count said there were some."""
+        scheduler = self.scheduler
+        if len(scheduler.running) > 1:
+            scheduler.preempt(max(scheduler.running, key=lambda sequence: sequence.serial))
+        elif idle := scheduler.slots.idle():
+            scheduler.slots.evict(idle[0])
         else:
             self.fail(lambda: EngineError(error.message, error.cure))
 
-    def _choose(self, turns: list[Turn]) -> None:
-        is_pure = all(turn.writer.n_pending == 1 for turn in turns)  # no prompts in it
-        n_guesses = sum(turn.n_guesses for turn in turns)
-        plain_seconds = self._speculation.plain_seconds(len(self._batch), n_guesses, self._seconds)
+    def _choose(self, chunks: list[ScheduledChunk]) -> None:
+        is_pure = all(chunk.sequence.n_pending == 1 for chunk in chunks)  # no prompts in it
+        n_draft_tokens = sum(chunk.n_draft_tokens for chunk in chunks)
+        baseline_seconds = self._speculation.baseline_seconds(len(self._batch), n_draft_tokens, self._seconds)
         n_chosen = 0
-        for turn in turns:
-            is_last, was_reading = turn.is_last, turn.writer.n_pending > 1
-            self.lineup.slots.extend(turn.slot, turn.tokens, in_blocks=len(self._batch) >= BLOCK)
-            if is_last:
+        for chunk in chunks:
+            completes_prefill, was_prefilling = chunk.completes_prefill, chunk.sequence.n_pending > 1
+            self.scheduler.slots.extend(chunk.slot, chunk.tokens, block_aligned=len(self._batch) >= BLOCK)
+            if completes_prefill:
                 try:
-                    n_tokens = self._accept(turn)
-                    if not was_reading:
-                        turn.writer.note_step(n_tokens, self._plan_seconds + self._seconds, plain_seconds)
+                    n_tokens = self._accept(chunk)
+                    if not was_prefilling:
+                        chunk.sequence.record_step(n_tokens, self._plan_seconds + self._seconds, baseline_seconds)
                     n_chosen += n_tokens
                 except SeaLLMError as error:
-                    turn.writer.fail(error)
+                    chunk.sequence.fail(error)
         if is_pure:
-            self._speculation.note_tokens(len(turns), len(self._batch), n_chosen)
-        self.lineup.retire()
+            self._speculation.record_tokens(len(chunks), len(self._batch), n_chosen)
+        self.scheduler.retire()
 
-    def _accept(self, turn: Turn) -> int:
-        """Choose tokens as long as the guesses are right; what was decoded of wrong ones is forgotten. How many."""
-        writer, slot = turn.writer, turn.slot
-        writer.note_prompt_read()
-        guesses = turn.draft.tokens
-        n_before, n_right = len(writer.tokens), 0
+    def _accept(self, chunk: ScheduledChunk) -> int:
+        """Sample tokens while draft tokens are accepted, then drop the rejected ones' cells. Returns the number of
+        tokens sampled.
+        """
+        sequence, slot = chunk.sequence, chunk.slot
+        sequence.record_prefill()
+        draft_tokens = chunk.draft.tokens
+        n_before, n_accepted = len(sequence.tokens), 0
         while True:
-            assert writer.sampler is not None
-            chosen = writer.sampler.sample(self._context, turn.row + n_right, writer.history)
-            is_right = n_right < len(guesses) and chosen.token == guesses[n_right]
-            if not (writer.take(chosen, self._vocabulary) and is_right):
+            assert sequence.sampler is not None
+            chosen = sequence.sampler.sample(self._context, chunk.row + n_accepted, sequence.history)
+            is_accepted = n_accepted < len(draft_tokens) and chosen.token == draft_tokens[n_accepted]
+            if not (sequence.take(chosen, self._vocabulary) and is_accepted):
                 break
-            n_right += 1
-        self._speculation.note_checked(turn.draft, n_right + is_right)
-        self.lineup.slots.truncate(slot, len(slot.tokens) - len(guesses) + n_right)
-        if not writer.is_over and len(slot.tokens) >= self._context.n_ctx:
-            writer.finish("length")
-        return len(writer.tokens) - n_before
+            n_accepted += 1
+        self._speculation.record_verification(chunk.draft, n_accepted + is_accepted)
+        self.scheduler.slots.truncate(slot, len(slot.tokens) - len(draft_tokens) + n_accepted)
+        if not sequence.is_over and len(slot.tokens) >= self._context.n_ctx:
+            sequence.finish("length")
+        return len(sequence.tokens) - n_before

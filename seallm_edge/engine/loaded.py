@@ -1,4 +1,4 @@
-"""`Loaded`: weights, context and scheduler of a model that is in memory, and how they come and go together."""
+"""`Loaded`: weights, context and engine core of a model that is in memory: loaded and freed together."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from ..native.pages import give_back_freed
 from ..native.sampler import Sampler
 from ..plan import Plan
 from .contract import Request, Speculate, Speculation
-from .core import Scheduler
-from .kv.host_cache import Shelf
-from .scheduler import Lineup
+from .core import EngineCore
+from .kv.host_cache import HostKVCache
+from .scheduler import Scheduler
 
 
 class Loaded:
-    """Made by any thread, used by the worker alone, but for the vocabulary."""
+    """Model in memory. Made by any thread; used by the worker's alone, but for the vocabulary."""
 
     def __init__(
-        self, model: Model, context: Context, shelf: Shelf, bytes_per_token: int, speculation: Speculation
+        self, model: Model, context: Context, host_cache: HostKVCache, bytes_per_token: int, speculation: Speculation
     ) -> None:
         self.context = context
         self.vocabulary = model.vocabulary
         self.is_progressing = False
         self._model = model
-        self._shelf = shelf
+        self._host_cache = host_cache
         self._speculation = speculation
-        lineup = Lineup(context, _sampler, shelf, bytes_per_token=bytes_per_token)
-        self.scheduler = Scheduler(context, model.vocabulary, lineup, Batch(context.n_batch), speculation=speculation)
+        scheduler = Scheduler(context, _sampler, host_cache, bytes_per_token=bytes_per_token)
+        self.core = EngineCore(context, model.vocabulary, scheduler, Batch(context.n_batch), speculation=speculation)
 
     @property
     def has_unsaved(self) -> bool:
-        """Whether a sequence waits for a quiet moment to be written to disk."""
-        return self.scheduler.lineup.has_unsaved
+        """Whether an idle sequence has no snapshot yet."""
+        return self.core.scheduler.has_unsaved
 
     def save_idle(self, since: float) -> None:
-        """Write to disk what was not used since then."""
-        self.scheduler.lineup.save_idle(since)
+        """Snapshot sequences last used before `since` (seconds)."""
+        self.core.scheduler.save_idle(since)
 
     def close(self) -> None:
-        """Put what is decoded on the shelf, and free the native memory. Nothing may be running."""
+        """Offload cached sequences, then free native memory. Nothing may be running."""
         try:
-            self.scheduler.lineup.shelve_all()
+            self.core.scheduler.offload_all()
         finally:
             self.context.close()
             self._model.close()
@@ -56,14 +56,14 @@ class Loaded:
 def load(
     path: Path,
     plan: Plan,
-    shelf: Shelf,
+    host_cache: HostKVCache,
     *,
     bytes_per_token: int,
     speculate: Speculate,
     on_progress: Callable[[float], None] | None = None,
 ) -> Loaded:
-    """Load a model as `plan` says; what `speculate` makes of its vocabulary guesses. Raises EngineError if llama.cpp
-    fails.
+    """Load weights and context as `plan` says. `speculate` makes the speculation from the vocabulary. Raises
+    EngineError if llama.cpp fails.
     """
     with ExitStack() as undo:
         model = Model(path, n_gpu_layers=plan.gpu_layers, repack=plan.repack, on_progress=on_progress)
@@ -82,7 +82,7 @@ def load(
         undo.callback(context.close)
         speculation = speculate(model.vocabulary)
         undo.pop_all()
-    return Loaded(model, context, shelf, bytes_per_token, speculation)
+    return Loaded(model, context, host_cache, bytes_per_token, speculation)
 
 
 def _sampler(request: Request) -> Sampler:

@@ -1,8 +1,7 @@
-"""`Feed`: how the worker hands a reply to its reader, in either of two worlds: threads and event loops.
+"""`OutputQueue`: passes a reply from the engine's thread to its reader, a thread or an event loop.
 
-One writes and one reads. Neither ever waits for a lock that the other holds, and `cancel` may be called from a
-destructor, wherever the garbage collector happens to run it: so everything goes through a SimpleQueue, whose `put` is
-reentrant.
+One writer, one reader. Neither waits for a lock that the other holds, and `cancel` may be called from a destructor,
+wherever the garbage collector runs it: so everything goes through a SimpleQueue, whose `put` is reentrant.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ FULL, LOW = 128, 32
 _LOOK_UP_SECONDS = 0.5  # Windows lets Ctrl-C through between two waits only
 
 
-class Piece(NamedTuple):
-    """Text, and how far the reply had come with it: tokens, bytes of theirs, seconds since it was asked for."""
+class TextDelta(NamedTuple):
+    """Text, and the reply's progress with it: tokens, bytes of those tokens, seconds since the request."""
 
     text: str
     n_tokens: int
@@ -31,8 +30,8 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True)
-class End:
-    """The last thing a feed gives: why the reply ended, or the error that ended it; tokens and seconds as in Piece."""
+class Finished:
+    """Last item of an output queue: the finish reason, or the error; tokens and seconds as in TextDelta."""
 
     finish_reason: FinishReason = "cancelled"
     n_tokens: int | None = None
@@ -40,21 +39,21 @@ class End:
     error: Exception | None = None
 
 
-class Feed:
-    """Pieces of one reply, then its End, once. `on_change` is called when the worker has something to see to: room
-    again in a feed that was full, or the reader's `cancel`.
+class OutputQueue:
+    """Text deltas of one reply, then one `Finished`. Calls `on_change` when the engine must look: a full queue has
+    space again, or the reader cancelled.
     """
 
     def __init__(self, on_change: Callable[[], None] = lambda: None) -> None:
-        self._items: queue.SimpleQueue[Piece | End] = queue.SimpleQueue()
+        self._items: queue.SimpleQueue[TextDelta | Finished] = queue.SimpleQueue()
         self.on_change = on_change
         self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None
-        self._end: End | None = None
+        self._end: Finished | None = None
         self._is_paused = False
         self.is_cancelled = False
 
-    def put(self, item: Piece | End) -> None:
-        """Hand one thing over. Never blocks; see `is_full`."""
+    def put(self, item: TextDelta | Finished) -> None:
+        """Append an item. Never blocks; see `is_full`."""
         self._items.put(item)
         if waiting := self._waiting:
             loop, future = waiting
@@ -63,20 +62,20 @@ class Feed:
 
     @property
     def is_full(self) -> bool:
-        """Whether the reader has fallen behind, so that writing on is of no use; `on_change` tells when it is again."""
+        """Whether the reader lags so far behind that generation should pause; `on_change` tells when it may resume."""
         if self._is_paused or self._items.qsize() >= FULL:
             self._is_paused = self._items.qsize() > LOW
         return self._is_paused
 
-    def get(self) -> Piece | End:
-        """The next thing; waits for it. After the End, or `cancel`, always the End."""
+    def get(self) -> TextDelta | Finished:
+        """The next item; blocks until there is one. After `Finished`, or `cancel`, always `Finished`."""
         while not self._is_over():
             with contextlib.suppress(queue.Empty):
                 return self._taken(self._items.get(timeout=_LOOK_UP_SECONDS))
-        return self._end or End()
+        return self._end or Finished()
 
-    async def aget(self) -> Piece | End:
-        """As `get`, for an event loop, which is never blocked."""
+    async def aget(self) -> TextDelta | Finished:
+        """`get` for an event loop, which is never blocked."""
         while not self._is_over():
             loop = asyncio.get_running_loop()
             future = loop.create_future()
@@ -87,22 +86,22 @@ class Feed:
                 await future
             finally:
                 self._waiting = None
-        return self._end or End()
+        return self._end or Finished()
 
     def cancel(self) -> None:
-        """End the reply now. What was not read yet is dropped. Safe from any thread, and twice."""
+        """Cancel the request. Unread items are dropped. Safe from any thread, and twice."""
         if self._end is None and not self.is_cancelled:
             self.is_cancelled = True
-            self.put(End())  # wakes whoever waits
+            self.put(Finished())  # wakes whoever waits
             self.on_change()
 
     def _is_over(self) -> bool:
         return self._end is not None or self.is_cancelled
 
-    def _taken(self, item: Piece | End) -> Piece | End:
+    def _taken(self, item: TextDelta | Finished) -> TextDelta | Finished:
         if self.is_cancelled:
-            item = End()
-        if isinstance(item, End):
+            item = Finished()
+        if isinstance(item, Finished):
             self._end = item
         if self._is_paused and self._items.qsize() <= LOW:
             self._is_paused = False

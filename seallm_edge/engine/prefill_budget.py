@@ -1,4 +1,6 @@
-"""`Pace`: how many prompt tokens a step may take beside replies that are being written. Learns it from the steps."""
+"""`PrefillBudget`: how many prompt tokens a step may take beside decoding sequences (chunked prefill). Learnt from
+steps.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +13,21 @@ _SLOWER, _FASTER = 0.5, 1.5
 _NEWEST = 0.3  # weight of the newest step in an average
 
 
-class Pace:
-    """Aims mixed steps at `target` seconds."""
+class PrefillBudget:
+    """Adapts the budget so that mixed steps take `target` seconds."""
 
     def __init__(self, target: float = TARGET_SECONDS) -> None:
         self._target = target
-        self._chunk = float(_FIRST)
+        self._n_tokens = float(_FIRST)
         self._alone: dict[int, float] = {}  # rows of replies → seconds of a step of nothing else
 
     @property
-    def chunk(self) -> int:
+    def n_tokens(self) -> int:
         """Prompt tokens for the next mixed step."""
-        return int(self._chunk)
+        return int(self._n_tokens)
 
-    def note(self, n_written: int, n_prompt: int, seconds: float) -> None:
-        """Learn from a step of `n_written` rows of replies and `n_prompt` prompt tokens."""
+    def record(self, n_written: int, n_prompt: int, seconds: float) -> None:
+        """Record a step of `n_written` decoded batch tokens and `n_prompt` prompt tokens."""
         if not n_written:
             return
         if not n_prompt:
@@ -34,5 +36,5 @@ class Pace:
             return
         alone = self._alone.get(n_written, seconds * n_written / (n_written + n_prompt))
         factor = min(max(max(self._target, alone * _LENGTHENING) / max(seconds, 1e-6), _SLOWER), _FASTER)
-        if factor < 1 or n_prompt >= self.chunk:  # a short chunk that was quick says nothing of a long one
-            self._chunk = min(max(self._chunk * factor, _FEWEST), _MOST)
+        if factor < 1 or n_prompt >= self.n_tokens:  # a short chunk that was quick says nothing of a long one
+            self._n_tokens = min(max(self._n_tokens * factor, _FEWEST), _MOST)

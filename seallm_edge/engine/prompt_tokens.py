@@ -1,4 +1,6 @@
-"""Prompts to tokens: text in NFC, ChatML around messages, and replies as the tokens that the model wrote them in."""
+"""`PromptTokens`: prompts to token ids. NFC text, chat markup, and earlier replies as the tokens that the model
+sampled.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from ..errors import EngineError, InvalidOption
-from ..prompt.chatml import Message, Piece, chatml
+from ..prompt.chatml import Message, PromptSegment, chatml
 from ..text.unicode import normalize
 from . import Engine, Vocabulary
 
@@ -15,7 +17,7 @@ _REMEMBERED_REPLIES = 64
 
 
 class PromptTokens:
-    """The tokens of prompts for one model. Any thread may ask. `name` is the model's, for errors."""
+    """Tokenizer of prompts for one model. Any thread may call it. `name` is the model's, for errors."""
 
     def __init__(self, engine: Engine, default_system: str, name: str) -> None:
         self._engine = engine
@@ -25,14 +27,16 @@ class PromptTokens:
         self._lock = threading.Lock()
 
     def of_text(self, text: str) -> list[int]:
-        """The tokens of a text to go on from. Raises InvalidOption for an empty one."""
+        """Token ids of a text to continue. Raises InvalidOption for an empty one."""
         if not text:
             raise InvalidOption("the prompt is empty", "give some text to go on from")
         with self._engine.vocabulary() as vocabulary:
             return _opening(vocabulary) + vocabulary.tokenize(normalize(text))
 
     def of_messages(self, messages: Sequence[Message]) -> list[int]:
-        """The tokens of messages and of the opening of the next reply. Raises EngineError where there is no ChatML."""
+        """Token ids of a chat prompt, ending in the header of the next reply. Raises EngineError for a vocabulary
+        without ChatML.
+        """
         pieces = chatml(messages, self._default_system)
         with self._engine.vocabulary() as vocabulary:
             tokens, text = _opening(vocabulary), ""
@@ -46,15 +50,17 @@ class PromptTokens:
             return tokens + vocabulary.tokenize(normalize(text))
 
     def remember(self, text: str, tokens: list[int]) -> None:
-        """A reply of these tokens spells `text`: in the next prompt it is taken as them, so that its KV can be kept."""
+        """Remember the `tokens` that a reply's `text` was sampled as: the next prompt reuses them, and with them the KV
+        cache.
+        """
         with self._lock:
             self._replies[text] = tokens
             self._replies.move_to_end(text)
             if len(self._replies) > _REMEMBERED_REPLIES:
                 self._replies.popitem(last=False)
 
-    def _known(self, piece: Piece, vocabulary: Vocabulary) -> list[int] | None:
-        """The tokens of markup, and of a reply as the model itself wrote it."""
+    def _known(self, piece: PromptSegment, vocabulary: Vocabulary) -> list[int] | None:
+        """Token ids of markup, or of a reply that the model itself sampled; None for other text."""
         if not piece.is_control:
             return self._replies.get(piece.text) if piece.is_reply else None
         token = vocabulary.control_token(piece.text)

@@ -1,4 +1,4 @@
-"""`ScriptedEngine`: an engine without a model, for the tests of an app. What it writes was given beforehand."""
+"""`ScriptedEngine`: an engine without a model, for the tests of an app. Its replies are given beforehand."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ..errors import EngineError
 from ..native.sampler import Chosen
 from ..prompt.chatml import END, START
 from ..sampling import Sampling
-from .contract import About, Request, Vocabulary
-from .output_queue import Feed
-from .sequence import Writer
+from .contract import ModelInfo, Request, Vocabulary
+from .output_queue import OutputQueue
+from .sequence import ReplySequence
 
 Script = str | Exception | Callable[[str], str]
 _CONTROLS = (START, END)
@@ -24,7 +24,7 @@ class ScriptedEngine:
     """Answers each request with the next of `replies`: a text, an exception to raise, or a function that is given the
     whole prompt as text and returns a reply. After the last, EngineError.
 
-        llm = SeaLLM.over(ScriptedEngine(["Halo!", "Sampai jumpa."]))
+        llm = SeaLLM.from_engine(ScriptedEngine(["Halo!", "Sampai jumpa."]))
 
     Replies come through the same path as a model's: in whole characters, with `max_tokens`, stop texts and `cancel()`.
     A token is a byte of UTF-8. `delay` is in seconds a token: with some, a reply takes its time on a thread of its own;
@@ -33,7 +33,7 @@ class ScriptedEngine:
     """
 
     def __init__(self, replies: Iterable[Script], *, delay: float = 0.0, n_ctx: int = 8192, chats: bool = True) -> None:
-        self.about = About("scripted", chats, "You are a helpful assistant.", Sampling(), n_ctx, n_ctx, 1)
+        self.info = ModelInfo("scripted", chats, "You are a helpful assistant.", Sampling(), n_ctx, n_ctx, 1)
         self.requests: list[Request] = []
         self._replies = iter(replies)
         self._delay = delay
@@ -48,51 +48,51 @@ class ScriptedEngine:
 
     @property
     def prompts(self) -> list[str]:
-        """The prompts so far, markup included."""
+        """Prompts so far as text, markup included."""
         return [self._vocabulary.text(request.tokens) for request in self.requests]
 
     @contextmanager
     def vocabulary(self) -> Iterator[Vocabulary]:
-        """256 bytes, and the two control tokens of ChatML. Raises EngineError after `close()`."""
+        """256 byte tokens and ChatML's two control tokens. Raises EngineError after `close()`."""
         self._require_open()
         yield self._vocabulary
 
-    def submit(self, request: Request) -> Writer:
-        """Begin the next reply. Raises EngineError after `close()`."""
+    def submit(self, request: Request) -> ReplySequence:
+        """Start the next scripted reply. Raises EngineError after `close()`."""
         self._require_open()
-        writer = Writer(request, Feed())
+        sequence = ReplySequence(request, OutputQueue())
         with self._lock:
             self.requests.append(request)
             script = next(self._replies, EngineError("the script has no more replies", "give ScriptedEngine more"))
         if self._delay:
-            threading.Thread(target=self._write, args=(writer, script), name="scripted-reply", daemon=True).start()
+            threading.Thread(target=self._write, args=(sequence, script), name="scripted-reply", daemon=True).start()
         else:
-            self._write(writer, script)
-        return writer
+            self._write(sequence, script)
+        return sequence
 
     def close(self) -> None:
-        """End what is being written with an error. Safe twice."""
+        """End running replies with an error. Safe twice."""
         self._is_closed.set()
 
-    def _write(self, writer: Writer, script: Script) -> None:
-        writer.note_prompt_read()
+    def _write(self, sequence: ReplySequence, script: Script) -> None:
+        sequence.record_prefill()
         try:
-            text = script(self._vocabulary.text(writer.request.tokens)) if callable(script) else script
+            text = script(self._vocabulary.text(sequence.request.tokens)) if callable(script) else script
         except Exception as error:  # noqa: BLE001  the reader is who should see it
             text = error
         if isinstance(text, Exception):
-            writer.fail(text)
+            sequence.fail(text)
             return
         for token in [*text.encode(), self._vocabulary.end]:
             if self._delay:
                 time.sleep(self._delay)
-            if writer.feed.is_cancelled:
-                writer.drop()
+            if sequence.output.is_cancelled:
+                sequence.drop()
                 return
             if self._is_closed.is_set():
-                writer.fail(_closed())
+                sequence.fail(_closed())
                 return
-            if not writer.take(Chosen(token), self._vocabulary):
+            if not sequence.take(Chosen(token), self._vocabulary):
                 return
 
     def _require_open(self) -> None:
@@ -101,7 +101,7 @@ class ScriptedEngine:
 
 
 class ByteVocabulary:
-    """A token for each byte, and one for each of ChatML's two marks."""
+    """Byte tokenizer: one token a byte, and one for each of ChatML's two control tokens."""
 
     n_tokens = _FIRST_CONTROL + len(_CONTROLS)
     add_bos = False
@@ -109,30 +109,30 @@ class ByteVocabulary:
     end = _FIRST_CONTROL + _CONTROLS.index(END)
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
-        """The bytes of `text`; with `special`, the name of a control token alone is that token."""
+        """Bytes of `text`; with `special`, the name of a control token alone is that token."""
         token = self.control_token(text) if special else None
         return list(text.encode()) if token is None else [token]
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
-        """The bytes of one token; a control token's name only with `special`."""
+        """Bytes of one token; a control token's name only with `special`."""
         if token < _FIRST_CONTROL:
             return bytes([token])
         return _CONTROLS[token - _FIRST_CONTROL].encode() if special else b""
 
     def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> bytes:
-        """The bytes of `tokens`, in order."""
+        """Bytes of `tokens`, in order."""
         return b"".join(self.piece(token, special=special) for token in tokens)
 
     def ends_generation(self, token: int) -> bool:
-        """Whether it is the mark that ends a message."""
+        """Whether `token` ends a message."""
         return token == self.end
 
     def control_token(self, name: str) -> int | None:
-        """The token of a mark."""
+        """Token id of a control token."""
         return _FIRST_CONTROL + _CONTROLS.index(name) if name in _CONTROLS else None
 
     def text(self, tokens: Sequence[int]) -> str:
-        """What tokens spell, marks included."""
+        """Text of `tokens`, control tokens included."""
         return self.detokenize(tokens, special=True).decode("utf-8", "replace")
 
 

@@ -1,4 +1,4 @@
-"""`Writer`: one reply under way: its tokens, the text they make, and when it ends. Knows nothing of KV memory."""
+"""`ReplySequence`: the tokens of one request, the text they decode to, and when it finishes. Knows no KV cache."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from ..reply import FinishReason, TokenLogprob
 from ..text.unicode import TextStream
 from .contract import Request, Sampler, Vocabulary
 from .kv.slots import Slot
-from .output_queue import End, Feed, Piece
+from .output_queue import Finished, OutputQueue, TextDelta
 
 # A character has 4 bytes of UTF-8 at most, and a token one at least.
 _TOKENS_TO_FINISH_A_CHARACTER = 3
 _UNLIMITED = 1 << 30
 
 
-class Writer:
-    """Belongs to the worker, but for what a `Ticket` shows its reader.
+class ReplySequence:
+    """State of one request, owned by the engine's thread; readers see it as a `RequestHandle`.
 
-    `history` holds the prompt and what was chosen after it; the part that `slot` has not decoded yet is pending.
+    `history` holds the prompt's and the sampled tokens; those that `slot` has not decoded yet are pending.
     """
 
-    def __init__(self, request: Request, feed: Feed, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, request: Request, output: OutputQueue, clock: Callable[[], float] = time.perf_counter) -> None:
         self.request = request
-        self.feed = feed
+        self.output = output
         self.tokens: list[int] = []
         self.data = bytearray()
         self.logprobs: list[TokenLogprob] = []
@@ -42,48 +42,50 @@ class Writer:
         self._started = clock()
         self._text = TextStream(request.sampling.stop)
         self._n_steps = self._n_step_tokens = 0  # without those that read its prompt
-        self._step_seconds = self._plain_seconds = 0.0
+        self._step_seconds = self._baseline_seconds = 0.0
 
     @property
     def n_pending(self) -> int:
-        """Tokens of `history` that are not decoded."""
+        """Number of tokens in `history` that are not decoded yet."""
         return len(self.history) - (len(self.slot.tokens) if self.slot else 0)
 
     @property
     def pending(self) -> list[int]:
-        """They themselves."""
+        """Tokens of `history` that are not decoded yet."""
         return self.history[len(self.slot.tokens) if self.slot else 0 :]
 
     @property
     def is_reproducible(self) -> bool:
-        """Whether the reader can tell if another run gives other text: not where the seed is drawn anew each time."""
+        """Whether a rerun must give the same text: greedy, or a fixed seed."""
         sampling = self.request.sampling
         return sampling.temperature == 0 or sampling.seed is not None
 
     @property
     def tokens_per_step(self) -> float:
-        """How many tokens a step brought."""
+        """Tokens sampled per decode step."""
         return self._n_step_tokens / self._n_steps if self._n_steps else 1.0
 
     @property
-    def drafting_gain(self) -> float:
-        """How many times as fast it was written as it would have been without guesses, by what steps cost of late."""
-        return self._plain_seconds / self._step_seconds if self._step_seconds else 1.0
+    def speedup(self) -> float:
+        """Estimated speed relative to decoding without draft tokens, by recent step costs."""
+        return self._baseline_seconds / self._step_seconds if self._step_seconds else 1.0
 
-    def note_step(self, n_tokens: int, seconds: float, plain_seconds: float) -> None:
-        """A step after the prompt took `seconds`, without guesses `plain_seconds`, and it brought `n_tokens`."""
+    def record_step(self, n_tokens: int, seconds: float, baseline_seconds: float) -> None:
+        """Record a decode step: `n_tokens` sampled in `seconds`, estimated at `baseline_seconds`
+        without draft tokens.
+        """
         self._n_steps += n_tokens > 0
         self._n_step_tokens += n_tokens
         self._step_seconds += seconds
-        self._plain_seconds += plain_seconds * max(n_tokens, 1)
+        self._baseline_seconds += baseline_seconds * max(n_tokens, 1)
 
-    def note_prompt_read(self) -> None:
-        """The first token is about to be chosen."""
+    def record_prefill(self) -> None:
+        """Record that the prompt is prefilled and the first token is about to be sampled."""
         if not self.tokens and not self.prompt_seconds:
             self.prompt_seconds = self._seconds()
 
     def take(self, chosen: Chosen, vocabulary: Vocabulary) -> bool:
-        """Go on with what was chosen; whether the reply goes on after it."""
+        """Append a sampled token; False if the reply finishes with it."""
         token = chosen.token
         if vocabulary.ends_generation(token):
             return self.finish("stop")
@@ -100,29 +102,29 @@ class Writer:
         return self.finish("length") if self._is_long_enough() else True
 
     def finish(self, reason: FinishReason) -> bool:
-        """End the reply; nothing that was held back is lost. Always False."""
+        """Finish the reply and flush held-back text. Always False."""
         if rest := self._text.finish():
             self._give(rest)
-        return self._end(End(reason, len(self.tokens), self._seconds()))
+        return self._end(Finished(reason, len(self.tokens), self._seconds()))
 
     def fail(self, error: Exception) -> bool:
-        """End the reply with an error, after what has come. Always False."""
-        return self._end(End(error=error, n_tokens=len(self.tokens), seconds=self._seconds()))
+        """Finish the reply with an error, after the text so far. Always False."""
+        return self._end(Finished(error=error, n_tokens=len(self.tokens), seconds=self._seconds()))
 
     def drop(self) -> bool:
-        """End the reply for a reader who has cancelled it. Always False."""
-        return self._end(End())
+        """Finish a cancelled reply. Always False."""
+        return self._end(Finished())
 
     @property
-    def most_guesses(self) -> int:
-        """How many tokens may be written after the next one."""
+    def max_draft_tokens(self) -> int:
+        """Number of tokens that may still be generated after the next one."""
         limit = self.request.sampling.max_tokens
         return _UNLIMITED if limit is None else max(limit - len(self.tokens) - 1, 0)
 
     def _give(self, piece: str) -> None:
-        self.feed.put(Piece(piece, len(self.tokens), len(self.data), self._seconds()))
+        self.output.put(TextDelta(piece, len(self.tokens), len(self.data), self._seconds()))
 
-    def _end(self, end: End) -> bool:
+    def _end(self, end: Finished) -> bool:
         self.is_over = True
         if self.sampler:
             self.sampler.close()
@@ -130,12 +132,12 @@ class Writer:
         if self.drafter:
             self.drafter.close()
             self.drafter = None
-        self.feed.put(end)
+        self.output.put(end)
         return False
 
     def _is_long_enough(self) -> bool:
-        """Whether `max_tokens` are written. A character that was begun is finished first: in Burmese or Khmer most
-        tokens are parts of one, and a cut would leave a broken character more often than not.
+        """Whether `max_tokens` is reached. A character that was begun is completed first: most tokens of Burmese or
+        Khmer are parts of one, and a cut would leave a broken character more often than not.
         """
         limit = self.request.sampling.max_tokens
         if limit is None or len(self.tokens) < limit:

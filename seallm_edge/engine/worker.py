@@ -1,6 +1,6 @@
-"""`Worker`: the one thread that owns native memory. Others leave orders with it, and read what it puts into feeds.
+"""`Worker`: the one thread that owns native memory. Other threads submit sequences to it and read their output queues.
 
-It knows nothing of whoever uses it, so that an engine that is dropped can be collected while its worker still runs.
+It holds no reference to its engine, so that a dropped engine can be collected while the thread still runs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from ..errors import EngineError
 from .contract import Vocabulary
 from .loaded import Loaded
-from .sequence import Writer
+from .sequence import ReplySequence
 
 logger = logging.getLogger("seallm_edge.engine")
 
@@ -31,15 +31,15 @@ _FORKED = EngineError(
 
 
 class Worker:
-    """Runs replies over what `load()` gives. With `keep_alive`, it is unloaded after so many seconds without work, and
-    loaded again when there is some.
+    """Serves requests over the model that `load()` gives. With `keep_alive`, the model is unloaded after so many idle
+    seconds and loaded again for the next request.
     """
 
     def __init__(self, loaded: Loaded, load: Callable[[], Loaded], keep_alive: float | None = None) -> None:
         self._loaded: Loaded | None = loaded
         self._load = load
         self._keep_alive = keep_alive
-        self._orders: queue.SimpleQueue[Writer | None] = queue.SimpleQueue()
+        self._submitted: queue.SimpleQueue[ReplySequence | None] = queue.SimpleQueue()
         self._weights = threading.RLock()  # held by whoever uses the vocabulary, and to load or free it
         self._is_stopping = False
         self._serial = 0
@@ -48,35 +48,37 @@ class Worker:
         self._thread = threading.Thread(target=self._serve, name="seallm-engine", daemon=True)
         self._thread.start()
 
-    def submit(self, writer: Writer) -> None:
-        """Take an order. Raises EngineError after `stop()`, or in a forked process."""
+    def submit(self, sequence: ReplySequence) -> None:
+        """Queue a sequence. Raises EngineError after `stop()`, or in a forked process."""
         self._require_open()
-        self._orders.put(writer)
+        self._submitted.put(sequence)
 
     def wake(self) -> None:
-        """Look at the feeds again: one has room, or was cancelled. Safe in a destructor."""
-        self._orders.put(None)
+        """Look at the output queues again: one has space, or was cancelled. Safe in a destructor."""
+        self._submitted.put(None)
 
-    def interrupt(self, writer: Writer) -> None:
-        """A writer was cancelled: a step that reads its prompt is not waited for."""
+    def interrupt(self, sequence: ReplySequence) -> None:
+        """Abort the current step if it prefills the prompt of a cancelled sequence."""
         loaded = self._loaded
-        if loaded and writer in loaded.scheduler.reading:
+        if loaded and sequence in loaded.core.prefilling:
             loaded.context.abort()
         self.wake()
 
     @contextmanager
     def vocabulary(self) -> Iterator[Vocabulary]:
-        """The vocabulary, for a short piece of work. Raises EngineError after `stop()`, or in a forked process."""
+        """The vocabulary, held in memory inside the `with` block. Raises EngineError after `stop()`, or in a forked
+        process.
+        """
         self._require_open()
         with self._weights:
-            yield self._have_loaded().vocabulary
+            yield self._require_loaded().vocabulary
 
     def stop(self) -> None:
-        """End all replies with an error, save what is to be saved, free everything. Safe twice."""
+        """End all requests with an error, save snapshots, free all memory. Safe twice."""
         if os.getpid() != self._pid:
             return  # native memory is the other process's, and its thread did not come along
         self._is_stopping = True
-        self._orders.put(None)
+        self._submitted.put(None)
         while threading.current_thread() is not self._thread and self._thread.is_alive():
             if loaded := self._loaded:
                 loaded.context.abort()  # again and again: a step that is just beginning takes it back
@@ -90,54 +92,54 @@ class Worker:
     def _serve(self) -> None:
         try:
             while not self._is_stopping:
-                self._take_orders()
+                self._take_submitted()
                 if not self._is_stopping:
                     self._work()
         finally:
             self._is_stopping = True
             self._end()
 
-    def _take_orders(self) -> None:
-        """Every order that is there; waits for one where there is nothing else to do."""
+    def _take_submitted(self) -> None:
+        """Take every submitted sequence; blocks for one where there is nothing else to do."""
         try:
-            order = self._orders.get(timeout=self._patience())
+            sequence = self._submitted.get(timeout=self._patience())
             while True:
-                if order is not None:
-                    self._begin(order)
-                order = self._orders.get_nowait()
+                if sequence is not None:
+                    self._begin(sequence)
+                sequence = self._submitted.get_nowait()
         except queue.Empty:
             pass
 
     def _patience(self) -> float | None:
-        """Seconds until there is something to do without an order."""
+        """Seconds until there is work without a new request; None for never."""
         loaded = self._loaded
         if loaded is None:
             return None
         if loaded.is_progressing:
             return 0
         waits = [IDLE_SECONDS] if loaded.has_unsaved else []
-        if self._keep_alive is not None and not loaded.scheduler.has_work:
+        if self._keep_alive is not None and not loaded.core.has_work:
             waits.append(max(self._last_work + self._keep_alive - time.perf_counter(), 0))
         return min(waits, default=None)
 
-    def _begin(self, writer: Writer) -> None:
+    def _begin(self, sequence: ReplySequence) -> None:
         self._serial += 1
-        writer.serial = self._serial
+        sequence.serial = self._serial
         try:
-            loaded = self._have_loaded()
+            loaded = self._require_loaded()
         except Exception as error:  # noqa: BLE001  whatever it is, the reader must hear of it
-            writer.fail(error)
+            sequence.fail(error)
             return
-        loaded.scheduler.lineup.add(writer)
+        loaded.core.scheduler.add(sequence)
         loaded.is_progressing = True
 
     def _work(self) -> None:
-        """One step; or, where none is to be done, what waits for quiet moments."""
+        """Run one step; if there is none, what waits for idle moments."""
         loaded = self._loaded
         if loaded is None:
             return
         try:
-            loaded.is_progressing = loaded.scheduler.step()
+            loaded.is_progressing = loaded.core.step()
             if loaded.is_progressing:
                 self._last_work = time.perf_counter()
             else:
@@ -145,18 +147,18 @@ class Worker:
         except Exception as error:
             logger.exception("the engine failed")
             failure = EngineError(f"the engine failed: {error!r}", "this is a bug; please report it")
-            loaded.scheduler.fail(lambda: _again(failure))
+            loaded.core.fail(lambda: _again(failure))
             loaded.is_progressing = False
 
     def _rest(self, loaded: Loaded) -> None:
         now = time.perf_counter()
         loaded.save_idle(now - IDLE_SECONDS)
-        if self._keep_alive is not None and not loaded.scheduler.has_work and now - self._last_work >= self._keep_alive:
+        if self._keep_alive is not None and not loaded.core.has_work and now - self._last_work >= self._keep_alive:
             with self._weights:
                 self._loaded = None
                 loaded.close()
 
-    def _have_loaded(self) -> Loaded:
+    def _require_loaded(self) -> Loaded:
         with self._weights:
             if self._loaded is None:
                 if self._is_stopping:
@@ -167,15 +169,15 @@ class Worker:
             return self._loaded
 
     def _end(self) -> None:
-        """Nothing comes after this: whoever still waits hears of it."""
+        """Fail every request that is left, and free the model."""
         with self._weights:
             loaded, self._loaded = self._loaded, None
             if loaded:
-                loaded.scheduler.fail(lambda: _again(_CLOSED))
+                loaded.core.fail(lambda: _again(_CLOSED))
                 loaded.close()
-        while not self._orders.empty():
-            if writer := self._orders.get_nowait():
-                writer.fail(_again(_CLOSED))
+        while not self._submitted.empty():
+            if sequence := self._submitted.get_nowait():
+                sequence.fail(_again(_CLOSED))
 
     def _require_open(self) -> None:
         if os.getpid() != self._pid:

@@ -31,7 +31,7 @@ class Message:
 
 
 @dataclass(frozen=True)
-class Piece:
+class PromptSegment:
     """A run of the prompt: plain `text`, or the name of a control token. `reply` marks an earlier reply's words."""
 
     text: str
@@ -52,19 +52,19 @@ def as_messages(value: str | Iterable[Message | Mapping[str, Any]]) -> list[Mess
     return messages
 
 
-def chatml(messages: Sequence[Message], default_system: str = "") -> list[Piece]:
+def chatml(messages: Sequence[Message], default_system: str = "") -> list[PromptSegment]:
     """The prompt for the next assistant message. `default_system` is used where the first message is no system one."""
     if default_system and messages[0].role != "system":
         messages = [Message("system", default_system), *messages]
-    pieces: list[Piece] = []
+    pieces: list[PromptSegment] = []
     for message in messages:
-        pieces.append(Piece(START, is_control=True))
+        pieces.append(PromptSegment(START, is_control=True))
         if message.role == "assistant":
-            pieces += [Piece("assistant\n"), Piece(message.content, is_reply=True)]
+            pieces += [PromptSegment("assistant\n"), PromptSegment(message.content, is_reply=True)]
         else:
-            pieces.append(Piece(f"{message.role}\n{message.content}"))
-        pieces += [Piece(END, is_control=True), Piece("\n")]
-    return [*pieces, Piece(START, is_control=True), Piece("assistant\n")]
+            pieces.append(PromptSegment(f"{message.role}\n{message.content}"))
+        pieces += [PromptSegment(END, is_control=True), PromptSegment("\n")]
+    return [*pieces, PromptSegment(START, is_control=True), PromptSegment("assistant\n")]
 
 
 def _as_message(item: object) -> Message:

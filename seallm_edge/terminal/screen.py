@@ -97,8 +97,9 @@ class Screen:
         language = guess(reply.text)
         print(
             f"{reply.usage.prompt_tokens:,} tokens read ({reply.usage.cached_tokens:,} kept from before) in "
-            f"{reply.timings.prompt:.1f} s; {reply.usage.reply_tokens:,} tokens, {reply.usage.reply_characters:,} "
-            f"characters{f' of {language.name}' if language else ''} written, {reply.timings.drafting_in_words}at "
+            f"{reply.timings.prefill_seconds:.1f} s; {reply.usage.reply_tokens:,} tokens, "
+            f"{reply.usage.reply_characters:,} characters{f' of {language.name}' if language else ''} "
+            f"written, {reply.timings.speedup_in_words}at "
             f"{reply.characters_per_second:.0f} characters/s ({reply.tokens_per_second:.1f} tokens/s)"
         )
 

@@ -99,7 +99,7 @@ def test_the_reply_tells_what_guessing_brought(models: tuple[SeaLLM, SeaLLM]) ->
     reply = drafting.chat("Write a JSON list of five fishes with name and size.", temperature=0, max_tokens=120)
     timings = reply.timings
     assert timings.tokens_per_step > 1.2
-    assert timings.drafting_in_words == (
-        f"{timings.tokens_per_step:.2f} tokens a step by guessing ({timings.drafting_gain:.2f} times as fast), "
+    assert timings.speedup_in_words == (
+        f"{timings.tokens_per_step:.2f} tokens a step by drafting ({timings.speedup:.2f} times as fast), "
     )
     assert reply.as_dict()["timings"]["tokens_per_step"] == timings.tokens_per_step

@@ -115,8 +115,8 @@ def test_wrong_guesses_are_forgotten_and_a_full_context_is_no_error(large: Path)
         assert len(first) == 4
         wrong = [*tokens, first[0].token, first[1].token ^ 1]
         fresh = model.drafter()
-        assert [guess.token for guess in drafter.propose(wrong, 3)] == [
-            guess.token for guess in fresh.propose(wrong, 3)
+        assert [draft_token.token for draft_token in drafter.propose(wrong, 3)] == [
+            draft_token.token for draft_token in fresh.propose(wrong, 3)
         ]
         fresh.close()
         fresh.close()
@@ -139,16 +139,16 @@ def test_a_model_that_does_not_pay_for_its_time_is_given_up(large: Path) -> None
     try:
         for n_resting in (1, 3):  # each time twice as many replies go without, and one more
             drafter = model.drafter()
-            guesses = drafter.propose(tokens, 4)
-            drafter.learn(guesses, [-0.1] * 4, rate=1.0)  # it took next to no time
+            draft_tokens = drafter.propose(tokens, 4)
+            drafter.learn(draft_tokens, [-0.1] * 4, rate=1.0)  # it took next to no time
             assert len(drafter.propose(tokens, 4)) == 4
             drafter.learn([], [], rate=1e9)
             assert drafter.propose(tokens, 4) == []
             assert [model.drafter().propose(tokens, 4) for _ in range(n_resting)] == [[]] * n_resting
         drafter = model.drafter()
-        guesses = drafter.propose(tokens, 4)
-        assert len(guesses) == 4
-        drafter.learn(guesses, [0.9] * 4, rate=1.0)  # it pays again
+        draft_tokens = drafter.propose(tokens, 4)
+        assert len(draft_tokens) == 4
+        drafter.learn(draft_tokens, [0.9] * 4, rate=1.0)  # it pays again
         drafter.close()
         assert len(model.drafter().propose(tokens, 4)) == 4
     finally:

@@ -1,4 +1,4 @@
-"""How many guesses are checked: on simulated machines, where the best fixed choice is known."""
+"""How many draft tokens are checked: on simulated machines, where the best fixed choice is known."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seallm_edge.drafting import Drafter, Guess, Remembered, Speculator, StepCosts
+from seallm_edge.drafting import Drafter, DraftToken, Remembered, Speculator, StepCosts
 from seallm_edge.drafting.policy import Policy
-from seallm_edge.drafting.speculator import MOST_GUESSES
+from seallm_edge.drafting.speculator import MAX_DRAFT_TOKENS
 
 WARM_UP, MEASURED = 400, 3000  # steps
 CURVES = {  # a step of 1, 2, 3 … rows, in seconds
@@ -31,13 +31,13 @@ class Reply:
 
 
 class Sure(Drafter):
-    """Every guess is made with the same confidence."""
+    """Every draft token is made with the same confidence."""
 
     def __init__(self, confidence: float) -> None:
         self._confidence = confidence
 
-    def next(self, tokens: object, draft: object) -> Guess:
-        return Guess(1, self._confidence, "sure")
+    def next(self, tokens: object, draft: object) -> DraftToken:
+        return DraftToken(1, self._confidence, "sure")
 
 
 def rate_of(
@@ -50,28 +50,28 @@ def rate_of(
     costs: StepCosts | None = None,
     steps: tuple[int, int] = (WARM_UP, WARM_UP + MEASURED),
 ) -> float:
-    """Tokens a second that the policy reaches in these steps, where a guess is right as often as `right`."""
+    """Tokens a second that the policy reaches in these steps, where a draft token is right as often as `right`."""
     dice = random.Random(seed)
     speculator, reply = Speculator(lambda: Sure(claimed), clock=lambda: 0.0, costs=costs), Reply()
     tokens = seconds = 0.0
     for step in range(steps[1]):
-        draft = speculator.draft([reply], [MOST_GUESSES], 1, MOST_GUESSES)[0]
-        n_rows = 1 + len(draft.guesses)
-        n_right = 0
-        while n_right < len(draft.guesses) and dice.random() < right:
-            n_right += 1
-        took = curve[n_rows - 1] * dice.lognormvariate(0, noise) * (3 if noise and dice.random() < 0.02 else 1)
-        speculator.note_step(n_rows, took)
-        speculator.note_checked(draft, n_right)
-        speculator.note_tokens(1, n_rows, n_right + 1)
+        draft = speculator.draft([reply], [MAX_DRAFT_TOKENS], 1, MAX_DRAFT_TOKENS)[0]
+        n_batch_tokens = 1 + len(draft.draft_tokens)
+        n_accepted = 0
+        while n_accepted < len(draft.draft_tokens) and dice.random() < right:
+            n_accepted += 1
+        took = curve[n_batch_tokens - 1] * dice.lognormvariate(0, noise) * (3 if noise and dice.random() < 0.02 else 1)
+        speculator.record_step(n_batch_tokens, took)
+        speculator.record_verification(draft, n_accepted)
+        speculator.record_tokens(1, n_batch_tokens, n_accepted + 1)
         if step >= steps[0]:
-            tokens += sum(right**n for n in range(n_rows))  # on average: luck is not what is tested
-            seconds += curve[n_rows - 1]
+            tokens += sum(right**n for n in range(n_batch_tokens))  # on average: luck is not what is tested
+            seconds += curve[n_batch_tokens - 1]
     return tokens / seconds
 
 
 def best_fixed(curve: list[float], right: float) -> float:
-    return max(sum(right**i for i in range(n)) / curve[n - 1] for n in range(1, MOST_GUESSES + 2))
+    return max(sum(right**i for i in range(n)) / curve[n - 1] for n in range(1, MAX_DRAFT_TOKENS + 2))
 
 
 @pytest.mark.parametrize("right", [0.05, 0.3, 0.6, 0.8, 0.95])
@@ -179,15 +179,15 @@ def test_a_machine_that_changes_is_followed() -> None:
     speculator, reply, dice = Speculator(lambda: Sure(0.8), clock=lambda: 0.0), Reply(), random.Random(3)
     drafted = []
     for step in range(6_000):
-        draft = speculator.draft([reply], [MOST_GUESSES], 1, MOST_GUESSES)[0]
-        n_right = 0
-        while n_right < len(draft.guesses) and dice.random() < 0.8:
-            n_right += 1
+        draft = speculator.draft([reply], [MAX_DRAFT_TOKENS], 1, MAX_DRAFT_TOKENS)[0]
+        n_accepted = 0
+        while n_accepted < len(draft.draft_tokens) and dice.random() < 0.8:
+            n_accepted += 1
         curve = slow if step < 1_000 else fast
-        speculator.note_step(1 + len(draft.guesses), curve[len(draft.guesses)])
-        speculator.note_checked(draft, n_right)
-        speculator.note_tokens(1, 1 + len(draft.guesses), n_right + 1)
-        drafted.append(len(draft.guesses))
+        speculator.record_step(1 + len(draft.draft_tokens), curve[len(draft.draft_tokens)])
+        speculator.record_verification(draft, n_accepted)
+        speculator.record_tokens(1, 1 + len(draft.draft_tokens), n_accepted + 1)
+        drafted.append(len(draft.draft_tokens))
     assert sum(drafted[500:1_000]) / 500 < 1
     assert sum(drafted[-500:]) / 500 > 4
 
@@ -212,8 +212,8 @@ def test_in_a_busy_batch_it_steps_back() -> None:
         for n in range(1, 40):
             costs.note(n, 1 + 0.02 * n if n <= 8 else 1.16 + (n - 8) * 0.5)
     policy = Policy(costs)
-    assert policy.choose([0.7, 0.5, 0.3], n_replies=1, n_rows=1) == 3
-    assert policy.choose([0.7] * 8, n_replies=8, n_rows=8) == 0
+    assert policy.choose([0.7, 0.5, 0.3], n_replies=1, n_batch_tokens=1) == 3
+    assert policy.choose([0.7] * 8, n_replies=8, n_batch_tokens=8) == 0
 
 
 def test_the_surest_guesses_of_all_replies_are_checked() -> None:
@@ -224,22 +224,22 @@ def test_the_surest_guesses_of_all_replies_are_checked() -> None:
     speculator = Speculator(lambda: next(drafters), clock=lambda: 0.0)
     speculator.costs = speculator.policy._costs = costs
     drafts = speculator.draft([Reply(), Reply()], [8, 8], 2, 8)
-    assert len(drafts[0].guesses) > len(drafts[1].guesses)
+    assert len(drafts[0].draft_tokens) > len(drafts[1].draft_tokens)
 
 
 def test_a_drafter_hears_what_its_guesses_brought_above_their_rows() -> None:
     heard = []
 
     class Listens(Sure):
-        def learn(self, guesses: object, gains: Sequence[float], rate: float) -> None:
+        def learn(self, draft_tokens: object, gains: Sequence[float], rate: float) -> None:
             heard.append((list(gains), rate))
 
     speculator, reply = Speculator(lambda: Listens(0.9), clock=lambda: 0.0), Reply()
-    for n_rows in (1, 2, 3):
+    for n_batch_tokens in (1, 2, 3):
         for _ in range(30):
-            speculator.note_step(n_rows, 0.5 * (1 + 0.2 * (n_rows - 1)))
+            speculator.record_step(n_batch_tokens, 0.5 * (1 + 0.2 * (n_batch_tokens - 1)))
     (draft,) = speculator.draft([reply], [2], 1, 2)
-    speculator.note_checked(draft, 1)
+    speculator.record_verification(draft, 1)
     ((gains, rate),) = heard
     assert gains == pytest.approx([0.8, -0.2], abs=0.02)  # a row takes a fifth of a step, which brings a token
     assert rate == pytest.approx(2, rel=0.02)
@@ -247,9 +247,9 @@ def test_a_drafter_hears_what_its_guesses_brought_above_their_rows() -> None:
 
 def test_no_more_is_drafted_than_may_be_written_or_than_there_is_room_for() -> None:
     speculator = Speculator(lambda: Sure(1.0), clock=lambda: 0.0)
-    for n_rows in [*range(2, 8)] * 16:
-        speculator.note_step(n_rows, 1.0)
+    for n_batch_tokens in [*range(2, 8)] * 16:
+        speculator.record_step(n_batch_tokens, 1.0)
     drafts = speculator.draft([Reply(), Reply()], [2, 0], 2, 8)
-    assert [len(draft.guesses) for draft in drafts] == [2, 0]
+    assert [len(draft.draft_tokens) for draft in drafts] == [2, 0]
     drafts = speculator.draft([Reply(), Reply()], [8, 8], 2, 3)
-    assert sum(len(draft.guesses) for draft in drafts) == 3
+    assert sum(len(draft.draft_tokens) for draft in drafts) == 3

@@ -1,4 +1,4 @@
-"""Tables of guesses: what is learnt, how it is kept, and that no file, however damaged, does harm."""
+"""Draft tables: what is learnt, how it is kept, and that no file, however damaged, does harm."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seallm_edge.drafting import NgramTable
+from seallm_edge.drafting import StaticNgramCache
 from seallm_edge.drafting.build import build, pieces, read
 from seallm_edge.drafting.counting import levels
 from seallm_edge.drafting.table_file import HAS_LONGER, Entries, context_hash, write
@@ -26,11 +26,11 @@ def letters(text: str) -> list[int]:
     return [ord(letter) for letter in text]
 
 
-def table_of(text: str, folder: Path, **options: int) -> NgramTable:
+def table_of(text: str, folder: Path, **options: int) -> StaticNgramCache:
     source, target = folder / "text.txt", folder / f"table{SUFFIX}"
     source.write_text(text, encoding="utf-8")
     build([source], target, letters, "letters", **options)
-    return NgramTable(target)
+    return StaticNgramCache(target)
 
 
 def verses(n: int = 40) -> str:
@@ -39,40 +39,40 @@ def verses(n: int = 40) -> str:
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> NgramTable:
+def table(tmp_path: Path) -> StaticNgramCache:
     return table_of(verses(), tmp_path)
 
 
-def test_what_was_often_read_is_guessed_and_with_confidence(table: NgramTable) -> None:
+def test_what_was_often_read_is_guessed_and_with_confidence(table: StaticNgramCache) -> None:
     for i in range(12, len(VERSE)):
-        guess = table.guess(letters(VERSE[max(i - 10, 0) : i]))
-        assert guess is not None
-        assert chr(guess.token) == VERSE[i]
-        assert guess.confidence > 0.8
+        prediction = table.lookup(letters(VERSE[max(i - 10, 0) : i]))
+        assert prediction is not None
+        assert chr(prediction.token) == VERSE[i]
+        assert prediction.confidence > 0.8
 
 
-def test_what_is_anybodys_guess_is_made_with_little(table: NgramTable) -> None:
-    guess = table.guess(letters(" our moon. "))  # random letters follow
-    assert guess is None or guess.confidence < 0.4
+def test_what_is_anybodys_guess_is_made_with_little(table: StaticNgramCache) -> None:
+    prediction = table.lookup(letters(" our moon. "))  # random letters follow
+    assert prediction is None or prediction.confidence < 0.4
 
 
-def test_a_draft_goes_on_from_itself(table: NgramTable) -> None:
-    guesses = table.propose(letters("and the crew c"), 8)
-    assert "".join(chr(guess.token) for guess in guesses) == "omes hom"
+def test_a_draft_goes_on_from_itself(table: StaticNgramCache) -> None:
+    predictions = table.propose(letters("and the crew c"), 8)
+    assert "".join(chr(prediction.token) for prediction in predictions) == "omes hom"
 
 
-def test_guesses_end_where_they_are_not_likely_enough_together(table: NgramTable) -> None:
-    guesses = table.propose(letters("long before our m"), 8, worth=0.5)
-    assert "".join(chr(guess.token) for guess in guesses) == "oon. "
-    assert np.prod([guess.confidence for guess in guesses]) >= 0.5
+def test_guesses_end_where_they_are_not_likely_enough_together(table: StaticNgramCache) -> None:
+    predictions = table.propose(letters("long before our m"), 8, worth=0.5)
+    assert "".join(chr(prediction.token) for prediction in predictions) == "oon. "
+    assert np.prod([prediction.confidence for prediction in predictions]) >= 0.5
 
 
-def test_a_context_never_seen_is_answered_by_a_shorter_one(table: NgramTable) -> None:
-    known, unknown = table.guess(letters("the boat go")), table.guess(letters("ZZZZthe boat go"))
+def test_a_context_never_seen_is_answered_by_a_shorter_one(table: StaticNgramCache) -> None:
+    known, unknown = table.lookup(letters("the boat go")), table.lookup(letters("ZZZZthe boat go"))
     assert known is not None
     assert unknown is not None
     assert known.token == unknown.token == ord("e")
-    assert table.guess(letters("\u4e00")) is None
+    assert table.lookup(letters("\u4e00")) is None
 
 
 def test_the_same_text_gives_the_same_file(tmp_path: Path) -> None:
@@ -87,8 +87,10 @@ def test_a_smaller_table_keeps_what_brings_most(tmp_path: Path) -> None:
     small = table_of(verses(), tmp_path, most=400_000 + 5 * 400)
     assert large.metadata.n_entries > 1_000
     assert 200 < small.metadata.n_entries <= 400
-    right = [small.guess(letters(VERSE[i - 10 : i])) for i in range(12, len(VERSE))]
-    assert sum(guess is not None and guess.token == ord(VERSE[i]) for i, guess in enumerate(right, 12)) > 55
+    right = [small.lookup(letters(VERSE[i - 10 : i])) for i in range(12, len(VERSE))]
+    assert (
+        sum(prediction is not None and prediction.token == ord(VERSE[i]) for i, prediction in enumerate(right, 12)) > 55
+    )
 
 
 def test_the_shorter_contexts_of_one_that_is_kept_are_kept_too(tmp_path: Path) -> None:
@@ -104,12 +106,12 @@ def test_the_shorter_contexts_of_one_that_is_kept_are_kept_too(tmp_path: Path) -
     assert found
 
 
-def written(path: Path, entries: Entries, metadata: dict[str, object]) -> NgramTable:
+def written(path: Path, entries: Entries, metadata: dict[str, object]) -> StaticNgramCache:
     write(path, entries, metadata)
-    return NgramTable(path)
+    return StaticNgramCache(path)
 
 
-def hashes_of(table: NgramTable) -> list[int]:
+def hashes_of(table: StaticNgramCache) -> list[int]:
     buckets, lows = table._file.buckets, table._file.hashes
     return [bucket << 16 | lows[i] for bucket in range(1 << 16) for i in range(buckets[bucket], buckets[bucket + 1])]
 
@@ -172,7 +174,7 @@ def test_texts_shorter_than_a_context_are_learnt_from_too(tmp_path: Path) -> Non
 def test_a_file_that_is_no_table_is_never_overwritten(tmp_path: Path) -> None:
     source = tmp_path / "text.txt"
     source.write_text(verses(), encoding="utf-8")
-    with pytest.raises(DraftTableError, match="it is there, and is no table of guesses"):
+    with pytest.raises(DraftTableError, match="it is there, and is no draft table"):
         build([source], source, letters, "letters")
     assert source.read_text(encoding="utf-8") == verses()
     target = tmp_path / "table"
@@ -188,7 +190,7 @@ def test_a_table_is_no_larger_than_it_may_be(tmp_path: Path) -> None:
         assert (tmp_path / "table").stat().st_size <= most
 
 
-def test_a_damaged_file_is_refused_or_does_no_harm(table: NgramTable, tmp_path: Path) -> None:
+def test_a_damaged_file_is_refused_or_does_no_harm(table: StaticNgramCache, tmp_path: Path) -> None:
     whole = table.path.read_bytes()
     dice = random.Random(8)
     damaged = tmp_path / "damaged"
@@ -205,14 +207,14 @@ def test_a_damaged_file_is_refused_or_does_no_harm(table: NgramTable, tmp_path: 
             continue
         damaged.write_bytes(data)
         with pytest.raises(DraftTableError):
-            NgramTable(damaged)
+            StaticNgramCache(damaged)
 
 
 def test_entries_that_point_out_of_the_file_are_refused_though_the_checksum_is_right(tmp_path: Path) -> None:
     path = tmp_path / "table"
     one = Entries(np.array([5], np.uint32), np.array([7]), np.array([0.5]), np.array([False]))
     write(path, one, META)
-    assert NgramTable(path).metadata.n_entries == 1
+    assert StaticNgramCache(path).metadata.n_entries == 1
     for strange in ({"order": 0}, {"order": 99}, {"order": "ten"}, {"vocabulary": 3}, {"more": 1}):
         with pytest.raises((DraftTableError, TypeError)):
             written(path, one, META | strange)
@@ -232,7 +234,7 @@ def test_tables_are_found_by_vocabulary_and_a_damaged_one_is_told_of(
         found = tables_for("letters")
     assert [table.path.name for table in found] == [f"mine{SUFFIX}"]
     assert caplog.messages == [
-        f"no guesses from broken{SUFFIX}: broken{SUFFIX}: it is no whole table of guesses: "
+        f"no predictions from broken{SUFFIX}: broken{SUFFIX}: it is no whole draft table: "
         "its size is none of a table\n"
         "  build it again: seallm draft-table"
     ]
@@ -241,27 +243,27 @@ def test_tables_are_found_by_vocabulary_and_a_damaged_one_is_told_of(
 def test_the_built_in_table_is_whole_small_and_says_whose_text_it_is_made_of() -> None:
     (path,) = (Path(__file__).parents[2] / "seallm_edge" / "drafting" / "tables").glob(f"*{SUFFIX}")
     assert path.stat().st_size <= 4_000_000
-    metadata = NgramTable(path).metadata
+    metadata = StaticNgramCache(path).metadata
     for owner in ("NTREX-128", "CC BY-SA 4.0", "NusaX", "Universal Declaration of Human Rights"):
         assert owner in metadata.sources
 
 
 def test_a_guess_takes_microseconds() -> None:
     (path,) = (Path(__file__).parents[2] / "seallm_edge" / "drafting" / "tables").glob(f"*{SUFFIX}")
-    table = NgramTable(path)
+    table = StaticNgramCache(path)
     tokens = list(table._file.tokens)
     dice = random.Random(1)
     text = dice.choices(tokens, k=200)
     for _ in range(400):  # a text that the table knows, so that contexts are long
-        guess = table.guess(text[-10:])
-        text.append(guess.token if guess and dice.random() < 0.95 else dice.choice(tokens))
+        prediction = table.lookup(text[-10:])
+        text.append(prediction.token if prediction and dice.random() < 0.95 else dice.choice(tokens))
     tails = [text[i - 10 : i] for i in range(10, len(text))]
     best = min(timed(table, tails) for _ in range(15))
     assert best / len(tails) < 5e-6
 
 
-def timed(table: NgramTable, tails: list[list[int]]) -> float:
+def timed(table: StaticNgramCache, tails: list[list[int]]) -> float:
     started = time.perf_counter()
     for tail in tails:
-        table.guess(tail)
+        table.lookup(tail)
     return time.perf_counter() - started

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from seallm_edge.engine.batching import share_out
 from seallm_edge.engine.kv.slots import common_prefix
-from seallm_edge.engine.prefill_budget import TARGET_SECONDS, Pace
+from seallm_edge.engine.prefill_budget import TARGET_SECONDS, PrefillBudget
 
 
 @given(st.integers(0, 200), st.lists(st.integers(1, 100), max_size=20))
@@ -29,30 +29,30 @@ def test_the_common_beginning_of_two_texts(one: list[int], other: list[int]) -> 
 
 @pytest.mark.parametrize(("fixed", "per_token"), [(0.0, 0.01), (0.05, 0.005), (0.1, 0.002), (0.0, 0.0001)])
 def test_mixed_steps_settle_near_their_target(fixed: float, per_token: float) -> None:
-    pace = Pace()
+    prefill_budget = PrefillBudget()
     for _ in range(60):
-        pace.note(2, pace.chunk, fixed + per_token * pace.chunk)
-    seconds = fixed + per_token * pace.chunk
-    assert pace.chunk == 1024 or TARGET_SECONDS * 0.8 <= seconds <= TARGET_SECONDS * 1.05
+        prefill_budget.record(2, prefill_budget.n_tokens, fixed + per_token * prefill_budget.n_tokens)
+    seconds = fixed + per_token * prefill_budget.n_tokens
+    assert prefill_budget.n_tokens == 1024 or TARGET_SECONDS * 0.8 <= seconds <= TARGET_SECONDS * 1.05
 
 
 def test_replies_that_take_long_by_themselves_are_lengthened_by_a_quarter_at_most() -> None:
-    pace = Pace()
-    pace.note(16, 0, 0.8)
+    prefill_budget = PrefillBudget()
+    prefill_budget.record(16, 0, 0.8)
     for _ in range(60):
-        pace.note(16, pace.chunk, 0.8 + 0.01 * pace.chunk)
-    assert 10 <= pace.chunk <= 20
+        prefill_budget.record(16, prefill_budget.n_tokens, 0.8 + 0.01 * prefill_budget.n_tokens)
+    assert 10 <= prefill_budget.n_tokens <= 20
 
 
 def test_a_machine_too_slow_for_the_target_still_reads_a_few_tokens() -> None:
-    pace = Pace()
+    prefill_budget = PrefillBudget()
     for _ in range(50):
-        pace.note(2, pace.chunk, 3.0 + 0.5 * pace.chunk)
-    assert pace.chunk == 4
+        prefill_budget.record(2, prefill_budget.n_tokens, 3.0 + 0.5 * prefill_budget.n_tokens)
+    assert prefill_budget.n_tokens == 4
 
 
 def test_a_short_prompt_that_was_quick_says_nothing_of_longer_ones() -> None:
-    pace = Pace()
-    before = pace.chunk
-    pace.note(2, 1, 0.001)
-    assert pace.chunk == before
+    prefill_budget = PrefillBudget()
+    before = prefill_budget.n_tokens
+    prefill_budget.record(2, 1, 0.001)
+    assert prefill_budget.n_tokens == before

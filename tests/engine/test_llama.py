@@ -28,9 +28,9 @@ QUESTIONS = ["What is the capital of Japan?", "Name a fruit.", "Say hello.", "Wh
 def let_go(stream: object, seconds: float = 5.0) -> bool:
     """Whether the worker lets a cancelled reply go within so many seconds."""
     end = time.perf_counter() + seconds
-    while not stream._ticket.is_over and time.perf_counter() < end:
+    while not stream._handle.is_over and time.perf_counter() < end:
         time.sleep(0.001)
-    return stream._ticket.is_over
+    return stream._handle.is_over
 
 
 def a_long_text(llm: SeaLLM, n_tokens: int) -> str:
@@ -83,7 +83,7 @@ def test_a_reply_cancelled_in_its_prompt_stops_at_once_and_what_was_read_is_kept
     with SeaLLM(DEMO, context=4096, drafting="off") as llm:
         prompt = a_long_text(llm, 3500)
         stream = llm.stream(prompt, **GREEDY)
-        while not (slots := [s for s in llm._engine._worker._loaded.scheduler.lineup.slots.all if len(s.tokens) > 500]):
+        while not (slots := [s for s in llm._engine._worker._loaded.core.scheduler.slots.all if len(s.tokens) > 500]):
             time.sleep(0.005)
         stream.cancel()
         assert let_go(stream, 1.0)
@@ -116,13 +116,13 @@ def test_cancelling_one_leaves_the_others_as_they_are(small: SeaLLM) -> None:
 def test_a_dropped_stream_is_cancelled(llm: SeaLLM) -> None:
     stream = llm.stream("Tell me a long story.", max_tokens=None)
     next(stream)
-    ticket = stream._ticket
+    handle = stream._handle
     del stream
     gc.collect()
     end = time.perf_counter() + 5
-    while not ticket.is_over and time.perf_counter() < end:
+    while not handle.is_over and time.perf_counter() < end:
         time.sleep(0.005)
-    assert ticket.is_over
+    assert handle.is_over
 
 
 def test_async_replies_come_side_by_side(small: SeaLLM) -> None:
@@ -190,7 +190,7 @@ def test_closing_ends_replies_with_a_clear_error() -> None:
         with pytest.raises(EngineError, match="this model is closed"):
             stream.read()
     llm.close()
-    for use in (lambda: llm.stream("x"), lambda: llm.tokenize("x"), lambda: llm.count("x")):
+    for use in (lambda: llm.stream("x"), lambda: llm.tokenize("x"), lambda: llm.count_tokens("x")):
         with pytest.raises(EngineError, match="this model is closed"):
             use()
 
@@ -310,8 +310,8 @@ def test_a_conversation_survives_the_unloading_of_its_model() -> None:
         first = llm.chat(prompt, **GREEDY)
         while llm._engine.is_loaded:
             time.sleep(0.01)
-        turn = [{"role": "user", "content": prompt}, {"role": "assistant", "content": first.text}]
-        second = llm.chat([*turn, {"role": "user", "content": "Why?"}], **GREEDY)
+        chunk = [{"role": "user", "content": prompt}, {"role": "assistant", "content": first.text}]
+        second = llm.chat([*chunk, {"role": "user", "content": "Why?"}], **GREEDY)
         assert second.usage.cached_tokens >= first.usage.prompt_tokens
 
 

@@ -6,73 +6,73 @@ import time
 
 import pytest
 
-from seallm_edge.engine.output_queue import FULL, LOW, End, Feed, Piece
+from seallm_edge.engine.output_queue import FULL, LOW, Finished, OutputQueue, TextDelta
 
 
-def piece(text: str) -> Piece:
-    return Piece(text, 1, len(text), 0.0)
+def piece(text: str) -> TextDelta:
+    return TextDelta(text, 1, len(text), 0.0)
 
 
 def test_pieces_come_in_order_and_the_end_again_and_again() -> None:
-    feed = Feed()
+    output = OutputQueue()
     for text in "abc":
-        feed.put(piece(text))
-    feed.put(End("stop"))
-    assert [feed.get() for _ in range(5)] == [*map(piece, "abc"), End("stop"), End("stop")]
+        output.put(piece(text))
+    output.put(Finished("stop"))
+    assert [output.get() for _ in range(5)] == [*map(piece, "abc"), Finished("stop"), Finished("stop")]
 
 
 def test_a_reader_waits_for_the_next_piece() -> None:
-    feed = Feed()
-    threading.Timer(0.05, feed.put, [piece("late")]).start()
-    assert feed.get() == piece("late")
+    output = OutputQueue()
+    threading.Timer(0.05, output.put, [piece("late")]).start()
+    assert output.get() == piece("late")
 
 
 def test_cancelling_drops_what_was_not_read_and_tells_the_worker() -> None:
     told = []
-    feed = Feed(lambda: told.append(feed.is_cancelled))
-    feed.put(piece("a"))
-    feed.put(piece("b"))
-    assert feed.get() == piece("a")
-    feed.cancel()
-    feed.cancel()
-    assert [feed.get(), feed.get()] == [End(), End()]
+    output = OutputQueue(lambda: told.append(output.is_cancelled))
+    output.put(piece("a"))
+    output.put(piece("b"))
+    assert output.get() == piece("a")
+    output.cancel()
+    output.cancel()
+    assert [output.get(), output.get()] == [Finished(), Finished()]
     assert told == [True]
 
 
 def test_cancelling_wakes_a_reader_that_waits() -> None:
-    feed = Feed()
-    threading.Timer(0.05, feed.cancel).start()
-    assert feed.get() == End()
+    output = OutputQueue()
+    threading.Timer(0.05, output.cancel).start()
+    assert output.get() == Finished()
 
 
 def test_cancelling_after_the_end_changes_nothing() -> None:
-    feed = Feed()
-    feed.put(End("stop"))
-    feed.get()
-    feed.cancel()
-    assert feed.get() == End("stop")
-    assert not feed.is_cancelled
+    output = OutputQueue()
+    output.put(Finished("stop"))
+    output.get()
+    output.cancel()
+    assert output.get() == Finished("stop")
+    assert not output.is_cancelled
 
 
 def test_a_feed_is_full_until_its_reader_has_caught_up() -> None:
     told = []
-    feed = Feed(lambda: told.append(True))
+    output = OutputQueue(lambda: told.append(True))
     for _ in range(FULL - 1):
-        feed.put(piece("x"))
-    assert not feed.is_full
-    feed.put(piece("x"))
-    assert feed.is_full
+        output.put(piece("x"))
+    assert not output.is_full
+    output.put(piece("x"))
+    assert output.is_full
     for left in range(FULL - 1, LOW, -1):
-        feed.get()
-        assert feed.is_full, left
+        output.get()
+        assert output.is_full, left
         assert told == []
-    feed.get()
-    assert not feed.is_full
+    output.get()
+    assert not output.is_full
     assert told == [True]
 
 
 def test_an_event_loop_reads_without_being_blocked() -> None:
-    feed, ticks = Feed(), []
+    output, ticks = OutputQueue(), []
 
     async def tick() -> None:
         while True:
@@ -81,26 +81,26 @@ def test_an_event_loop_reads_without_being_blocked() -> None:
 
     async def read() -> list[object]:
         ticking = asyncio.create_task(tick())
-        found = [await feed.aget() for _ in range(3)]
+        found = [await output.aget() for _ in range(3)]
         ticking.cancel()
         return found
 
-    threading.Timer(0.1, lambda: [feed.put(piece("a")), feed.put(piece("b")), feed.put(End("stop"))]).start()
-    assert asyncio.run(read()) == [piece("a"), piece("b"), End("stop")]
+    threading.Timer(0.1, lambda: [output.put(piece("a")), output.put(piece("b")), output.put(Finished("stop"))]).start()
+    assert asyncio.run(read()) == [piece("a"), piece("b"), Finished("stop")]
     assert len(ticks) >= 5
 
 
 def test_pieces_put_from_a_thread_while_a_loop_reads_all_arrive() -> None:
-    feed = Feed()
+    output = OutputQueue()
 
     def write() -> None:
         for number in range(2000):
-            feed.put(piece(str(number)))
-        feed.put(End("length"))
+            output.put(piece(str(number)))
+        output.put(Finished("length"))
 
     async def read() -> list[str]:
         found = []
-        while isinstance(item := await feed.aget(), Piece):
+        while isinstance(item := await output.aget(), TextDelta):
             found.append(item.text)
         return found
 
@@ -109,25 +109,25 @@ def test_pieces_put_from_a_thread_while_a_loop_reads_all_arrive() -> None:
 
 
 def test_a_task_cancelled_while_it_waits_loses_no_piece_for_the_next_reader() -> None:
-    feed = Feed()
+    output = OutputQueue()
 
     async def read() -> object:
-        waiting = asyncio.create_task(feed.aget())
+        waiting = asyncio.create_task(output.aget())
         await asyncio.sleep(0.01)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        feed.put(piece("kept"))
-        return await feed.aget()
+        output.put(piece("kept"))
+        return await output.aget()
 
     assert asyncio.run(read()) == piece("kept")
 
 
 def test_a_loop_that_was_closed_does_not_disturb_the_worker() -> None:
-    feed = Feed()
+    output = OutputQueue()
     loop = asyncio.new_event_loop()
-    feed._waiting = loop, loop.create_future()
+    output._waiting = loop, loop.create_future()
     loop.close()
-    feed.put(piece("a"))
-    feed._waiting = None
-    assert feed.get() == piece("a")
+    output.put(piece("a"))
+    output._waiting = None
+    assert output.get() == piece("a")

@@ -119,11 +119,11 @@ def test_500_mutated_snapshots_never_crash_it_and_every_reply_is_right(tiny_file
     (path,) = files(tmp_path)
     sound, dice, n_taken = path.read_bytes(), random.Random(7), 0
     with open_tiny(tiny_file, tmp_path) as llm:
-        lineup = llm._engine._worker._loaded.scheduler.lineup
+        scheduler = llm._engine._worker._loaded.core.scheduler
         for _ in range(500):
-            for slot in lineup.slots.all:  # nothing is left in memory: what there is comes from the file
-                lineup.slots.empty(slot)
-            lineup._shelf._entries.clear()
+            for slot in scheduler.slots.all:  # nothing is left in memory: what there is comes from the file
+                scheduler.slots.empty(slot)
+            scheduler._host_cache._entries.clear()
             bad = mutated(sound, dice)
             path.write_bytes(bad)
             reply = llm.complete(TEXT, **GREEDY)

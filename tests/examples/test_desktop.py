@@ -78,7 +78,7 @@ def open_window(desktop: ModuleType) -> Iterator[Callable[..., Any]]:
 
 def scripted(*replies: Any, **options: Any) -> tuple[ScriptedEngine, Callable[..., SeaLLM]]:
     engine = ScriptedEngine(replies, **options)
-    return engine, lambda on_progress: SeaLLM.over(engine)
+    return engine, lambda on_progress: SeaLLM.from_engine(engine)
 
 
 def press(window: Any, key: str, modifier: str = "NoModifier") -> None:
@@ -183,7 +183,7 @@ def test_a_reply_stopped_before_it_began_leaves_the_conversation_as_it_was(open_
             assert stopped.wait(30)
             return super().submit(request)
 
-    window = open_window(lambda on_progress: SeaLLM.over(Hesitant(["Halo!"])))
+    window = open_window(lambda on_progress: SeaLLM.from_engine(Hesitant(["Halo!"])))
     send(window, "Tell me a story.")
     window.stop()
     stopped.set()

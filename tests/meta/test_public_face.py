@@ -55,8 +55,19 @@ def test_the_public_parts_have_these_signatures() -> None:
     parameters = {
         name: list(inspect.signature(getattr(seallm_edge.SeaLLM, name)).parameters)[1:]
         for name in (
-            *("__init__", "over", "stream", "chat", "choices", "astream", "achat", "complete", "complete_stream"),
-            *("tokenize", "detokenize", "count", "close"),
+            *(
+                "__init__",
+                "from_engine",
+                "over",
+                "stream",
+                "chat",
+                "choices",
+                "astream",
+                "achat",
+                "complete",
+                "complete_stream",
+            ),
+            *("tokenize", "detokenize", "count_tokens", "count", "close"),
         )
     }
     asking = ["prompt", "schema", "grammar", "sampling"]
@@ -74,6 +85,7 @@ def test_the_public_parts_have_these_signatures() -> None:
             ),
             *("prefix_cache", "snapshots", "keep_alive", "force", "on_progress"),
         ],
+        "from_engine": [],
         "over": [],
         "stream": asking,
         "chat": asking,
@@ -84,9 +96,20 @@ def test_the_public_parts_have_these_signatures() -> None:
         "complete_stream": ["text", *asking[1:]],
         "tokenize": ["text", "special"],
         "detokenize": ["tokens", "special"],
+        "count_tokens": ["messages"],
         "count": ["messages"],
         "close": [],
     }
+
+
+def test_renamed_names_stay_as_aliases() -> None:
+    engine = seallm_edge.ScriptedEngine(["Halo!"])
+    llm = seallm_edge.SeaLLM.over(engine)
+    assert (llm.about, llm.chats, llm.count("hi")) == (llm.info, llm.is_chat_model, llm.count_tokens("hi"))
+    timings = llm.chat("hi").timings
+    old = (timings.prompt, timings.first_text, timings.total, timings.drafting_gain)
+    assert old == (timings.prefill_seconds, timings.ttft_seconds, timings.total_seconds, timings.speedup)
+    assert {"prompt", "first_text", "total", "drafting_gain"} < timings.as_dict().keys()
 
 
 def test_every_error_is_drawn_in_the_tree_and_explained() -> None:

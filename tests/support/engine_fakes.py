@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from seallm_edge.engine.contract import Request
-from seallm_edge.engine.core import Scheduler
-from seallm_edge.engine.kv.host_cache import Shelf
-from seallm_edge.engine.output_queue import End, Feed, Piece
-from seallm_edge.engine.scheduler import Lineup
-from seallm_edge.engine.sequence import Writer
+from seallm_edge.engine.core import EngineCore
+from seallm_edge.engine.kv.host_cache import HostKVCache
+from seallm_edge.engine.output_queue import Finished, OutputQueue, TextDelta
+from seallm_edge.engine.scheduler import Scheduler
+from seallm_edge.engine.sequence import ReplySequence
 from seallm_edge.native.context import DecodeAborted, NoRoom
 from seallm_edge.native.sampler import Chosen
 from seallm_edge.sampling import Sampling
@@ -74,7 +74,7 @@ class FakeContext:
         self.n_ctx, self.n_batch, self.n_sequences, self.n_outputs = n_ctx, n_batch, n_sequences, n_outputs
         self.cells: list[tuple[int, int, set[int]]] = []
         self.prefixes: dict[int, list[int]] = {}  # row → the text it ends, where its logits were wanted
-        self.n_steps = self.n_rows = 0
+        self.n_steps = self.n_batch_tokens = 0
         self.row_counts: list[int] = []
         self.interruptions: Iterator[bool] = itertools.repeat(False)
         self.may_run = True
@@ -100,7 +100,7 @@ class FakeContext:
             if wanted:
                 self.prefixes[row] = self.tokens(sequence)
         self.n_steps += 1
-        self.n_rows += len(batch)
+        self.n_batch_tokens += len(batch)
         self.row_counts.append(len(batch))
 
     def abort(self) -> None:
@@ -170,56 +170,58 @@ def spelt(tokens: Sequence[int]) -> str:
     return b"".join(Letters().piece(token) for token in tokens).decode()
 
 
-class Ears:
-    """A scheduler over a fake context, and readers for it."""
+class SchedulerHarness:
+    """A core over a fake context, and readers for it."""
 
     def __init__(
         self, context: FakeContext, budget: int = 10_000, speculation: object = None, snapshots: object = None
     ) -> None:
         self.now = 0.0
         self.context = context
-        self.shelf = Shelf(budget)
-        lineup = Lineup(context, HashSampler, self.shelf, bytes_per_token=BYTES_A_TOKEN, clock=lambda: self.now)
-        self.scheduler = Scheduler(
-            context, Letters(), lineup, FakeBatch(), speculation=speculation, clock=lambda: self.now
+        self.host_cache = HostKVCache(budget)
+        scheduler = Scheduler(
+            context, HashSampler, self.host_cache, bytes_per_token=BYTES_A_TOKEN, clock=lambda: self.now
         )
-        self.slots = lineup.slots
-        self.writers: list[Writer] = []
-        self.texts: dict[Writer, str] = {}
-        self.ends: dict[Writer, End] = {}
+        self.core = EngineCore(
+            context, Letters(), scheduler, FakeBatch(), speculation=speculation, clock=lambda: self.now
+        )
+        self.slots = scheduler.slots
+        self.sequences: list[ReplySequence] = []
+        self.texts: dict[ReplySequence, str] = {}
+        self.ends: dict[ReplySequence, Finished] = {}
 
-    def ask(self, tokens: Sequence[int], **options: object) -> Writer:
+    def ask(self, tokens: Sequence[int], **options: object) -> ReplySequence:
         options = {"temperature": 1.0, "repeat_penalty": 1.0, "max_tokens": 12} | options
-        writer = Writer(Request(list(tokens), Sampling(**options)), Feed())
-        writer.serial = len(self.writers)
-        self.writers.append(writer)
-        self.texts[writer] = ""
-        self.scheduler.lineup.add(writer)
-        return writer
+        sequence = ReplySequence(Request(list(tokens), Sampling(**options)), OutputQueue())
+        sequence.serial = len(self.sequences)
+        self.sequences.append(sequence)
+        self.texts[sequence] = ""
+        self.core.scheduler.add(sequence)
+        return sequence
 
-    def listen(self, writer: Writer, most: int = 1 << 30) -> None:
-        """Read what is there for a writer, but at most so many pieces."""
-        while most and writer not in self.ends and writer.feed._items.qsize():
-            item = writer.feed.get()
-            if isinstance(item, Piece):
-                self.texts[writer] += item.text
+    def listen(self, sequence: ReplySequence, most: int = 1 << 30) -> None:
+        """Read what is there for a sequence, but at most so many pieces."""
+        while most and sequence not in self.ends and sequence.output._items.qsize():
+            item = sequence.output.get()
+            if isinstance(item, TextDelta):
+                self.texts[sequence] += item.text
             else:
-                self.ends[writer] = item
+                self.ends[sequence] = item
             most -= 1
 
-    def step(self, listens: Callable[[Writer], bool] = lambda _: True) -> bool:
+    def step(self, listens: Callable[[ReplySequence], bool] = lambda _: True) -> bool:
         self.now += 0.01
-        worked = self.scheduler.step()
-        for writer in self.writers:
-            if listens(writer):
-                self.listen(writer)
+        worked = self.core.step()
+        for sequence in self.sequences:
+            if listens(sequence):
+                self.listen(sequence)
         self.check()
         return worked
 
     def run(self, most: int = 10_000) -> None:
         """Step until all have ended."""
         for _ in range(most):
-            if not self.scheduler.has_work:
+            if not self.core.has_work:
                 return
             self.step()
         raise AssertionError(f"no end after {most} steps")
@@ -230,6 +232,6 @@ class Ears:
             assert self.context.tokens(slot.number) == slot.tokens
             assert len(slot.cells) == len(slot.tokens)
         assert self.slots.n_free_cells == self.context.n_ctx - len(self.context.cells)
-        assert self.shelf.n_bytes <= self.shelf.budget
-        busy = [writer.slot for writer in self.scheduler.lineup.running]
+        assert self.host_cache.n_bytes <= self.host_cache.budget
+        busy = [sequence.slot for sequence in self.core.scheduler.running]
         assert len({id(slot) for slot in busy}) == len(busy) == sum(slot.is_busy for slot in self.slots.all)

@@ -14,8 +14,9 @@ from seallm_edge.native.model import Model
 def regrets(path: Path, prompt: Sequence[int], reply: Sequence[int]) -> list[float]:
     """For each token of `reply` how far its logit is below the best one, after `prompt` and those before it.
 
-    In company a reply's cells lie in any order once guesses were forgotten, which rounds otherwise, and near ties fall
-    either way. A greedy reply regrets no more than that; one whose KV was mixed up regrets much.
+    Beside other replies, rejected draft tokens leave free cells that other sequences reuse, which changes the summation
+    order in attention, so near ties fall either way. A greedy reply regrets no more than that; mixed-up KV regrets
+    much.
     """
     tokens = [*prompt, *reply]
     model = Model(path)

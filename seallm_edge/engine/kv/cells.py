@@ -1,7 +1,7 @@
-"""Cells of the KV memory, counted: which tokens have one, and which share one. Knows no native code.
+"""`Cells`: reference counts of KV cache cells. Knows no native code.
 
-A cell holds one token of one or more sequences. llama.cpp finds the places itself; what the scheduler must know is how
-many are left.
+A cell holds one token of one or more sequences. llama.cpp chooses the cells itself; the scheduler must know how many
+are free.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 
 class Cells:
-    """`n_cells` cells; each is free, or held once or more."""
+    """Counts of `n_cells` cells, each free or held once or more."""
 
     def __init__(self, n_cells: int) -> None:
         self.n_cells = n_cells
@@ -19,11 +19,11 @@ class Cells:
 
     @property
     def n_free(self) -> int:
-        """How many cells nobody holds."""
+        """Number of free cells."""
         return len(self._free)
 
     def take(self, count: int) -> list[int]:
-        """`count` free cells, now held once each. Raises IndexError where there are fewer."""
+        """Take `count` free cells, held once each. Raises IndexError where there are fewer."""
         taken = [self._free.pop() for _ in range(count)]
         for cell in taken:
             self._holders[cell] = 1
@@ -35,12 +35,12 @@ class Cells:
             self._holders[cell] += 1
 
     def give_back(self, cells: Iterable[int]) -> None:
-        """Hold `cells` once less; those held no more are free."""
+        """Release `cells` once; those held no more are free."""
         for cell in cells:
             self._holders[cell] -= 1
             if not self._holders[cell]:
                 self._free.append(cell)
 
     def n_held_only_by(self, held: Mapping[int, int]) -> int:
-        """How many cells would be free if the holders that `held` counts (cell → how many) gave them back."""
+        """Number of cells that would be free if the holders counted in `held` (cell → how often) released them."""
         return sum(1 for cell, count in held.items() if self._holders[cell] == count)

@@ -1,6 +1,6 @@
-"""`Slots`: the sequences of one context, each with the tokens whose KV it holds, in use or kept for a later prompt.
+"""`Slots`: the sequences of one context and the tokens whose KV each holds, running or cached for a later prompt.
 
-Knows no text, no request, and nothing of time but the order of use.
+Knows no text and no requests, and of time only the order of use.
 """
 
 from __future__ import annotations
@@ -13,22 +13,23 @@ from .cells import Cells
 
 
 class SequenceMemory(Protocol):
-    """What is asked of the native context."""
+    """KV cache operations of the native context."""
 
     def copy(self, source: int, target: int, n_tokens: int) -> None:
-        """Let the empty sequence `target` begin with the first cells of `source`."""
+        """Share the first `n_tokens` cells of `source` with the empty sequence `target`."""
 
     def forget(self, sequence: int, position: int = 0) -> None:
-        """Drop the cells of a sequence from a position on."""
+        """Drop a sequence's cells from `position` on."""
 
 
 UNKNOWN = -1
 
 
 class Slot:
-    """One sequence: `tokens` are decoded, in order from position 0. `is_saved` says that a copy is on disk, `is_tidy`
-    that it was alone in the KV memory all along, so that its cells are the first ones, in order. The first
-    `n_in_blocks` tokens were decoded in steps of a block of rows or more; `UNKNOWN` where nobody knows.
+    """One sequence of the context: `tokens` are decoded, in order from position 0.
+
+    `is_saved`: a snapshot is on disk. `is_contiguous`: its tokens occupy cells 0 to n-1 in order. The first
+    `n_block_aligned` tokens were decoded in batches of a block or more; `UNKNOWN` if that was not recorded.
     """
 
     def __init__(self, number: int) -> None:
@@ -37,20 +38,22 @@ class Slot:
         self.cells: list[int] = []
         self.is_busy = False
         self.is_saved = False
-        self.is_tidy = False
-        self.n_in_blocks = 0
+        self.is_contiguous = False
+        self.n_block_aligned = 0
         self.last_used = 0.0
 
 
 class Match(NamedTuple):
-    """A slot, and how many of its first tokens a prompt shares."""
+    """A slot, and the number of its first tokens that a prompt shares."""
 
     slot: Slot | None
     n_tokens: int
 
 
 class Slots:
-    """`n_slots` sequences over `n_cells` cells. `on_evict(slot)` is called before an idle one is emptied for others."""
+    """Slots of `n_slots` sequences over `n_cells` cells. Calls `on_evict(slot)` before an idle slot is emptied for
+    others.
+    """
 
     def __init__(
         self, memory: SequenceMemory, n_slots: int, n_cells: int, on_evict: Callable[[Slot], None] = lambda _: None
@@ -62,26 +65,28 @@ class Slots:
 
     @property
     def n_free_cells(self) -> int:
-        """Cells that no sequence holds."""
+        """Number of cells that no sequence holds."""
         return self._cells.n_free
 
     @property
     def n_cells(self) -> int:
-        """All cells."""
+        """Number of all cells."""
         return self._cells.n_cells
 
     @property
     def n_used_cells(self) -> int:
-        """Cells that some sequence holds."""
+        """Number of cells that some sequence holds."""
         return self.n_cells - self.n_free_cells
 
     def idle(self) -> list[Slot]:
-        """Sequences kept for a later prompt, the longest unused first."""
+        """Cached sequences, least recently used first."""
         kept = (slot for slot in self.all if slot.tokens and not slot.is_busy)
         return sorted(kept, key=lambda slot: slot.last_used)
 
     def best_match(self, tokens: Sequence[int]) -> Match:
-        """The sequence, busy or idle, that shares most with `tokens`, of which one is left to decode in any case."""
+        """The slot, running or idle, that shares the longest prefix with `tokens`. At least one token is left to
+        decode.
+        """
         best = Match(None, 0)
         for slot in self.all:
             shared = min(common_prefix(slot.tokens, tokens), len(tokens) - 1)
@@ -90,12 +95,12 @@ class Slots:
         return best
 
     def has_one_to_open(self, keep: Slot | None = None) -> bool:
-        """Whether `open` would find an empty or evictable sequence, `keep` aside."""
+        """Whether `open` would find an empty or evictable slot other than `keep`."""
         return any(not slot.is_busy and slot is not keep for slot in self.all)
 
     def open(self, match: Match, n_tokens: int) -> Slot:
-        """A busy slot that holds the first `n_tokens` of a match: the match itself where it goes on from there, else
-        another that shares its cells. One must be there to open.
+        """A busy slot that holds the first `n_tokens` of a match: the matched slot itself if it is idle and matched in
+        full, else another one that shares its cells. Needs a slot to open.
         """
         source = match.slot
         if source and not source.is_busy and len(source.tokens) == match.n_tokens:
@@ -109,31 +114,31 @@ class Slots:
         slot.is_saved = False
         return slot
 
-    def extend(self, slot: Slot, tokens: Sequence[int], *, in_blocks: bool = False) -> None:
-        """Note that `tokens` were decoded after those of `slot`; the cells must be there."""
-        if in_blocks and slot.n_in_blocks == len(slot.tokens):
-            slot.n_in_blocks += len(tokens)
-        slot.is_tidy = self.n_used_cells == len(slot.tokens) and (slot.is_tidy or not slot.tokens)
+    def extend(self, slot: Slot, tokens: Sequence[int], *, block_aligned: bool = False) -> None:
+        """Record that `tokens` were decoded after those of `slot`. The cells must be free."""
+        if block_aligned and slot.n_block_aligned == len(slot.tokens):
+            slot.n_block_aligned += len(tokens)
+        slot.is_contiguous = self.n_used_cells == len(slot.tokens) and (slot.is_contiguous or not slot.tokens)
         slot.cells += self._cells.take(len(tokens))
         slot.tokens += tokens
         slot.is_saved = False
 
     def truncate(self, slot: Slot, n_tokens: int) -> None:
-        """Forget all but the first `n_tokens` of `slot`."""
+        """Drop all but the first `n_tokens` of `slot`."""
         if n_tokens < len(slot.tokens):
             self._memory.forget(slot.number, n_tokens)
             self._cells.give_back(slot.cells[n_tokens:])
             del slot.tokens[n_tokens:], slot.cells[n_tokens:]
-            slot.n_in_blocks = min(slot.n_in_blocks, n_tokens) if n_tokens else 0
+            slot.n_block_aligned = min(slot.n_block_aligned, n_tokens) if n_tokens else 0
 
     def close(self, slot: Slot, now: float) -> None:
-        """Keep `slot` for a later prompt."""
+        """Keep `slot` as a cached prefix, last used `now`."""
         slot.is_busy = False
         slot.last_used = now
 
     def make_room(self, n_cells: int, keep: Slot | None = None) -> bool:
-        """Empty idle sequences, the longest unused first, until `n_cells` are free; whether they are. `keep` stays.
-        Nothing is emptied where it would not help.
+        """Evict idle slots, least recently used first and never `keep`, until `n_cells` are free; False, and nothing
+        evicted, if that cannot be reached.
         """
         if n_cells <= self._cells.n_free:
             return True
@@ -147,12 +152,12 @@ class Slots:
         return self._cells.n_free >= n_cells
 
     def evict(self, slot: Slot) -> None:
-        """Empty `slot`, once others had the chance to keep a copy."""
+        """Empty `slot` after `on_evict` had the chance to copy it."""
         self._on_evict(slot)
         self.empty(slot)
 
     def empty(self, slot: Slot) -> None:
-        """Empty `slot`; it is in use no more."""
+        """Empty `slot` and mark it idle."""
         self.truncate(slot, 0)
         slot.is_busy = False
 
@@ -168,11 +173,11 @@ class Slots:
         self._memory.copy(source.number, target.number, n_tokens)
         target.tokens = source.tokens[:n_tokens]
         target.cells = source.cells[:n_tokens]
-        target.n_in_blocks = min(source.n_in_blocks, n_tokens)
+        target.n_block_aligned = min(source.n_block_aligned, n_tokens)
         self._cells.share(target.cells)
 
     def _reclaimable(self, keep: Slot | None) -> int:
-        """Cells that emptying all idle sequences but `keep` would free: those that only they hold."""
+        """Cells that evicting all idle slots but `keep` would free: those that only they hold."""
         held: dict[int, int] = {}
         for slot in self.idle():
             if slot is not keep:
@@ -182,7 +187,7 @@ class Slots:
 
 
 def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two lists have in common at their beginning. Compares slices, which is C's speed."""
+    """Length of the common prefix of two lists. Compares slices, at C's speed."""
     most = min(len(one), len(other))
     if one[:most] == other[:most]:
         return most

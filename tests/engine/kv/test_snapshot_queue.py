@@ -152,7 +152,7 @@ def test_python_ends_while_a_state_is_being_written(folder: Path) -> None:
     code = f"""
 import threading, time
 from pathlib import Path
-from seallm_edge.engine import snapshot_file, snapshots
+from seallm_edge.engine.kv import snapshot_file, snapshots
 asked, pieces = threading.Event(), snapshot_file._write_hashed
 def stuck(*arguments):
     pieces(*arguments)

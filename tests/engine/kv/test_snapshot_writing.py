@@ -47,8 +47,8 @@ def child(code: str, *arguments: object) -> subprocess.Popen[bytes]:
     head = f"""
 import os, random, signal, sys
 from pathlib import Path
-from seallm_edge.engine import snapshot_file
-from seallm_edge.engine.snapshots import Snapshots
+from seallm_edge.engine.kv import snapshot_file
+from seallm_edge.engine.kv.snapshots import Snapshots
 KEY, TOKENS, PLENTY = {KEY!r}, {TOKENS!r}, {PLENTY}
 def state_of(tokens, n_bytes):
     return random.Random(repr(tokens)).randbytes(n_bytes)
@@ -75,7 +75,7 @@ DEATHS = {
 @pytest.mark.parametrize("death", DEATHS)
 def test_killed_writer_leaves_whole_files_alone(good: Path, death: str) -> None:
     code = f"""
-from seallm_edge.engine import snapshots as snapshots_module
+from seallm_edge.engine.kv import snapshots as snapshots_module
 folder = Path(sys.argv[1])
 {DEATHS[death]}
 Snapshots(folder, KEY, PLENTY).save([*TOKENS, 1], state_of(TOKENS, 3_000_000))
