@@ -8,6 +8,7 @@ from seallm_edge.catalogue.recipes import recipe_named
 from seallm_edge.errors import InvalidOption, ModelFileError
 from seallm_edge.files.hashes import listed_hashes, sha256_of, sidecar_of
 from seallm_edge.gguf_file import SPLIT_KEYS, read_header, split_name
+from seallm_edge.hints import Hint, Option
 from seallm_edge.native.quantizer import TENSOR_TYPES
 from seallm_edge.native.type_choice import chosen_types
 
@@ -137,7 +138,10 @@ def _check_sources(source: GgufSource, choices: dict[str, Choice]) -> None:
     for tensor in source.tensors:
         if tensor.dtype not in _SOUND_SOURCES and choices[tensor.name].type.name != tensor.dtype:
             problem = f"{tensor.name} is {tensor.dtype} already, and would lose once more as it is stored anew"
-            raise InvalidOption(problem, "take an F16, BF16 or Q8_0 model; --allow-requantize does it all the same")
+            anyway = Option("allow_requantize", True)
+            raise InvalidOption(
+                problem, Hint("take an F16, BF16 or Q8_0 model; {anyway} does it all the same", anyway=anyway)
+            )
 
 
 def _stem(source: GgufSource) -> str:

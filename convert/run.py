@@ -15,6 +15,7 @@ from pathlib import Path
 from seallm_edge.errors import ConversionError, InvalidOption
 from seallm_edge.files.disk_space import check_output, check_room, make_models_dir
 from seallm_edge.files.hashes import sha256_of, write_sidecar
+from seallm_edge.hints import Hint, Option
 
 from .checking.checks import QUICK, Checks, check_mode
 from .checking.report import Report
@@ -123,14 +124,14 @@ def _compare_hashes(source: Source, output: Output) -> None:
         write_sidecar(output.paths[0], {path.name: sha256_of(partial) for path, partial in parts} | dict(source.listed))
     elif source.expected and sha256_of(output.partials[0]) != source.expected:
         problem = f"{output.paths[0].name} did not become the file that its parts were made of"
-        raise ConversionError(problem, "check the disk, then give --restart")
+        raise ConversionError(problem, Hint("check the disk, then give {restart}", restart=Option("restart", True)))
 
 
 def _fingerprint(source: Source, plan: Plan, checks: Checks) -> Fingerprint:
     weights = hashlib.sha256()
     for shard in source.shards:
         weights.update(f"{shard.path.name}\0{shard.size}\0{shard.identity}\0".encode())
-    with_errors = " with --verify full" if checks.sums_errors else ""
+    with_errors = " with a full check" if checks.sums_errors else ""
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("seallm-edge", "llama-cpp-python")]
     return Fingerprint(
         source=weights.hexdigest(),

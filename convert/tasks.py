@@ -8,6 +8,7 @@ from pathlib import Path
 
 from seallm_edge.catalogue.recipes import recipe_named
 from seallm_edge.errors import InvalidOption
+from seallm_edge.hints import Hint, Option
 from seallm_edge.paths import models_dir
 
 from .choosing.choices import Override, UserRecipe
@@ -71,7 +72,10 @@ def output_path(out: str | Path | None, file_name: str, is_one: bool = True) -> 
     if Path(out).is_dir():
         return Path(out) / file_name
     if not is_one:
-        raise InvalidOption(f"{out} is no folder, and there are several files to write", "give a folder with -o")
+        raise InvalidOption(
+            f"{out} is no folder, and there are several files to write",
+            Hint("give a folder with {out}", out=Option("out")),
+        )
     return Path(out)
 
 

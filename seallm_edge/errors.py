@@ -14,7 +14,8 @@ SeaLLMError
 ├── ContextOverflow      a prompt that does not fit in the context
 └── EngineError          llama.cpp failed, or cannot run here; or the model was closed
 
-A message says what happened, with names and numbers, in lower case; `cure` is one line that mends it.
+A message says what happened, with names and numbers, in lower case. A `Hint` says how to mend it, as data: each face of
+the program (Python, command line, HTTP) words options and commands in its own way.
 """
 
 from __future__ import annotations
@@ -23,44 +24,55 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
+from .hints import Command, Hint, Option, Wording, as_hint, python_words
+
 
 class SeaLLMError(Exception):
-    """The root: `message` says what happened, `cure` (may be empty) what to do about it."""
+    """The root: `message` says what happened, `hint` (may be empty) how to mend it. `str()` is worded for Python."""
 
-    def __init__(self, message: str, cure: str = "") -> None:
+    def __init__(self, message: str, hint: Hint | str = "") -> None:
         super().__init__(message)
         self.message = message
-        self.cure = cure
+        self.hint = as_hint(hint)
+
+    def worded(self, wording: Wording) -> str:
+        """Message and hint as one face of the program says them: the hint in a line of its own, indented."""
+        return f"{self.message}\n  {self.hint.worded(wording)}" if self.hint else self.message
 
     def __str__(self) -> str:
-        return f"{self.message}\n  {self.cure}" if self.cure else self.message
+        return self.worded(python_words)
+
+    @property
+    def cure(self) -> str:
+        """Alias of `hint`, worded for Python."""
+        return str(self.hint)
 
 
 class ModelNotFound(SeaLLMError):
     """Neither a file, nor a catalogue name that is installed, nor a file in the store."""
 
-    def __init__(self, name: str, message: str = "", cure: str = "", known: Iterable[str] = ()) -> None:
+    def __init__(self, name: str, message: str = "", hint: Hint | str = "", known: Iterable[str] = ()) -> None:
         self.name = name
         text = message or f"no model named {name!r}{did_you_mean(name, known)}"
-        super().__init__(text, cure or "see them all: seallm models")
+        super().__init__(text, hint or Hint("see them all: {models}", models=Command("models")))
 
 
 class ModelFileError(SeaLLMError):
     """A file that llama.cpp must not see: `path`, and the `problem` in words."""
 
-    def __init__(self, path: Path | str, problem: str, cure: str = "") -> None:
+    def __init__(self, path: Path | str, problem: str, hint: Hint | str = "") -> None:
         self.path = Path(path)
         self.problem = problem
-        super().__init__(f"{self.path.name}: {problem}", cure or "convert or copy the file again")
+        super().__init__(f"{self.path.name}: {problem}", hint or "convert or copy the file again")
 
 
 class CheckpointError(SeaLLMError):
     """A checkpoint that cannot be converted: the file or folder at fault and its `problem` in words."""
 
-    def __init__(self, path: PurePath | str, problem: str, cure: str = "") -> None:
+    def __init__(self, path: PurePath | str, problem: str, hint: Hint | str = "") -> None:
         self.path = PurePath(path)
         self.problem = problem
-        super().__init__(f"{self.path.name}: {problem}", cure)
+        super().__init__(f"{self.path.name}: {problem}", hint)
 
 
 class ConversionError(SeaLLMError):
@@ -72,15 +84,18 @@ class OutputExists(ConversionError):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        super().__init__(f"{path} exists already", "give another name with -o, or --force to replace it")
+        hint = Hint(
+            "give another name with {out}, or {force} to replace it", out=Option("out"), force=Option("force", True)
+        )
+        super().__init__(f"{path} exists already", hint)
 
 
 class HubError(SeaLLMError):
     """The hub or the network refused, or failed for good: `url` is what was asked for, or the hub's address."""
 
-    def __init__(self, message: str, cure: str = "", url: str = "") -> None:
+    def __init__(self, message: str, hint: Hint | str = "", url: str = "") -> None:
         self.url = url
-        super().__init__(message, cure)
+        super().__init__(message, hint)
 
 
 class HashMismatch(HubError):
@@ -101,38 +116,40 @@ class InvalidOption(SeaLLMError, ValueError):
 class DraftTableError(SeaLLMError):
     """A table of guesses that cannot be made or used: `path`, and the `problem` in words."""
 
-    def __init__(self, path: Path | str, problem: str, cure: str = "") -> None:
+    def __init__(self, path: Path | str, problem: str, hint: Hint | str = "") -> None:
         self.path = Path(path)
         self.problem = problem
-        super().__init__(f"{self.path.name}: {problem}", cure or "build it again: seallm draft-table")
+        super().__init__(
+            f"{self.path.name}: {problem}", hint or Hint("build it again: {build}", build=Command("draft-table"))
+        )
 
 
 class NotEnoughMemory(SeaLLMError):
     """A model that needs more memory than is free; both in bytes."""
 
-    def __init__(self, name: str, needed: int, free: int, cure: str) -> None:
+    def __init__(self, name: str, needed: int, free: int, hint: Hint | str) -> None:
         self.needed = needed
         self.free = free
-        super().__init__(f"{name} needs {needed / 1e9:.1f} GB of memory but {free / 1e9:.1f} GB is free", cure)
+        super().__init__(f"{name} needs {needed / 1e9:.1f} GB of memory but {free / 1e9:.1f} GB is free", hint)
 
 
 class ContextOverflow(SeaLLMError):
     """A prompt that does not fit: `n_tokens` of it, `n_ctx` tokens of room."""
 
-    def __init__(self, n_tokens: int, n_ctx: int, described: str = "", cure: str = "") -> None:
+    def __init__(self, n_tokens: int, n_ctx: int, described: str = "", hint: Hint | str = "") -> None:
         self.n_tokens = n_tokens
         self.n_ctx = n_ctx
         about = f" ({described})" if described else ""
-        super().__init__(f"the prompt is {n_tokens:,} tokens{about} but the context holds {n_ctx:,}", cure)
+        super().__init__(f"the prompt is {n_tokens:,} tokens{about} but the context holds {n_ctx:,}", hint)
 
 
 class EngineError(SeaLLMError):
     """llama.cpp failed, and `log_tail` holds its last log lines; or the model was closed."""
 
-    def __init__(self, message: str, cure: str = "", log_tail: Iterable[str] = ()) -> None:
+    def __init__(self, message: str, hint: Hint | str = "", log_tail: Iterable[str] = ()) -> None:
         self.log_tail = tuple(log_tail)
         lines = "".join(f"\n  llama.cpp: {line}" for line in self.log_tail)
-        super().__init__(message + lines, cure)
+        super().__init__(message + lines, hint)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from .engine import Engine, ModelInfo, Request
 from .engine.prompt_tokens import PromptTokens
 from .errors import ContextOverflow, InvalidOption
 from .gguf_file import Header
+from .hints import Command, Hint, Option
 from .loading import load_engine, plan_for
 from .plan import Plan
 from .prompt.chatml import Message, as_messages
@@ -23,7 +24,7 @@ from .text.unicode import normalize
 
 Prompt = str | Iterable[Message | Mapping[str, Any]]
 Schema = Mapping[str, Any] | bool | str | type
-_REPLY_ROOM = 256  # tokens that a cure leaves for the answer
+_REPLY_ROOM = 256  # tokens that a hint leaves for the answer
 _MOST_CHOICES = 64
 
 
@@ -232,7 +233,7 @@ class SeaLLM:
         if not self.is_chat_model:
             raise InvalidOption(
                 f"{self.name} is a base model: it goes on from a text and knows no messages",
-                "use complete() or seallm run, or the chat model of the same size",
+                Hint("use {complete}, or the chat model of the same size", complete=Command("run")),
             )
         if isinstance(prompt, str) and not prompt.strip():
             raise InvalidOption("the prompt is empty", "say something")
@@ -247,7 +248,7 @@ class SeaLLM:
             language = guess(words)
             described = f"{language.name}, " if language else ""
             raise ContextOverflow(
-                len(tokens), self.n_ctx, f"{described}{len(words):,} characters", self._more_room(len(tokens))
+                len(tokens), self.n_ctx, f"{described}{len(words):,} characters", self._more_context(len(tokens))
             )
         request = Request(tokens, sampling, self._constraint(schema, grammar))
         return Stream(self._engine.submit(request), len(tokens), self._tokens.remember, owner=self)
@@ -265,10 +266,10 @@ class SeaLLM:
                 self._compiler = self._compiler or GrammarCompiler(vocabulary)
         return self._compiler
 
-    def _more_room(self, n_tokens: int) -> str:
+    def _more_context(self, n_tokens: int) -> Hint:
         enough = 1 << (n_tokens + _REPLY_ROOM).bit_length()
         if enough > self.info.max_context:
-            return f"shorten it: this model reads {self.info.max_context:,} tokens at most"
+            return Hint(f"shorten it: this model reads {self.info.max_context:,} tokens at most")
         extra = (enough - self.n_ctx) * self.info.bytes_per_token
         size = f"{extra / 1e9:.1f} GB" if extra >= 1e8 else f"{extra / 1e6:.0f} MB"
-        return f"shorten it, or give --context {enough} (needs {size} more)"
+        return Hint(f"shorten it, or give {{context}} (needs {size} more)", context=Option("context", enough))

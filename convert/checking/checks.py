@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from seallm_edge.errors import ConversionError, InvalidOption, ModelFileError, did_you_mean
 from seallm_edge.files.hashes import sha256_of
 from seallm_edge.gguf_file import Header, read_header, read_parts
+from seallm_edge.hints import Hint, Option
 from seallm_edge.native import quantizer
 from seallm_edge.native.trial import try_model
 from seallm_edge.text.samples import TEXTS
@@ -24,9 +26,19 @@ from .verification import check_finite, check_tokens
 NONE, QUICK, FULL = MODES = ("none", "quick", "full")
 
 _SAMPLES, _REMOTE_SAMPLES = 24, 8  # rows; of a hub each is a request
-# llama.cpp itself loses blocks of some weights in these types: after a run of zeros in IQ3_S, heavy tails in IQ1_M.
-_OTHER_TYPE = "choose another type, or give --imatrix: llama.cpp cannot store such weights as this one"
+_RESTART = Hint("check the disk, then give {restart}", restart=Option("restart", True))
 _WORDS = 12  # tokens that the trial of a full check generates
+
+
+class _CannotStore(ModelFileError):
+    """Weights that llama.cpp itself cannot store in this type: after a run of zeros in IQ3_S, heavy tails in IQ1_M."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        imatrix = Option("imatrix")
+        hint = Hint(
+            "choose another type, or give {imatrix}: llama.cpp cannot store such weights as this one", imatrix=imatrix
+        )
+        super().__init__(path, problem, hint)
 
 
 def check_mode(mode: str) -> None:
@@ -61,8 +73,8 @@ class Checks:
             _check_samples(output)
             text = self._try(output) if self.is_runnable else ""
         except ModelFileError as error:
-            cure = _OTHER_TYPE if error.cure == _OTHER_TYPE else "check the disk, then give --restart"
-            raise ConversionError(f"the GGUF came out damaged: {error.problem}", cure) from error
+            hint = error.hint if isinstance(error, _CannotStore) else _RESTART
+            raise ConversionError(f"the GGUF came out damaged: {error.problem}", hint) from error
         return self._report(output, errors, text) if self.mode == FULL else None
 
     def _check_header(self, output: Output) -> None:
@@ -120,4 +132,4 @@ def _check_row(output: Output, tensor: ContentTensor, place: Place, row: int) ->
     importance = tensor.columns(output.plan.content.importance, row)
     if not within_bound(kind, wanted, dequantized(kind, stored), importance):
         problem = f"row {row:,} of {tensor.name} is too far from its source for {kind.name}"
-        raise ModelFileError(output.partials[place.part], problem, _OTHER_TYPE if "IQ" in kind.name else "")
+        raise (_CannotStore if "IQ" in kind.name else ModelFileError)(output.partials[place.part], problem)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from seallm_edge.catalogue.recipes import Model, Recipe, is_quantizable, needs_importance, tensor_type
 from seallm_edge.errors import ConversionError, InvalidOption, did_you_mean
+from seallm_edge.hints import Hint, Option, Part
 from seallm_edge.native.quantizer import TENSOR_TYPES, WRITABLE, TensorType
 
 Shape = tuple[int, ...]  # rows first
@@ -82,6 +83,9 @@ def choose_over(
     return choices
 
 
+_NO_IMPORTANCE: dict[str, Part] = {"imatrix": Option("imatrix"), "larger": Option("type", "Q3_K_M")}
+
+
 def check_importance(choices: Mapping[str, Choice], covered: Collection[str] | None) -> None:
     """Raise ConversionError for a tensor that needs an importance matrix and is not among those `covered` by one.
 
@@ -94,9 +98,13 @@ def check_importance(choices: Mapping[str, Choice], covered: Collection[str] | N
     more = f" (and {len(lacking) - 1:,} more)" if len(lacking) > 1 else ""
     if covered is None:
         problem = f"{first}{more} would be garbage without an importance matrix"
-        raise ConversionError(problem, "give one with --imatrix, or choose --type Q3_K_M or a larger one")
+        raise ConversionError(
+            problem, Hint("give one with {imatrix}, or choose {larger} or a larger one", **_NO_IMPORTANCE)
+        )
     problem = f"{first}{more} would be garbage: the importance matrix has no entry for it"
-    raise ConversionError(problem, "take a matrix of this model, or choose --type Q3_K_M or a larger one")
+    raise ConversionError(
+        problem, Hint("take a matrix of this model, or choose {larger} or a larger one", **_NO_IMPORTANCE)
+    )
 
 
 def make_override(expression: str, type_name: str) -> Override:
@@ -132,8 +140,8 @@ def _check_names_something(override: Override, tensors: Mapping[str, Shape], qua
     named = [name for name in tensors if override.pattern.search(name)]
     if not named:
         matrices = [name for name in tensors if name in quantizable]
-        cure = f"its matrices are {matrices[0]} to {matrices[-1]}" if matrices else "it has no matrices"
-        raise InvalidOption(f"{override.expression!r} names no tensor of this model", cure)
+        hint = f"its matrices are {matrices[0]} to {matrices[-1]}" if matrices else "it has no matrices"
+        raise InvalidOption(f"{override.expression!r} names no tensor of this model", hint)
     if quantizable and not any(name in quantizable for name in named):
         problem = f"{override.expression!r} names only what is never quantized, such as {named[0]}"
         raise InvalidOption(problem, "name matrices, such as attn_v.weight")

@@ -93,8 +93,8 @@ def read_imatrix(path: str | Path) -> Importance:
             start = file.read(4)
         return _read_gguf(path) if start == b"GGUF" else _read_dat(path)
     except OSError as error:
-        cure = "give the path of a file that llama-imatrix wrote"
-        raise InvalidOption(f"importance matrix {path.name}: cannot be read: {error.strerror}", cure) from error
+        hint = "give the path of a file that llama-imatrix wrote"
+        raise InvalidOption(f"importance matrix {path.name}: cannot be read: {error.strerror}", hint) from error
 
 
 def _read_gguf(path: Path) -> Importance:
@@ -240,5 +240,5 @@ def _cut(text: str) -> str:
     return text.encode(errors="replace")[:_MOST_TEXT_BYTES].decode(errors="ignore")
 
 
-def _fail(path: Path, problem: str, cure: str) -> NoReturn:
-    raise InvalidOption(f"importance matrix {path.name}: {problem}", cure)
+def _fail(path: Path, problem: str, hint: str) -> NoReturn:
+    raise InvalidOption(f"importance matrix {path.name}: {problem}", hint)

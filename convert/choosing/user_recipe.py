@@ -32,7 +32,7 @@ def read_recipe(path: str | Path) -> UserRecipe:
     try:
         return _recipe(path.stem, _values(_text(path)))
     except InvalidOption as error:
-        raise InvalidOption(f"{path.name}: {error.message}", error.cure) from error
+        raise InvalidOption(f"{path.name}: {error.message}", error.hint) from error
 
 
 def _text(path: Path) -> str:
@@ -73,8 +73,8 @@ def _recipe(stem: str, values: dict[str, Any]) -> UserRecipe:
 
 def _checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        cure = "give another: name = with 1 to 64 letters a-z, digits, and . _ -"
-        raise InvalidOption(f"its name {name!r} cannot be part of a file's name", cure)
+        hint = "give another: name = with 1 to 64 letters a-z, digits, and . _ -"
+        raise InvalidOption(f"its name {name!r} cannot be part of a file's name", hint)
     if name.upper().replace("-", "_") in RECIPES:
         raise InvalidOption(f"its name {name!r} is that of a built-in type", 'give another: name = "mine"')
     return name

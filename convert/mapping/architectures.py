@@ -123,8 +123,8 @@ def _expected(
 
 def _check_none_missing(checkpoint: Checkpoint, names: list[str]) -> None:
     if missing := [name for name in names if name not in checkpoint.tensors]:
-        cure = "download the whole checkpoint; config.json must be of the same model as the weights"
-        raise CheckpointError(checkpoint.folder, f"lacks {_listed(missing)}", cure)
+        hint = "download the whole checkpoint; config.json must be of the same model as the weights"
+        raise CheckpointError(checkpoint.folder, f"lacks {_listed(missing)}", hint)
 
 
 def _check_none_extra(checkpoint: Checkpoint, architecture: Architecture, names: set[str]) -> None:
@@ -136,8 +136,8 @@ def _check_none_extra(checkpoint: Checkpoint, architecture: Architecture, names:
         if name not in names and name not in passed_over and not name.endswith(architecture.ignored)
     ]
     if extra:
-        cure = f"only plain {architecture.hf_name} checkpoints can be converted; merge adapters first"
-        raise CheckpointError(checkpoint.folder, f"holds what no {architecture.hf_name} has: {_listed(extra)}", cure)
+        hint = f"only plain {architecture.hf_name} checkpoints can be converted; merge adapters first"
+        raise CheckpointError(checkpoint.folder, f"holds what no {architecture.hf_name} has: {_listed(extra)}", hint)
 
 
 def _listed(names: list[str]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path, PurePath
 from typing import Protocol
 
 from seallm_edge.errors import CheckpointError
+from seallm_edge.hints import Command, Hint
 
 from .shards import LocalShard, Shard
 
@@ -112,12 +113,15 @@ def open_files(source: str | Path) -> Files:
 
 def _no_checkpoint(path: Path) -> CheckpointError:
     if path.suffix == ".gguf" and path.is_file():
-        cure = f"quantize it: seallm quantize {path} OUT.gguf, or chat with it: seallm chat {path}"
-        return CheckpointError(path, "is a GGUF file already", cure)
+        hint = Hint(
+            "quantize it: {quantize}, or chat with it: {chat}",
+            quantize=Command("quantize", (str(path), "OUT.gguf")),
+            chat=Command("chat", (str(path),)),
+        )
+        return CheckpointError(path, "is a GGUF file already", hint)
     if path.exists():
         return CheckpointError(path, "is a file, not a folder", WHOLE_CHECKPOINT)
     if len(path.parts) == 2 and not path.parent.exists():
-        return CheckpointError(
-            path, "there is no such folder", f"from the hub: seallm convert {HUB_PREFIX}{path.as_posix()}"
-        )
+        convert = Command("convert", (f"{HUB_PREFIX}{path.as_posix()}",))
+        return CheckpointError(path, "there is no such folder", Hint("from the hub: {convert}", convert=convert))
     return CheckpointError(path, "there is no such folder", WHOLE_CHECKPOINT)

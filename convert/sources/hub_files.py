@@ -50,8 +50,8 @@ class HubFiles:
         """A small file, whole, fetched once."""
         if name not in self._repository.files:
             problem = f"is no whole checkpoint: it has no {name}"
-            cure = "name a repository with config.json, tokenizer.json and *.safetensors"
-            raise CheckpointError(self.path, problem, cure)
+            hint = "name a repository with config.json, tokenizer.json and *.safetensors"
+            raise CheckpointError(self.path, problem, hint)
         if name not in self._small:
             self._small[name] = self._repository.read(name)
         return self._small[name]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from seallm_edge.errors import ConversionError
+from seallm_edge.hints import Hint, Option
 
 Errors = Mapping[str, tuple[float, float]]  # by tensor: sum of squared errors, sum of squares
 
@@ -128,7 +129,9 @@ def _whole_lines(data: bytes) -> tuple[list[dict[str, Any]], int]:
 
 def _check_same(path: Path, line: Mapping[str, Any], now: Fingerprint) -> None:
     """Refuse by name what a journal's conversion was of, if it is not the one that is asked for."""
-    cure = "--restart begins anew; or give another name with -o"
+    hint = Hint(
+        "{restart} starts over; or give another name with {out}", restart=Option("restart", True), out=Option("out")
+    )
     begun = path.name.removesuffix(".journal")
     if line.get("format") != _FORMAT or line.get("version") != now.version:
         problem = f"{begun} was begun by {line.get('version')}, and this is {now.version}"
@@ -142,4 +145,4 @@ def _check_same(path: Path, line: Mapping[str, Any], now: Fingerprint) -> None:
         problem = f"{begun} was begun from other weights ({line.get('source_name')}) than these ({now.source_name})"
     else:
         return
-    raise ConversionError(problem, cure)
+    raise ConversionError(problem, hint)

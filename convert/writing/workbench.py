@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seallm_edge.errors import CheckpointError, EngineError
+from seallm_edge.hints import Hint, Option
 from seallm_edge.native import quantizer
 from seallm_edge.native.quantizer import TENSOR_TYPES, TensorType
 
@@ -68,7 +69,9 @@ class Workbench:
                 raise EngineError(f"weights too large for {kind.name}")
         except EngineError as error:
             problem = f"{piece.source.name} holds numbers that are too large for {kind.name}"
-            raise CheckpointError(piece.source.shard.path, problem, "choose --type BF16 or F32") from error
+            raise CheckpointError(
+                piece.source.shard.path, problem, Hint("choose {wider} or F32", wider=Option("type", "BF16"))
+            ) from error
         return out
 
     def errors(self, piece: Piece, kind: TensorType, stored: Bytes) -> tuple[float, float]:

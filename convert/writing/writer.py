@@ -15,6 +15,7 @@ from seallm_edge.errors import CheckpointError, ConversionError
 from seallm_edge.files.disk_space import translated_errors
 from seallm_edge.files.locking import locked_alone
 from seallm_edge.files.positioned import PositionedFile
+from seallm_edge.hints import Hint, Option
 
 from .journal import Fingerprint, Journal, Mark
 from .layout import PartFile, Plan
@@ -63,7 +64,10 @@ class Output:
         """Fill `target` with what was written there. Raises ConversionError."""
         with self._translated():
             if self._files[part].read_into(offset, target) < len(target):
-                raise ConversionError(f"{self.partials[part]} has become shorter", "--restart begins anew")
+                raise ConversionError(
+                    f"{self.partials[part]} has become shorter",
+                    Hint("{restart} starts over", restart=Option("restart", True)),
+                )
 
     def record(self, mark: Mark) -> None:
         """Bring all that was written to the disk, then write down that `mark` is reached. Raises ConversionError."""
@@ -157,7 +161,7 @@ def _locked_journal(path: Path, stack: contextlib.ExitStack) -> Journal:
     # The other one may have ended, and removed its journal, between our opening and our locking it.
     if not (locked_alone(journal.file) and journal.is_in_place()):
         problem = f"another conversion is writing {partial_path(path)}"
-        raise ConversionError(problem, "wait for it, or give another name with -o")
+        raise ConversionError(problem, Hint("wait for it, or give another name with {out}", out=Option("out")))
     return journal
 
 

@@ -25,9 +25,10 @@ def main() -> None:
 def report(error: Exception) -> int:
     """The exit code for `error`, once it is told on stderr. Raises what is neither ours nor the system's."""
     from ..errors import SeaLLMError
+    from ..hints import command_line_words
 
     if isinstance(error, SeaLLMError):
-        print(error, file=sys.stderr)
+        print(error.worded(command_line_words), file=sys.stderr)
     elif isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
         print(f"{(error.strerror or str(error)).lower()}{where}", file=sys.stderr)

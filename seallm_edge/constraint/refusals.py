@@ -23,7 +23,7 @@ _TOO_BIG = (
 )
 _TOO_MANY_READINGS = re.compile(r"(?:[Pp]arser [Ee]rror: )?(?:Too many items|Current row has)")
 
-# what llguidance says → what we say, and the cure
+# what llguidance says → what we say, and the hint
 _TABLE = (
     (
         re.compile(r"Unimplemented keys: \[(.*?)\]"),
@@ -61,8 +61,8 @@ _TABLE = (
 def refusal(error: str, what: str, n_tokens: int = 0) -> InvalidOption:
     """The error to raise where llguidance says `error` of `what`, a schema or a grammar, after a reply's `n_tokens`."""
     said = _SOURCE.split(_PLACE.sub("", error))[0].strip().replace("Expected f64", "expected a number")
-    message, cure = _in_our_words(said, what)
-    return InvalidOption(message + (f", after {n_tokens:,} tokens" if n_tokens else ""), cure)
+    message, hint = _in_our_words(said, what)
+    return InvalidOption(message + (f", after {n_tokens:,} tokens" if n_tokens else ""), hint)
 
 
 def _in_our_words(said: str, what: str) -> tuple[str, str]:
@@ -72,9 +72,9 @@ def _in_our_words(said: str, what: str) -> tuple[str, str]:
         return f"the {what} is too big to be followed", "make it smaller, or repeat less in it"
     if _TOO_MANY_READINGS.match(said):
         return f"the {what} reads a text in too many ways", "leave one way to read it: x{0,9}, not x? x? x?"
-    for pattern, message, cure in _TABLE:
+    for pattern, message, hint in _TABLE:
         if found := pattern.match(said):
-            return message.format(_shortened(found[1])), cure
+            return message.format(_shortened(found[1])), hint
     reason = "llguidance fails on it" if said.startswith("panic: ") else _shortened(said[0].lower() + said[1:])
     return f"the {what} cannot be followed: {reason}", f"mend the {what}, or make it simpler"
 

@@ -56,9 +56,9 @@ Node = Chars | Name | Sequence | Choice | Repeat
 Rules = dict[str, Node]
 
 
-def fail(line: int, problem: str, cure: str = 'the notation is GBNF, as in: root ::= "yes" | "no"') -> NoReturn:
+def fail(line: int, problem: str, hint: str = 'the notation is GBNF, as in: root ::= "yes" | "no"') -> NoReturn:
     """Raise InvalidOption for something in `line` of a grammar."""
-    raise InvalidOption(f"line {line} of the grammar: {problem}", cure)
+    raise InvalidOption(f"line {line} of the grammar: {problem}", hint)
 
 
 def checked(rules: Rules) -> Rules:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DraftTableError, SeaLLMError
+from ..hints import Hint, Option
 from ..text.unicode import normalize
 from ..text.zawgyi import looks_like_zawgyi, zawgyi_to_unicode
 from .calibration import calibrate
@@ -49,7 +50,9 @@ def build(
     OSError.
     """
     if target.exists() and not is_table(target):
-        raise DraftTableError(target, "it is there, and is no draft table", "name another file with -o")
+        raise DraftTableError(
+            target, "it is there, and is no draft table", Hint("name another file with {out}", out=Option("out"))
+        )
     texts = [np.array(tokenize(piece), np.int64) for path in paths for piece in pieces(read(path))]
     n_tokens = sum(map(len, texts))
     if not _FEWEST_TOKENS <= n_tokens <= _MOST_TOKENS:

@@ -97,7 +97,7 @@ class EngineCore:
             return False
         except EngineError as error:
             for chunk in chunks:
-                chunk.sequence.fail(EngineError(error.message, error.cure))
+                chunk.sequence.fail(EngineError(error.message, error.hint))
             self.scheduler.retire()
             return False
         finally:
@@ -128,7 +128,7 @@ class EngineCore:
         elif idle := scheduler.slots.idle():
             scheduler.slots.evict(idle[0])
         else:
-            self.fail(lambda: EngineError(error.message, error.cure))
+            self.fail(lambda: EngineError(error.message, error.hint))
 
     def _choose(self, chunks: list[ScheduledChunk]) -> None:
         is_pure = all(chunk.sequence.n_pending == 1 for chunk in chunks)  # no prompts in it

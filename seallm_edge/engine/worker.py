@@ -188,4 +188,4 @@ class Worker:
 
 def _again(error: EngineError) -> EngineError:
     """A new exception of the same words: one that is raised twice gathers tracebacks."""
-    return EngineError(error.message, error.cure)
+    return EngineError(error.message, error.hint)

@@ -12,9 +12,12 @@ from pathlib import Path
 from seallm_edge.errors import ConversionError, OutputExists
 from seallm_edge.paths import models_dir
 
+from ..hints import Hint, Option
 from .sizes import readable
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
+_OUT = Option("out")
+_ANOTHER_PLACE = Hint("give another place with {out}", out=_OUT)
 _BLOCK = 512  # what st_blocks counts, whatever the file system's own block is
 
 
@@ -26,15 +29,15 @@ def make_models_dir(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         problem = f"cannot make the models folder {folder}: {error.strerror}"
-        raise ConversionError(problem, "give another place with -o, or set SEALLM_HOME") from error
+        raise ConversionError(problem, _ANOTHER_PLACE.then(", or set SEALLM_HOME")) from error
 
 
 def check_output(out: Path, force: bool) -> None:
     """Raise OutputExists or ConversionError where `out` cannot be written. With `force` only a GGUF is replaced."""
     if out.is_dir():
-        raise ConversionError(f"{out} is a folder", "give the name of a file with -o")
+        raise ConversionError(f"{out} is a folder", Hint("give the name of a file with {out}", out=_OUT))
     if not out.parent.is_dir():
-        raise ConversionError(f"no such folder: {out.parent}", "make it, or give another with -o")
+        raise ConversionError(f"no such folder: {out.parent}", Hint("make it, or give another with {out}", out=_OUT))
     if not os.access(out.parent, os.W_OK):
         raise _not_writable(out.parent)
     if not out.exists():
@@ -43,7 +46,9 @@ def check_output(out: Path, force: bool) -> None:
         raise OutputExists(out)
     with translated_errors(out, 0), out.open("rb") as file:
         if file.read(4) not in (b"GGUF", b""):
-            raise ConversionError(f"{out} is no GGUF, so it is not replaced", "give another name with -o")
+            raise ConversionError(
+                f"{out} is no GGUF, so it is not replaced", Hint("give another name with {out}", out=_OUT)
+            )
 
 
 def check_room(out: Path, size: int, written: Iterable[Path] = ()) -> None:
@@ -52,8 +57,13 @@ def check_room(out: Path, size: int, written: Iterable[Path] = ()) -> None:
     free = shutil.disk_usage(out.parent).free
     if free < needed:
         problem = f"{out.name} takes {readable(size)} but {out.parent} has {readable(free)} free"
-        cure = f"free {readable(needed - free)}, give another disk with -o, or choose a smaller --type"
-        raise ConversionError(problem, cure)
+        hint = Hint(
+            "free {missing}, give another disk with {out}, or choose a smaller {type}",
+            missing=readable(needed - free),
+            out=_OUT,
+            type=Option("type"),
+        )
+        raise ConversionError(problem, hint)
 
 
 def allocated(paths: Iterable[Path]) -> int:
@@ -75,7 +85,7 @@ def translated_errors(out: Path, size: int, written: Iterable[Path] = ()) -> Ite
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise _full(out, size, written) from error
-        raise ConversionError(f"cannot write {out}: {error.strerror or error}", "give another place with -o") from error
+        raise ConversionError(f"cannot write {out}: {error.strerror or error}", _ANOTHER_PLACE) from error
 
 
 def _full(out: Path, size: int, written: Iterable[Path]) -> ConversionError:
@@ -85,4 +95,4 @@ def _full(out: Path, size: int, written: Iterable[Path]) -> ConversionError:
 
 
 def _not_writable(folder: Path) -> ConversionError:
-    return ConversionError(f"the folder {folder} is not writable", "give another place with -o")
+    return ConversionError(f"the folder {folder} is not writable", _ANOTHER_PLACE)

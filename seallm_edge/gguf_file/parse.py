@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeAlias
 
 from ..errors import ModelFileError
+from ..hints import Command, Hint
 from .types import ARRAY, NUMBERS, STRING, TENSOR_TYPES, VALUE_TYPES
 
 ALIGNMENT = 32  # bytes; also the least that ggml takes for a mapped buffer
@@ -28,11 +29,17 @@ MAX_DIMS = 4
 MAX_ELEMENTS = 2**63 - 1
 TEXT_BYTES_KEPT = 1 << 20
 
-LOOKS_LIKE = {  # first bytes of what people hand over instead: what it is, what to do
+_CONVERT = Command("convert", ("FOLDER",))
+LOOKS_LIKE: dict[
+    bytes, tuple[str, Hint | str]
+] = {  # first bytes of what people hand over instead: what it is, what to do
     b"FUGG": ("a big-endian GGUF, and only little-endian ones can be run", "convert the model again on this computer"),
     b"tjgg": ("a GGML file from before 2023-08, not a GGUF", "convert the model again from its checkpoint"),
     b"lmgg": ("a GGML file from before 2023-08, not a GGUF", "convert the model again from its checkpoint"),
-    b"PK\x03\x04": ("a zip or PyTorch file, not a GGUF", "convert a checkpoint with: seallm convert FOLDER"),
+    b"PK\x03\x04": (
+        "a zip or PyTorch file, not a GGUF",
+        Hint("convert a checkpoint with: {convert}", convert=_CONVERT),
+    ),
     b"version https://git-lfs": ("a Git LFS pointer, not the model itself", "fetch the file: git lfs pull"),
     b"<!DOCTYPE": ("a web page, not a GGUF", "download the file itself, not its page"),
 }
@@ -92,9 +99,9 @@ class Walker:
         self.places: dict[str, Place] = {}
         self._text_room = TEXT_BYTES_KEPT
 
-    def fail(self, problem: str, cure: str = "") -> NoReturn:
+    def fail(self, problem: str, hint: Hint | str = "") -> NoReturn:
         """Raise ModelFileError with this problem."""
-        raise ModelFileError(self.path, problem, cure)
+        raise ModelFileError(self.path, problem, hint)
 
     def preamble(self) -> tuple[int, int, int]:
         """(version, number of tensors, number of keys), once magic, version and counts are believable."""
@@ -258,12 +265,15 @@ class Walker:
         if start.startswith(b"GGUF"):
             self.pos = 4
             return
-        for prefix, (problem, cure) in LOOKS_LIKE.items():
+        for prefix, (problem, hint) in LOOKS_LIKE.items():
             if start.startswith(prefix):
-                self.fail(problem, cure)
+                self.fail(problem, hint)
         if not any(start):
             self.fail("starts with zeros: its download or copy did not finish")
-        self.fail("not a GGUF file", "seallm runs GGUF files; make one from a checkpoint with: seallm convert FOLDER")
+        self.fail(
+            "not a GGUF file",
+            Hint("seallm runs GGUF files; make one from a checkpoint with: {convert}", convert=_CONVERT),
+        )
 
 
 def strings(data: mmap.mmap, array: Array) -> Iterator[bytes]:

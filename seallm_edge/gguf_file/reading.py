@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import ModelFileError
+from ..hints import Command, Hint
 from .checks import check
 from .header import Header
 from .parse import ALIGNMENT, Walker
@@ -53,9 +54,15 @@ def _mapped(path: Path, read: Callable[[Walker], Header]) -> Header:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return read(Walker(path, data))
     except FileNotFoundError:
-        raise ModelFileError(path, "no such file", "see what is here: seallm models") from None
+        raise ModelFileError(
+            path, "no such file", Hint("see what is here: {models}", models=Command("models"))
+        ) from None
     except IsADirectoryError:
-        raise ModelFileError(path, "is a folder, not a GGUF file", "make a GGUF of it: seallm convert FOLDER") from None
+        raise ModelFileError(
+            path,
+            "is a folder, not a GGUF file",
+            Hint("make a GGUF of it: {convert}", convert=Command("convert", ("FOLDER",))),
+        ) from None
     except OSError as error:
         raise ModelFileError(
             path, f"cannot be read: {error.strerror or error}", "check the file's permissions"

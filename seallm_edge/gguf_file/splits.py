@@ -75,8 +75,8 @@ def _check_number(part: Header, number: int, count: int) -> None:
         raise ModelFileError(part.path, f"does not say which of {count} parts it is ({NUMBER}, a uint16)", _TOGETHER)
     if number == 0 and says != 0:
         name = split_name(part.path)
-        cure = f"name the first part: {name.part(1)}" if name else "name the first part"
-        raise ModelFileError(part.path, f"is part {says + 1} of {of} of a model", cure)
+        hint = f"name the first part: {name.part(1)}" if name else "name the first part"
+        raise ModelFileError(part.path, f"is part {says + 1} of {of} of a model", hint)
     if (says, of) != (number, count):
         problem = f"says it is part {says + 1} of {of}, but stands for part {number + 1} of {count}"
         raise ModelFileError(part.path, problem, _TOGETHER)

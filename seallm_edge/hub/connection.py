@@ -124,8 +124,8 @@ class Hub:
         except httpx2.ConnectError as error:
             if (refused := _certificate_problem(error)) is not None:
                 problem = f"the certificate of {_host(url)} is not trusted: {refused}"
-                cure = f"set this computer's clock, or {LOG_IN_TO_NETWORK}"
-                raise HubError(problem, cure, url=str(url)) from error
+                hint = f"set this computer's clock, or {LOG_IN_TO_NETWORK}"
+                raise HubError(problem, hint, url=str(url)) from error
             reason = re.sub(r"^\[(Errno|WinError) -?\d+\] ", "", str(error))
             raise Trouble(f"no connection to {_host(url)} ({reason})") from error
         except (httpx2.NetworkError, httpx2.RemoteProtocolError) as error:

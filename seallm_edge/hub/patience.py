@@ -106,8 +106,8 @@ class Retries:
         problem = trouble.problem + where
         if self._failures == self._patience.retries:
             tries = f", and {self._failures} more tries brought nothing" if self._failures else ""
-            cure = "check the network, then run the same command again"
-            raise HubError(problem + tries, cure, url=self._url) from trouble
+            hint = "check the network, then run the same command again"
+            raise HubError(problem + tries, hint, url=self._url) from trouble
         self._failures += 1
         seconds = self._patience.wait_after(self._failures, trouble.asked_wait)
         if self._on_trouble:

@@ -69,8 +69,8 @@ def check_status(status: int, headers: Mapping[str, str], host: str, is_hub: boo
     facts = {"host": host, **vars(wanted)}
     for key in (headers.get("x-error-code", ""), *_keys(status, wanted)):
         if key in _REFUSALS:
-            message, cure = _REFUSALS[key]
-            raise HubError(message.format(**facts), cure.format(**facts), url=wanted.endpoint)
+            message, hint = _REFUSALS[key]
+            raise HubError(message.format(**facts), hint.format(**facts), url=wanted.endpoint)
     said = "".join(filter(str.isprintable, headers.get("x-error-message", "")))[:200]
     problem = f"{host} refuses {wanted.file or wanted.repository} (status {status}){said and f': {said}'}"
     raise HubError(problem, f"see {wanted.endpoint}/{wanted.repository} in a browser", url=wanted.endpoint)

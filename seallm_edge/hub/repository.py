@@ -122,8 +122,8 @@ def parse_spec(spec: str) -> tuple[str, str]:
     bare = "@".join(filter(None, page.groups())) if page else spec
     match = _SPEC.fullmatch(bare)
     if match is None or ".." in bare or "--" in match[1]:
-        cure = "give ORG/NAME or ORG/NAME@REVISION, such as SeaLLMs/SeaLLMs-v3-1.5B-Chat"
-        raise InvalidOption(f"{spec!r} is no name of a repository", cure)
+        hint = "give ORG/NAME or ORG/NAME@REVISION, such as SeaLLMs/SeaLLMs-v3-1.5B-Chat"
+        raise InvalidOption(f"{spec!r} is no name of a repository", hint)
     return match[1], match[2] or "main"
 
 

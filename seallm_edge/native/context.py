@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import EngineError
 from ..gguf_file.types import TENSOR_TYPES
+from ..hints import Hint, Option
 from . import log, symbols
 from .batch import Batch
 from .model import Model
@@ -69,7 +70,7 @@ class Context:
         if not self.pointer:
             raise EngineError(
                 f"llama.cpp cannot make a context of {n_ctx:,} tokens",
-                "give a smaller --context",
+                Hint("give a smaller {context}", context=Option("context")),
                 log.relay().take_complaints(),
             )
         self.n_ctx: int = llama.llama_n_ctx(self.pointer)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import EngineError
 from ..gguf_file import types as gguf_types
+from ..hints import Command, Hint
 from .symbols import function, llama_cpp
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def requantize_file(
     if code != 0:
         raise EngineError(
             f"llama.cpp cannot quantize {source.name} (code {code})",
-            "check the file: seallm show FILE",
+            Hint("check the file: {show}", show=Command("show", ("FILE",))),
             log.relay().take_complaints(),
         )
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EngineError
+from ..hints import Hint
 
 PROMPT = "Rice is grown in"  # what a trial goes on from
 _TAIL_LINES = 4
@@ -113,7 +114,7 @@ def _ask(request: Mapping[str, Any], name: str, patience: float) -> dict[str, An
         found: dict[str, Any] = json.loads(child.stdout)
         if "error" not in found:
             return found
-        raise EngineError(found["error"], found["cure"], found["log_tail"])
+        raise EngineError(found["error"], Hint.from_data(found["hint"]), found["log_tail"])
     raise _death(name, child.returncode, _tail(child.stderr))
 
 

@@ -34,7 +34,7 @@ def main() -> None:
     try:
         found = answer(json.load(sys.stdin.buffer))
     except EngineError as error:
-        found = {"error": error.message.partition("\n")[0], "cure": error.cure, "log_tail": error.log_tail}
+        found = {"error": error.message.partition("\n")[0], "hint": error.hint.as_data(), "log_tail": error.log_tail}
     json.dump(found, sys.stdout)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..errors import ConversionError, EngineError
 from ..gguf_file import read_parts
+from ..hints import Command, Hint
 from . import symbols
 from .quantizer import TENSOR_TYPES
 
@@ -54,7 +55,10 @@ def chosen_types(path: Path, file_type: int, has_importance: bool = False) -> di
 
 def _run_child(path: Path, file_type: int, has_importance: bool) -> subprocess.CompletedProcess[str]:
     if getattr(sys, "frozen", False):  # sys.executable is the app itself there, not a Python
-        raise ConversionError("a frozen app cannot quantize GGUF files", "use the command: seallm quantize")
+        raise ConversionError(
+            "a frozen app cannot quantize GGUF files",
+            Hint("quantize it outside the app: {command}", command=Command("quantize")),
+        )
     params = symbols.llama_cpp().llama_model_quantize_default_params()
     params.ftype, params.nthread, params.allow_requantize, params.dry_run = file_type, 1, True, True
     offset = type(params).imatrix.offset if has_importance else -1

@@ -42,7 +42,7 @@ def make_plan(
     `context` and `n_batch` are in tokens, `prefix_cache` in bytes (0 is off; never more than a quarter of the free
     memory), types are of `KV_TYPES`; `force` plans even what does not fit. `row_types` are the types of weights that
     are fast here as they lie in the file: a model of nothing else is not repacked. Raises InvalidOption;
-    NotEnoughMemory, whose cure names the nearest choice that fits.
+    NotEnoughMemory, whose hint names the nearest choice that fits.
     """
     asked = Options(
         context, threads, gpu_layers, cache_type_k, cache_type_v, flash_attention, prefix_cache, n_batch, repack, force

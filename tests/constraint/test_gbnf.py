@@ -279,8 +279,8 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize(("grammar", "message", "cure"), REFUSALS.values(), ids=REFUSALS)
-def test_what_is_no_grammar_or_cannot_be_followed_is_refused(demo, grammar: str, message: str, cure: str) -> None:
+@pytest.mark.parametrize(("grammar", "message", "hint"), REFUSALS.values(), ids=REFUSALS)
+def test_what_is_no_grammar_or_cannot_be_followed_is_refused(demo, grammar: str, message: str, hint: str) -> None:
     with pytest.raises(InvalidOption) as refused:
         demo.compiler.gbnf(grammar)
-    assert (refused.value.message, refused.value.cure) == (message, cure)
+    assert (refused.value.message, str(refused.value.hint)) == (message, hint)

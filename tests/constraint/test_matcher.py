@@ -172,12 +172,12 @@ def test_a_grammar_that_begins_with_what_no_token_says_is_refused() -> None:
     assert refused.value.message == "no text satisfies the grammar"
 
 
-def test_a_missing_llguidance_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_llguidance_is_named_with_its_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "llguidance", None)
     with pytest.raises(InvalidOption) as refused:
         GrammarCompiler(Letters()).gbnf('root ::= "a"')
     assert refused.value.message == "schemas and grammars need the package llguidance"
-    assert refused.value.cure == "pip install llguidance (without a wheel, it needs Rust)"
+    assert str(refused.value.hint) == "pip install llguidance (without a wheel, it needs Rust)"
 
 
 def test_importing_it_imports_neither_llguidance_nor_numpy() -> None:

@@ -269,8 +269,8 @@ REFUSALS: dict[str, tuple[Any, str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("schema", "message", "cure"), REFUSALS.values(), ids=REFUSALS)
-def test_what_is_no_schema_or_cannot_be_followed_is_refused(demo, schema: Any, message: str, cure: str) -> None:
+@pytest.mark.parametrize(("schema", "message", "hint"), REFUSALS.values(), ids=REFUSALS)
+def test_what_is_no_schema_or_cannot_be_followed_is_refused(demo, schema: Any, message: str, hint: str) -> None:
     with pytest.raises(InvalidOption) as refused:
         demo.compiler.schema(schema)
-    assert (refused.value.message, refused.value.cure) == (message, cure)
+    assert (refused.value.message, str(refused.value.hint)) == (message, hint)

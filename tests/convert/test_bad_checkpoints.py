@@ -171,7 +171,7 @@ def test_an_unknown_type_gets_the_nearest_name(name: str, message: str, tmp_path
     with pytest.raises(InvalidOption) as caught:
         plan_conversion(tmp_path, name)
     assert caught.value.message == message
-    assert caught.value.cure == f"the types are {', '.join(RECIPES)}"
+    assert str(caught.value.hint) == f"the types are {', '.join(RECIPES)}"
 
 
 @pytest.mark.parametrize("name", ["q4_k_m", "Q4-K-M", "Q4_K_M"])

@@ -39,7 +39,7 @@ def chosen(*overrides: str, base: str = "Q4_K_M") -> dict[str, str]:
 def refusal(*overrides: str) -> tuple[str, str]:
     with pytest.raises(InvalidOption) as caught:
         chosen(*overrides)
-    return caught.value.message, caught.value.cure
+    return caught.value.message, str(caught.value.hint)
 
 
 def test_an_override_changes_the_tensors_it_names_and_no_other() -> None:
@@ -106,9 +106,9 @@ def test_an_expression_that_is_none_is_refused() -> None:
 
 
 def test_an_unknown_type_is_refused_with_the_nearest() -> None:
-    message, cure = refusal("attn_v=Q4_K_M")
+    message, hint = refusal("attn_v=Q4_K_M")
     assert message == "unknown tensor type 'Q4_K_M'; did you mean 'Q4_K'?"
-    assert cure.startswith("a tensor's types are F32, F16, Q4_0, Q4_1, ")
+    assert hint.startswith("a tensor's types are F32, F16, Q4_0, Q4_1, ")
 
 
 @pytest.mark.parametrize(
@@ -153,20 +153,20 @@ def choices_of(*names: str) -> dict[str, Choice]:
 def lacking(choices: dict[str, Choice], covered: set[str] | None) -> tuple[str, str]:
     with pytest.raises(ConversionError) as caught:
         check_importance(choices, covered)
-    return caught.value.message, caught.value.cure
+    return caught.value.message, str(caught.value.hint)
 
 
 def test_types_that_are_garbage_without_importance_are_refused() -> None:
     assert lacking(choices_of("a", "b"), None) == (
         "a as IQ2_S (and 1 more) would be garbage without an importance matrix",
-        "give one with --imatrix, or choose --type Q3_K_M or a larger one",
+        "give one with imatrix=…, or choose type='Q3_K_M' or a larger one",
     )
 
 
 def test_a_tensor_that_the_importance_matrix_lacks_is_refused() -> None:
     assert lacking(choices_of("a", "b"), {"a"}) == (
         "b as IQ2_S would be garbage: the importance matrix has no entry for it",
-        "take a matrix of this model, or choose --type Q3_K_M or a larger one",
+        "take a matrix of this model, or choose type='Q3_K_M' or a larger one",
     )
 
 

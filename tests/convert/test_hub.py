@@ -196,7 +196,7 @@ def test_a_repository_that_moved_on_is_refused_by_name(
 def test_a_repository_that_is_not_there(hub: Any, tmp_path: Path) -> None:
     with pytest.raises(HubError) as caught:
         convert("hf:SeaLLMs/nothing", tmp_path / "out.gguf")
-    assert caught.value.cure
+    assert caught.value.hint
 
 
 def test_a_repository_without_weights(hub: Any, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ DENSE = {NAME: (SUMS, np.array([7.0], np.float32))}
 def refusal(path: Path) -> str:
     with pytest.raises(InvalidOption) as caught:
         read_imatrix(path)
-    assert caught.value.cure
+    assert caught.value.hint
     return caught.value.message
 
 
@@ -180,7 +180,7 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 def misfit(tensors: dict[str, tuple[int, ...]]) -> str:
     with pytest.raises(ConversionError) as caught:
         importance().check_fits(tensors)
-    assert caught.value.cure == "make one of the unquantized model with llama-imatrix"
+    assert str(caught.value.hint) == "make one of the unquantized model with llama-imatrix"
     return caught.value.message
 
 

@@ -17,6 +17,7 @@ from seallm_edge.convert.writing import pipeline
 from seallm_edge.errors import CheckpointError, ConversionError, InvalidOption, OutputExists
 from seallm_edge.files.disk_space import check_room
 from seallm_edge.files.positioned import PositionedFile
+from seallm_edge.hints import command_line_words
 
 Checkpoints = Callable[..., Any]
 
@@ -32,7 +33,7 @@ def refusal(source: Path, out: Path, **options: Any) -> ConversionError:
     """The error with which the conversion is refused."""
     with pytest.raises(ConversionError) as caught:
         convert(source, out, **options)
-    assert caught.value.cure
+    assert caught.value.hint
     return caught.value
 
 
@@ -132,7 +133,10 @@ def test_missing_room_is_told_in_gigabytes(tmp_path: Path, monkeypatch: pytest.M
         check_room(tmp_path / "out.gguf", 4_680_000_000)
     assert str(caught.value) == (
         f"out.gguf takes 4.68 GB but {tmp_path} has 1.25 GB free\n"
-        "  free 3.43 GB, give another disk with -o, or choose a smaller --type"
+        "  free 3.43 GB, give another disk with out=…, or choose a smaller type=…"
+    )
+    assert caught.value.hint.worded(command_line_words) == (
+        "free 3.43 GB, give another disk with -o, or choose a smaller --type"
     )
 
 

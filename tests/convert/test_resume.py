@@ -127,7 +127,7 @@ def test_a_begun_conversion_of_another_type_is_refused_by_name(
     with pytest.raises(ConversionError) as caught:
         convert(source, out, "Q8_0")
     assert caught.value.message == "out.gguf was begun as Q4_0, and this is Q8_0"
-    assert caught.value.cure == "--restart begins anew; or give another name with -o"
+    assert str(caught.value.hint) == "restart=True starts over; or give another name with out=…"
     assert sha256(convert(source, out, "Q8_0", restart=True)) == sha256(convert(source, tmp_path / "c.gguf", "Q8_0"))
 
 
@@ -171,7 +171,7 @@ def test_a_full_disk_says_what_is_missing_and_loses_nothing(
         with pytest.raises(ConversionError) as caught:
             convert(source, out, "Q4_0")
     assert caught.value.message.startswith(f"the disk of {tmp_path} is full: out.gguf needs ")
-    assert caught.value.cure == "free as much and give the same command again: it goes on where it was"
+    assert str(caught.value.hint) == "free as much and give the same command again: it goes on where it was"
     assert not out.exists()
     again = bytes_read(monkeypatch)
     assert sha256(convert(source, out, "Q4_0")) == sha256(clean)

@@ -21,7 +21,7 @@ def written(folder: Path, text: str | bytes, name: str = "mine.toml") -> Path:
 def refusal(path: Path) -> tuple[str, str]:
     with pytest.raises(InvalidOption) as caught:
         read_recipe(path)
-    return caught.value.message, caught.value.cure
+    return caught.value.message, str(caught.value.hint)
 
 
 def test_a_recipe_has_a_name_a_base_and_overrides_in_order(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_the_name_is_the_files_and_the_base_q4_k_m_where_nothing_is_said(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("text", "problem", "cure"),
+    ("text", "problem", "hint"),
     [
         ("tensor = 1", "unknown key 'tensor'; did you mean 'tensors'?", "a recipe has: name base tensors"),
         ("name = 1\n" + ANY, "'name' is 1, not text in quotes", EXAMPLE),
@@ -59,35 +59,35 @@ def test_the_name_is_the_files_and_the_base_q4_k_m_where_nothing_is_said(tmp_pat
     ],
 )
 def test_a_mistake_is_told_with_the_file_and_what_mends_it(
-    text: str | bytes, problem: str, cure: str, tmp_path: Path
+    text: str | bytes, problem: str, hint: str, tmp_path: Path
 ) -> None:
-    assert refusal(written(tmp_path, text)) == (f"mine.toml: {problem}", cure)
+    assert refusal(written(tmp_path, text)) == (f"mine.toml: {problem}", hint)
 
 
 def test_an_unknown_base_is_told_with_the_nearest(tmp_path: Path) -> None:
-    message, cure = refusal(written(tmp_path, "base = 'Q4_K_X'\n" + ANY))
+    message, hint = refusal(written(tmp_path, "base = 'Q4_K_X'\n" + ANY))
     assert message == "mine.toml: unknown type 'Q4_K_X'; did you mean 'Q4_K_S'?"
-    assert cure.startswith("the types are F32, ")
+    assert hint.startswith("the types are F32, ")
 
 
 def test_an_unknown_tensor_type_is_told_with_the_nearest(tmp_path: Path) -> None:
-    message, cure = refusal(written(tmp_path, "[tensors]\n'attn_v' = 'Q6'"))
+    message, hint = refusal(written(tmp_path, "[tensors]\n'attn_v' = 'Q6'"))
     assert message == "mine.toml: unknown tensor type 'Q6'; did you mean 'Q6_K'?"
-    assert cure.startswith("a tensor's types are F32, ")
+    assert hint.startswith("a tensor's types are F32, ")
 
 
 @pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = 1" + "0" * 5_000])
 def test_toml_that_python_cannot_hold_is_refused(text: str, tmp_path: Path) -> None:
-    message, cure = refusal(written(tmp_path, text))
+    message, hint = refusal(written(tmp_path, text))
     assert message.startswith("mine.toml: ")
-    assert cure == EXAMPLE
+    assert hint == EXAMPLE
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    cure = "give the path of a recipe, a TOML file"
-    assert refusal(tmp_path / "no.toml") == ("no.toml: cannot be read: No such file or directory", cure)
+    hint = "give the path of a recipe, a TOML file"
+    assert refusal(tmp_path / "no.toml") == ("no.toml: cannot be read: No such file or directory", hint)
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
-    cure = "give the path of a recipe, a TOML file"
-    assert refusal(tmp_path) == (f"{tmp_path.name}: cannot be read: Is a directory", cure)
+    hint = "give the path of a recipe, a TOML file"
+    assert refusal(tmp_path) == (f"{tmp_path.name}: cannot be read: Is a directory", hint)

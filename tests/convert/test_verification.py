@@ -64,7 +64,7 @@ def refusal(path: Path) -> str:
     """The message with which the file is refused."""
     with pytest.raises((ModelFileError, EngineError)) as caught:
         verify_file(path)
-    assert caught.value.cure
+    assert caught.value.hint
     return caught.value.message
 
 

@@ -85,7 +85,7 @@ def test_first_part_under_another_name_is_refused_with_the_right_one(split: Spli
     with pytest.raises(ModelFileError) as caught:
         read_header(path)
     assert caught.value.problem == "is the first of 3 parts of a model, but its name does not say so"
-    assert caught.value.cure.endswith("-00001-of-00003.gguf, and the other parts likewise")
+    assert str(caught.value.hint).endswith("-00001-of-00003.gguf, and the other parts likewise")
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(https_hub, mon
         open_repository(NAME, Patience(), told.append)
     host = https_hub.host
     assert caught.value.message == f"the certificate of {host} is not trusted: self-signed certificate"
-    assert caught.value.cure.startswith("set this computer's clock, or open a web page in a browser")
+    assert str(caught.value.hint).startswith("set this computer's clock, or open a web page in a browser")
     assert told == []
 
 

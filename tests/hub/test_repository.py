@@ -14,7 +14,7 @@ LOG_IN = "log in with: hf auth login (or set HF_TOKEN)"
 
 
 def message(error: pytest.ExceptionInfo[HubError]) -> tuple[str, str]:
-    return error.value.message, error.value.cure
+    return error.value.message, str(error.value.hint)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_what_is_no_name_is_refused_with_how_to_write_one(spec: str) -> None:
     with pytest.raises(InvalidOption) as caught:
         parse_spec(spec)
     assert caught.value.message == f"{spec!r} is no name of a repository"
-    assert caught.value.cure == "give ORG/NAME or ORG/NAME@REVISION, such as SeaLLMs/SeaLLMs-v3-1.5B-Chat"
+    assert str(caught.value.hint) == "give ORG/NAME or ORG/NAME@REVISION, such as SeaLLMs/SeaLLMs-v3-1.5B-Chat"
 
 
 def test_the_address_of_a_page_on_the_hub_in_use_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

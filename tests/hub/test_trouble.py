@@ -121,7 +121,7 @@ def test_a_login_page_instead_of_the_file_is_told_as_such(hub, opened, place: st
         whole(repository)
     host = hub.cdn_host if place == "/cdn/" else hub.host
     assert caught.value.message == f"{host} sends a web page instead of {FILE}"
-    assert caught.value.cure == (
+    assert str(caught.value.hint) == (
         "open a web page in a browser and log in to the network, then run the same command again"
     )
 

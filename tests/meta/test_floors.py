@@ -13,7 +13,7 @@ ROOT = PACKAGE.parent
 FACE = "__init__"
 # On a floor, a room imports only from those to its left.
 FLOORS = (
-    ("errors", "paths"),
+    ("hints", "errors", "paths"),
     ("text", "machine", "reply", "sampling", "prompt", "constraint", "files", "gguf_file", "hub"),
     ("catalogue", "native"),
     ("plan",),

@@ -32,7 +32,7 @@ try:
     backends = library.load_backends()
     print(json.dumps({"variant": backends.variant, "refused": backends.refused, "possible": backends.possible}))
 except EngineError as error:
-    print(json.dumps({"error": error.message, "cure": error.cure}))
+    print(json.dumps({"error": error.message, "hint": str(error.hint)}))
 """
 
 pytestmark = pytest.mark.skipif(
@@ -74,12 +74,12 @@ def test_a_variant_that_crashes_while_it_is_scored_costs_only_itself(tmp_path: P
     assert "crasher" in found["refused"]
 
 
-def test_where_no_variant_is_left_the_error_names_library_variant_and_cure(tmp_path: Path) -> None:
+def test_where_no_variant_is_left_the_error_names_library_variant_and_hint(tmp_path: Path) -> None:
     found = load(compiled(CRASHER, tmp_path / "crasher.so"), only=True)
     assert found["error"].startswith("no CPU variant of ")
     assert "libllama" in found["error"]
     assert "(crasher: a trial run died of SIG" in found["error"]
-    assert "GGML_CPU_ALL_VARIANTS=ON" in found["cure"]
+    assert "GGML_CPU_ALL_VARIANTS=ON" in found["hint"]
 
 
 def test_a_file_that_is_no_library_is_refused(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_an_ordinary_build_that_crashes_is_an_error_that_says_how_to_rebuild() -
     with pytest.raises(EngineError) as caught:
         keep_linked_in(Verdict("a trial run died of SIGILL"))
     assert caught.value.message.endswith("does not run here: a trial run died of SIGILL")
-    assert "GGML_CPU_ALL_VARIANTS=ON" in caught.value.cure
+    assert "GGML_CPU_ALL_VARIANTS=ON" in str(caught.value.hint)
 
 
 def test_an_ordinary_build_has_no_other_variant_to_force() -> None:

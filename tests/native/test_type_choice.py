@@ -67,7 +67,9 @@ def test_vietnamese_names_of_files_are_found(tiny: Path, tmp_path: Path) -> None
 def refusal(path: Path, file_type: int = Q8_0) -> str:
     with pytest.raises(ConversionError) as caught:
         chosen_types(path, file_type)
-    assert caught.value.cure == "check the file, or update llama-cpp-python: a new architecture needs a new llama.cpp"
+    assert (
+        str(caught.value.hint) == "check the file, or update llama-cpp-python: a new architecture needs a new llama.cpp"
+    )
     return caught.value.message
 
 

