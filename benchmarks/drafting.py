@@ -143,9 +143,9 @@ class Drafting:
 
     def __init__(self, llm: SeaLLM) -> None:
         self._llm = llm
-        self._scheduler = llm._engine._worker._loaded.scheduler
+        self._core = llm._engine._worker._loaded._core
         self._counts = [0, 0]
-        self._watch(self._scheduler._speculation)
+        self._watch(self._core._speculation)
 
     def _watch(self, speculator: Speculator) -> None:
         note = speculator.record_verification
@@ -172,12 +172,12 @@ class Drafting:
     def switch(self, is_on: bool) -> None:
         """Draft from now on, or do not."""
         speculation = self._speculator if is_on else NoSpeculation()
-        self._scheduler._speculation = self._scheduler._planner._speculation = speculation
+        self._core._speculation = self._core._planner._speculation = speculation
 
     def force(self, text: str) -> tuple[float, float]:
         """(seconds to write `text` after a prompt was read, tokens a step)."""
         tokens = self._llm.tokenize(text)
-        lineup = self._scheduler.lineup
+        lineup = self._core.lineup
         usual, lineup._make_sampler = lineup._make_sampler, lambda request: Forced(request, tokens)
         try:
             reply = self._llm.complete(" ", max_tokens=len(tokens))

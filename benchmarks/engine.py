@@ -166,21 +166,21 @@ class Readers:
 
 def used(llm: SeaLLM) -> int:
     """Cells in use."""
-    return llm._engine._worker._loaded.scheduler.lineup.slots.n_used_cells
+    return llm.stats().cells_used
 
 
 def empty(llm: SeaLLM) -> None:
     """Forget all that is kept, while nothing runs."""
-    loaded = llm._engine._worker._loaded
-    for slot in loaded.scheduler.lineup.slots.all:
-        loaded.scheduler.lineup.slots.empty(slot)
-    loaded.context.clear()
+    core = llm._engine._worker._loaded._core
+    for slot in core.scheduler.slots.all:
+        core.scheduler.slots.empty(slot)
+    core._context.clear()
 
 
 def callback(model: str, rounds: int, n_tokens: int) -> None:
     """What asking a flag between any two operations of a step costs: natively, and as a Python function."""
     with load(model, 2048) as llm:
-        context = llm._engine._worker._loaded.context
+        context = llm._engine._worker._loaded._core._context
         kind = context._llama.ggml_abort_callback
         ways = {
             "none": ctypes.cast(None, kind),
@@ -244,7 +244,7 @@ def together_seconds(llm: SeaLLM, n_tokens: int) -> float:
 
 def bare_seconds(llm: SeaLLM, prompts: list[list[int]], n_tokens: int) -> float:
     """Seconds of a loop of llama_decode, one token a sequence and step, in the engine's own context while it rests."""
-    context = llm._engine._worker._loaded.context
+    context = llm._engine._worker._loaded._core._context
     empty(llm)
     batch = Batch(context.n_batch)
     for number, prompt in enumerate(prompts):

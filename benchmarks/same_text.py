@@ -60,7 +60,7 @@ def check_always(llm: SeaLLM) -> None:
     trained are sure of none.
     """
     speculator_module._LEAST_LIKELY = 0.0
-    speculator = llm._engine._worker._loaded.scheduler._speculation
+    speculator = llm._engine._worker._loaded._core._speculation
     speculator.costs = speculator.policy._costs = StepCosts()  # those it had are kept for real runs
     for n_batch_tokens in [*range(1, 64)] * 16:
         speculator.record_step(n_batch_tokens, 1e30)

@@ -104,7 +104,7 @@ class Soak:
 
     def _memory(self, n_done: int) -> tuple[int, int, int]:
         """How many requests are done, the bytes of this process, and those of them that the prefix cache keeps."""
-        return n_done, resident(), self.llm._engine._worker._loaded.scheduler.lineup._shelf.n_bytes
+        return n_done, resident(), self.llm.stats().host_cache_bytes
 
     def _work(self) -> None:
         while True:

@@ -13,7 +13,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .engine import Request, ScriptedEngine
+    from .engine import Engine, EngineStats, Request, ScriptedEngine
     from .errors import (
         CheckpointError,
         ContextOverflow,
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
         OutputExists,
         SeaLLMError,
     )
+    from .hints import Hint
     from .llm import SeaLLM
     from .prompt.chatml import Message
-    from .reply import Reply, TokenLogprob
+    from .reply import FinishReason, Reply, Timings, TokenLogprob, Usage
     from .sampling import Sampling
     from .stream import AsyncStream, Stream
 
@@ -44,8 +45,12 @@ _HOMES = {
     "ContextOverflow": "errors",
     "DraftTableError": "errors",
     "ConversionError": "errors",
+    "Engine": "engine",
     "EngineError": "errors",
+    "EngineStats": "engine",
+    "FinishReason": "reply",
     "HashMismatch": "errors",
+    "Hint": "hints",
     "HubError": "errors",
     "InvalidOption": "errors",
     "Message": "prompt.chatml",
@@ -60,7 +65,9 @@ _HOMES = {
     "SeaLLM": "llm",
     "SeaLLMError": "errors",
     "Stream": "stream",
+    "Timings": "reply",
     "TokenLogprob": "reply",
+    "Usage": "reply",
 }
 __all__ = [
     "AsyncStream",
@@ -68,8 +75,12 @@ __all__ = [
     "ContextOverflow",
     "ConversionError",
     "DraftTableError",
+    "Engine",
     "EngineError",
+    "EngineStats",
+    "FinishReason",
     "HashMismatch",
+    "Hint",
     "HubError",
     "InvalidOption",
     "Message",
@@ -84,7 +95,9 @@ __all__ = [
     "SeaLLM",
     "SeaLLMError",
     "Stream",
+    "Timings",
     "TokenLogprob",
+    "Usage",
     "__version__",
 ]
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from .catalogue.cards import Card, match_header
 from .constraint import Constraint, GrammarCompiler
-from .engine import Engine, ModelInfo, Request
+from .engine import Engine, EngineStats, ModelInfo, Request
 from .engine.prompt_tokens import PromptTokens
 from .errors import ContextOverflow, InvalidOption
 from .gguf_file import Header
@@ -209,6 +209,10 @@ class SeaLLM:
     def about(self) -> ModelInfo:
         """Alias of `info`."""
         return self.info
+
+    def stats(self) -> EngineStats:
+        """What the engine does now and has done: requests, KV cache cells, tokens, draft acceptance."""
+        return self._engine.stats()
 
     def close(self) -> None:
         """Free the weights and the KV memory. Replies being written end with EngineError. Safe twice, and dropping the

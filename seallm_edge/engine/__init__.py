@@ -3,9 +3,11 @@
 from .contract import Engine, ModelInfo, Request, RequestHandle, Speculate, Speculation, Vocabulary, no_speculation
 from .output_queue import Finished, OutputQueue, TextDelta
 from .scripted import ScriptedEngine
+from .stats import EngineStats
 
 __all__ = [
     "Engine",
+    "EngineStats",
     "Finished",
     "ModelInfo",
     "OutputQueue",

@@ -10,12 +10,8 @@ from ..errors import EngineError
 from .contract import Context, Speculation
 from .kv.slots import Slot
 from .prefill_budget import PrefillBudget
+from .reproducible import BLOCK, prefill_length
 from .sequence import ReplySequence
-
-# Flash attention works on blocks of 64 rows, and otherwise row by row, which rounds otherwise. So: prompts are read in
-# whole blocks and a rest, wherever prefilling begins; and a step with running replies stays below a block, so that what
-# they say does not depend on who else is there. ref: ggml-cpu/ops.cpp, ggml_compute_forward_flash_attn_ext_f16
-BLOCK = 64
 
 
 @dataclass
@@ -68,7 +64,7 @@ class BatchPlanner:
         """Prefill-only batch: whole blocks of one prompt, or the remainders of several, round robin."""
         first = next((i for i, sequence in enumerate(prefilling) if sequence.serial > self._last_prefilled), 0)
         queue = [*prefilling[first:], *prefilling[:first]]
-        n_tokens = _block_wise(queue[0], self._context.n_batch)
+        n_tokens = _next_prefill(queue[0], self._context.n_batch)
         chunks = [_prefill_chunk(queue[0], n_tokens)]
         if n_tokens < BLOCK:
             room = min(BLOCK - 1, self._context.n_batch) - n_tokens
@@ -133,10 +129,5 @@ def slot_of(sequence: ReplySequence) -> Slot:
     return sequence.slot
 
 
-def _block_wise(sequence: ReplySequence, n_batch: int) -> int:
-    """Tokens of a prompt prefilled alone: up to a multiple of `n_batch`; at its end whole blocks, then
-    the remainder.
-    """
-    start = len(sequence.history) - sequence.n_pending
-    n_tokens = min(n_batch - start % n_batch, sequence.n_pending)
-    return n_tokens - n_tokens % BLOCK if n_tokens > BLOCK and n_tokens == sequence.n_pending else n_tokens
+def _next_prefill(sequence: ReplySequence, n_batch: int) -> int:
+    return prefill_length(len(sequence.history) - sequence.n_pending, sequence.n_pending, n_batch)

@@ -14,6 +14,7 @@ from ..native.sampler import Chosen, Constraint
 from ..reply import TokenLogprob
 from ..sampling import Sampling
 from .output_queue import OutputQueue
+from .stats import EngineStats
 
 
 class Vocabulary(Protocol):
@@ -98,6 +99,9 @@ class Engine(Protocol):
         """Queue a request and return at once; its text arrives in the handle's output queue. Raises EngineError after
         `close()`.
         """
+
+    def stats(self) -> EngineStats:
+        """Requests, cells and totals now."""
 
     def close(self) -> None:
         """End every running request with an error and free all memory. Safe twice."""

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable
 from ..errors import EngineError, SeaLLMError
 from ..native.batch import Batch
 from ..native.context import DecodeAborted, NoRoom
-from .batching import BLOCK, BatchPlanner, ScheduledChunk, without_drafts
+from .batching import BatchPlanner, ScheduledChunk, without_drafts
 from .contract import Context, NoSpeculation, Speculation, Vocabulary
+from .reproducible import BLOCK
 from .scheduler import Scheduler
 from .sequence import ReplySequence
+from .stats import Counters, EngineStats
 
 
 class EngineCore:
@@ -29,6 +31,7 @@ class EngineCore:
         batch: Batch,
         *,
         speculation: Speculation | None = None,
+        counters: Counters | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.scheduler = scheduler
@@ -38,6 +41,7 @@ class EngineCore:
         self._context = context
         self._vocabulary = vocabulary
         self._speculation = speculation or NoSpeculation()
+        self._counters = counters or Counters()
         self._planner = BatchPlanner(context, self._speculation)
         self._plan_seconds = self._seconds = 0.0  # that the last step took: guessing, and decoding
         self._batch = batch
@@ -61,6 +65,19 @@ class EngineCore:
         if chunks and self._decode(chunks):
             self._choose(chunks)
         return bool(chunks)
+
+    def stats(self) -> EngineStats:
+        """Requests, cells and totals now. Any thread may ask."""
+        scheduler = self.scheduler
+        return EngineStats(
+            running=len(scheduler.running),
+            waiting=len(scheduler.waiting),
+            cells=scheduler.slots.n_cells,
+            cells_used=scheduler.slots.n_used_cells,
+            cached_sequences=len(scheduler.slots.idle()),
+            host_cache_bytes=scheduler.cache.host_bytes,
+            **vars(self._counters),
+        )
 
     def fail(self, error_for: Callable[[], Exception]) -> None:
         """End every request with an error; decoded prefixes stay cached."""
@@ -104,6 +121,7 @@ class EngineCore:
             self.prefilling = frozenset()
         n_prompt = sum(len(chunk.tokens) for chunk in chunks if chunk.sequence.n_pending > 1)
         self._seconds = self._clock() - started
+        self._counters.prefilled_tokens += n_prompt
         self._planner.prefill_budget.record(len(self._batch) - n_prompt, n_prompt, self._seconds)
         if not n_prompt:
             self._speculation.record_step(len(self._batch), self._seconds)
@@ -144,6 +162,7 @@ class EngineCore:
                     if not was_prefilling:
                         chunk.sequence.record_step(n_tokens, self._plan_seconds + self._seconds, baseline_seconds)
                     n_chosen += n_tokens
+                    self._counters.generated_tokens += n_tokens
                 except SeaLLMError as error:
                     chunk.sequence.fail(error)
         if is_pure:
@@ -166,6 +185,8 @@ class EngineCore:
                 break
             n_accepted += 1
         self._speculation.record_verification(chunk.draft, n_accepted + is_accepted)
+        self._counters.draft_tokens += len(draft_tokens)
+        self._counters.accepted_tokens += n_accepted + is_accepted
         self.scheduler.slots.truncate(slot, len(slot.tokens) - len(draft_tokens) + n_accepted)
         if not sequence.is_over and len(slot.tokens) >= self._context.n_ctx:
             sequence.finish("length")

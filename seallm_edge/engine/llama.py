@@ -15,6 +15,7 @@ from .kv.snapshots import Snapshots
 from .loaded import load
 from .output_queue import OutputQueue
 from .sequence import ReplySequence
+from .stats import Counters, EngineStats
 from .worker import Worker
 
 
@@ -37,10 +38,17 @@ class LlamaEngine:
         speculate: Speculate = no_speculation,
         on_progress: Callable[[float], None] | None = None,
     ) -> None:
+        self._counters = Counters()
         host_cache = HostKVCache(plan.prefix_cache_bytes, snapshots)
         self.info = info
         again = functools.partial(
-            load, path, plan, host_cache, bytes_per_token=info.bytes_per_token, speculate=speculate
+            load,
+            path,
+            plan,
+            host_cache,
+            bytes_per_token=info.bytes_per_token,
+            speculate=speculate,
+            counters=self._counters,
         )
         self._worker = Worker(again(on_progress=on_progress), again, keep_alive)
         self._close = weakref.finalize(self, _close, self._worker, snapshots)
@@ -64,6 +72,10 @@ class LlamaEngine:
     def is_loaded(self) -> bool:
         """Whether the weights are in memory now; `keep_alive` may have unloaded them."""
         return self._worker.is_loaded
+
+    def stats(self) -> EngineStats:
+        """Requests, cells and totals now."""
+        return self._worker.stats() or EngineStats(**vars(self._counters))
 
     def close(self) -> None:
         """End running requests with an error, save snapshots, free all memory. Safe twice."""

@@ -16,38 +16,81 @@ from .contract import Request, Speculate, Speculation
 from .core import EngineCore
 from .kv.host_cache import HostKVCache
 from .scheduler import Scheduler
+from .sequence import ReplySequence
+from .stats import Counters, EngineStats
 
 
 class Loaded:
     """Model in memory. Made by any thread; used by the worker's alone, but for the vocabulary."""
 
     def __init__(
-        self, model: Model, context: Context, host_cache: HostKVCache, bytes_per_token: int, speculation: Speculation
+        self,
+        model: Model,
+        context: Context,
+        host_cache: HostKVCache,
+        bytes_per_token: int,
+        speculation: Speculation,
+        counters: Counters,
     ) -> None:
-        self.context = context
         self.vocabulary = model.vocabulary
         self.is_progressing = False
         self._model = model
-        self._host_cache = host_cache
+        self._context = context
         self._speculation = speculation
-        scheduler = Scheduler(context, _sampler, host_cache, bytes_per_token=bytes_per_token)
-        self.core = EngineCore(context, model.vocabulary, scheduler, Batch(context.n_batch), speculation=speculation)
+        self._scheduler = Scheduler(context, _sampler, host_cache, bytes_per_token=bytes_per_token)
+        self._core = EngineCore(
+            context,
+            model.vocabulary,
+            self._scheduler,
+            Batch(context.n_batch),
+            speculation=speculation,
+            counters=counters,
+        )
+
+    @property
+    def has_work(self) -> bool:
+        """Whether any request waits or runs."""
+        return self._core.has_work
+
+    def submit(self, sequence: ReplySequence) -> None:
+        """Queue a sequence."""
+        self._scheduler.add(sequence)
+        self.is_progressing = True
+
+    def step(self) -> bool:
+        """Run one step; False if nothing could be decoded."""
+        self.is_progressing = self._core.step()
+        return self.is_progressing
+
+    def fail(self, error_for: Callable[[], Exception]) -> None:
+        """End every request with an error."""
+        self._core.fail(error_for)
+        self.is_progressing = False
+
+    def abort(self, sequence: ReplySequence | None = None) -> None:
+        """Abort the step under way; with `sequence`, only if it prefills its prompt. Any thread may call it."""
+        if sequence is None or sequence in self._core.prefilling:
+            self._context.abort()
+
+    def stats(self) -> EngineStats:
+        """Requests, cells and totals now. Any thread may ask."""
+        return self._core.stats()
 
     @property
     def has_unsaved(self) -> bool:
         """Whether an idle sequence has no snapshot yet."""
-        return self.core.scheduler.has_unsaved
+        return self._scheduler.cache.has_unsaved
 
     def save_idle(self, since: float) -> None:
         """Snapshot sequences last used before `since` (seconds)."""
-        self.core.scheduler.save_idle(since)
+        self._scheduler.cache.save_idle(since)
 
     def close(self) -> None:
         """Offload cached sequences, then free native memory. Nothing may be running."""
         try:
-            self.core.scheduler.offload_all()
+            self._scheduler.cache.offload_all()
         finally:
-            self.context.close()
+            self._context.close()
             self._model.close()
             self._speculation.close()
             give_back_freed()
@@ -60,6 +103,7 @@ def load(
     *,
     bytes_per_token: int,
     speculate: Speculate,
+    counters: Counters,
     on_progress: Callable[[float], None] | None = None,
 ) -> Loaded:
     """Load weights and context as `plan` says. `speculate` makes the speculation from the vocabulary. Raises
@@ -82,7 +126,7 @@ def load(
         undo.callback(context.close)
         speculation = speculate(model.vocabulary)
         undo.pop_all()
-    return Loaded(model, context, host_cache, bytes_per_token, speculation)
+    return Loaded(model, context, host_cache, bytes_per_token, speculation, counters)
 
 
 def _sampler(request: Request) -> Sampler:

@@ -14,6 +14,7 @@ from ..sampling import Sampling
 from .contract import ModelInfo, Request, Vocabulary
 from .output_queue import OutputQueue
 from .sequence import ReplySequence
+from .stats import EngineStats
 
 Script = str | Exception | Callable[[str], str]
 _CONTROLS = (START, END)
@@ -39,6 +40,7 @@ class ScriptedEngine:
         self._delay = delay
         self._vocabulary = ByteVocabulary()
         self._lock = threading.Lock()
+        self._sequences: list[ReplySequence] = []
         self._is_closed = threading.Event()
 
     @property
@@ -63,12 +65,17 @@ class ScriptedEngine:
         sequence = ReplySequence(request, OutputQueue())
         with self._lock:
             self.requests.append(request)
+            self._sequences.append(sequence)
             script = next(self._replies, EngineError("the script has no more replies", "give ScriptedEngine more"))
         if self._delay:
             threading.Thread(target=self._write, args=(sequence, script), name="scripted-reply", daemon=True).start()
         else:
             self._write(sequence, script)
         return sequence
+
+    def stats(self) -> EngineStats:
+        """Totals of the tokens written so far; it has no KV cache."""
+        return EngineStats(generated_tokens=sum(len(sequence.tokens) for sequence in self._sequences))
 
     def close(self) -> None:
         """End running replies with an error. Safe twice."""

@@ -17,6 +17,7 @@ from ..errors import EngineError
 from .contract import Vocabulary
 from .loaded import Loaded
 from .sequence import ReplySequence
+from .stats import EngineStats
 
 logger = logging.getLogger("seallm_edge.engine")
 
@@ -59,9 +60,8 @@ class Worker:
 
     def interrupt(self, sequence: ReplySequence) -> None:
         """Abort the current step if it prefills the prompt of a cancelled sequence."""
-        loaded = self._loaded
-        if loaded and sequence in loaded.core.prefilling:
-            loaded.context.abort()
+        if loaded := self._loaded:
+            loaded.abort(sequence)
         self.wake()
 
     @contextmanager
@@ -81,8 +81,13 @@ class Worker:
         self._submitted.put(None)
         while threading.current_thread() is not self._thread and self._thread.is_alive():
             if loaded := self._loaded:
-                loaded.context.abort()  # again and again: a step that is just beginning takes it back
+                loaded.abort()  # again and again: a step that is just beginning takes it back
             self._thread.join(_ABORT_EVERY)
+
+    def stats(self) -> EngineStats | None:
+        """Requests, cells and totals now; None while the model is unloaded."""
+        loaded = self._loaded
+        return loaded.stats() if loaded else None
 
     @property
     def is_loaded(self) -> bool:
@@ -118,7 +123,7 @@ class Worker:
         if loaded.is_progressing:
             return 0
         waits = [IDLE_SECONDS] if loaded.has_unsaved else []
-        if self._keep_alive is not None and not loaded.core.has_work:
+        if self._keep_alive is not None and not loaded.has_work:
             waits.append(max(self._last_work + self._keep_alive - time.perf_counter(), 0))
         return min(waits, default=None)
 
@@ -130,8 +135,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001  whatever it is, the reader must hear of it
             sequence.fail(error)
             return
-        loaded.core.scheduler.add(sequence)
-        loaded.is_progressing = True
+        loaded.submit(sequence)
 
     def _work(self) -> None:
         """Run one step; if there is none, what waits for idle moments."""
@@ -139,21 +143,19 @@ class Worker:
         if loaded is None:
             return
         try:
-            loaded.is_progressing = loaded.core.step()
-            if loaded.is_progressing:
+            if loaded.step():
                 self._last_work = time.perf_counter()
             else:
                 self._rest(loaded)
         except Exception as error:
             logger.exception("the engine failed")
             failure = EngineError(f"the engine failed: {error!r}", "this is a bug; please report it")
-            loaded.core.fail(lambda: _again(failure))
-            loaded.is_progressing = False
+            loaded.fail(lambda: _again(failure))
 
     def _rest(self, loaded: Loaded) -> None:
         now = time.perf_counter()
         loaded.save_idle(now - IDLE_SECONDS)
-        if self._keep_alive is not None and not loaded.core.has_work and now - self._last_work >= self._keep_alive:
+        if self._keep_alive is not None and not loaded.has_work and now - self._last_work >= self._keep_alive:
             with self._weights:
                 self._loaded = None
                 loaded.close()
@@ -173,7 +175,7 @@ class Worker:
         with self._weights:
             loaded, self._loaded = self._loaded, None
             if loaded:
-                loaded.core.fail(lambda: _again(_CLOSED))
+                loaded.fail(lambda: _again(_CLOSED))
                 loaded.close()
         while not self._submitted.empty():
             if sequence := self._submitted.get_nowait():

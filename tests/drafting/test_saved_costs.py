@@ -14,6 +14,7 @@ from seallm_edge import SeaLLM
 from seallm_edge.drafting import Remembered, saved_costs
 from seallm_edge.loading import plan_for
 from seallm_edge.plan import Plan
+from support.engine_internals import core_of
 
 MODEL = "0123456789abcdef" * 2
 COSTS = {1: Remembered(1.0, 0), 2: Remembered(1.25, 3), 5: Remembered(2.5, 900)}
@@ -85,7 +86,7 @@ def test_a_disk_that_cannot_keep_it_is_logged(
 
 def test_a_second_program_begins_with_what_the_first_has_learnt(file: Path, demo_file: Path) -> None:
     def known_costs(llm: SeaLLM) -> set[int]:
-        costs = llm._engine._worker._loaded.scheduler._speculation.costs
+        costs = core_of(llm)._speculation.costs
         return {n for n in range(1, 9) if costs.is_known(n)}
 
     with SeaLLM(demo_file, context=256) as llm:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from seallm_edge import SeaLLM
+from support.engine_internals import forget_everything
 
 GREEDY = {"temperature": 0, "repeat_penalty": 1.0, "max_tokens": 8}
 TEXT = "the river rises in the mountains and runs for four hundred kilometres to the sea. " * 3
@@ -119,11 +120,8 @@ def test_500_mutated_snapshots_never_crash_it_and_every_reply_is_right(tiny_file
     (path,) = files(tmp_path)
     sound, dice, n_taken = path.read_bytes(), random.Random(7), 0
     with open_tiny(tiny_file, tmp_path) as llm:
-        scheduler = llm._engine._worker._loaded.core.scheduler
         for _ in range(500):
-            for slot in scheduler.slots.all:  # nothing is left in memory: what there is comes from the file
-                scheduler.slots.empty(slot)
-            scheduler._host_cache._entries.clear()
+            forget_everything(llm)
             bad = mutated(sound, dice)
             path.write_bytes(bad)
             reply = llm.complete(TEXT, **GREEDY)

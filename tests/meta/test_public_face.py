@@ -26,8 +26,12 @@ def test_exported_names_are_these() -> None:
         "ContextOverflow",
         "DraftTableError",
         "ConversionError",
+        "Engine",
         "EngineError",
+        "EngineStats",
+        "FinishReason",
         "HashMismatch",
+        "Hint",
         "HubError",
         "InvalidOption",
         "Message",
@@ -42,7 +46,9 @@ def test_exported_names_are_these() -> None:
         "SeaLLM",
         "SeaLLMError",
         "Stream",
+        "Timings",
         "TokenLogprob",
+        "Usage",
         "__version__",
     }
     for name in seallm_edge.__all__:

@@ -11,6 +11,7 @@ import pytest
 
 from seallm_edge import EngineError, Sampling, SeaLLM
 from seallm_edge.native.sampler import LogProbabilities, Sampler, lower_repeated
+from support.engine_internals import core_of
 
 N_VOCAB = 500
 
@@ -127,7 +128,7 @@ def test_choosing_first_and_checking_then_is_distributed_as_masking_first(llm: S
         def mask(self, logits: np.ndarray) -> None:
             logits[::2] = -np.inf
 
-    context = llm._engine._worker._loaded.context
+    context = core_of(llm)._context
     llm.chat("Say hello.", max_tokens=1)
     row = context.logits(0)
     values = np.full_like(row, -1e9)
@@ -152,7 +153,7 @@ def test_a_reply_that_the_grammar_leads_nowhere_ends_with_an_error(llm: SeaLLM) 
         def mask(self, logits: np.ndarray) -> None:
             logits[:] = -np.inf
 
-    context = llm._engine._worker._loaded.context
+    context = core_of(llm)._context
     llm.chat("Say hello.", max_tokens=1)
     sampler = Sampler(Sampling(), Nothing())
     with pytest.raises(EngineError, match="no token of this model can go on from here as the grammar asks"):

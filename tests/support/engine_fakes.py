@@ -192,7 +192,7 @@ class SchedulerHarness:
 
     def ask(self, tokens: Sequence[int], **options: object) -> ReplySequence:
         options = {"temperature": 1.0, "repeat_penalty": 1.0, "max_tokens": 12} | options
-        sequence = ReplySequence(Request(list(tokens), Sampling(**options)), OutputQueue())
+        sequence = ReplySequence(Request(list(tokens), Sampling(**options)), OutputQueue(), clock=lambda: self.now)
         sequence.serial = len(self.sequences)
         self.sequences.append(sequence)
         self.texts[sequence] = ""
