@@ -66,7 +66,10 @@ def convert_many(
 
 
 def plan_conversion(source: str | Path, type: str = "Q4_K_M") -> Plan:  # noqa: A002
-    """What `convert` would write, to the byte, without reading weights. Raises as `convert` does."""
+    """What `convert` would write, to the byte. Reads no weights, but a tied model's own output matrix if it has one.
+
+    `plan.content.notes` says what a user must know of it. Raises as `convert` does.
+    """
     from .tasks import checkpoint_task, named_recipe
 
     return next(iter(checkpoint_task(source, [named_recipe(type)]).plans.values()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ from .writing.pipeline import Job, Progress, Statistics, default_threads, end_of
 from .writing.writer import Output, opened_output, part_paths, partial_path
 
 _MOST_THREADS = 256
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,12 @@ class Result:
 def run(source: Source, plans: Mapping[Path, Plan], options: Options) -> tuple[list[Result], Statistics | None]:
     """Write each plan to its path: (what came out of each, what the time went to if any weights were written).
 
+    The plans' notes are logged as warnings.
+
     Raises CheckpointError, ConversionError (OutputExists without `force`), HubError and EngineError.
     """
+    for note in {note: None for plan in plans.values() for note in plan.content.notes}:
+        _log.warning(note)
     for path, plan in plans.items():
         make_models_dir(path.parent)
         check_output(part_paths(path, plan)[0], options.force)

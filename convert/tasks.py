@@ -48,7 +48,7 @@ def checkpoint_task(
     imatrix: str | Path | None = None,
     part_bytes: int | None = None,
 ) -> Task:
-    """A checkpoint's conversion by every one of `recipes`. Reads no weights.
+    """A checkpoint's conversion by every one of `recipes`. Reads no weights, but a tied model's output matrix.
 
     Raises CheckpointError, ConversionError, HubError and InvalidOption.
     """

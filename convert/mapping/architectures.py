@@ -128,7 +128,7 @@ def _check_none_missing(checkpoint: Checkpoint, names: list[str]) -> None:
 
 
 def _check_none_extra(checkpoint: Checkpoint, architecture: Architecture, names: set[str]) -> None:
-    # A tied model's own copy of the output matrix is the embedding again; transformers ignores it too.
+    # What is ignored is derived from config.json; a tied model's output matrix is here the embedding's very bytes.
     passed_over = {rule.source for rule in architecture.untied}
     extra = [
         name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from seallm_edge.catalogue.recipes import Model
@@ -16,18 +16,20 @@ from ..writing.layout import Content, ContentTensor
 from .architectures import Architecture, MappedTensor, architecture_metadata, architecture_of, map_tensors
 from .hyperparameters import Hyperparameters, read_hyperparameters
 from .identity import Identity, general_metadata, identify
+from .tied_output import output_of
 from .tokenizer import read_vocabulary
 
 
 @dataclass(frozen=True)
 class MappedCheckpoint:
-    """A checkpoint understood: the same for whatever types it will be stored in."""
+    """A checkpoint understood: the same for whatever types it will be stored in; `notes` are for its user to read."""
 
     architecture: Architecture
     sizes: Hyperparameters
     identity: Identity
     tensors: tuple[MappedTensor, ...]
     vocabulary: Mapping[str, bytes]
+    notes: tuple[str, ...]
 
     def content(self, recipe: UserRecipe, importance: Importance | None = None) -> Content:
         """What a GGUF by this recipe holds. Raises InvalidOption and ConversionError where the two do not fit it."""
@@ -44,7 +46,7 @@ class MappedCheckpoint:
             **(importance.metadata() if importance else {}),
         }
         tensors = [ContentTensor(item.name, choices[item.name].type, item.source) for item in self.tensors]
-        return Content(self.identity.name, recipe.name, metadata, tuple(tensors), values, self.sizes)
+        return Content(self.identity.name, recipe.name, metadata, tuple(tensors), values, self.sizes, self.notes)
 
     def _model(self, has_importance: bool) -> Model:
         sizes = self.sizes
@@ -52,9 +54,14 @@ class MappedCheckpoint:
 
 
 def map_checkpoint(checkpoint: Checkpoint) -> MappedCheckpoint:
-    """The checkpoint in GGUF's words. Reads no weights. Raises CheckpointError."""
+    """The checkpoint in GGUF's words. Reads no weights, but to compare a tied model's own output matrix.
+
+    Raises CheckpointError, and ConversionError where a disk cannot be read.
+    """
     architecture = architecture_of(checkpoint)
-    sizes = read_hyperparameters(checkpoint)
+    said = read_hyperparameters(checkpoint)
+    output = output_of(checkpoint, architecture, said.tied)
+    sizes = replace(said, tied=output.tied)
     tensors = map_tensors(checkpoint, architecture, sizes)
     identity = identify(checkpoint)
     vocabulary = read_vocabulary(checkpoint, architecture.pre_tokenizer, sizes.n_vocab, identity.chat)
@@ -63,4 +70,5 @@ def map_checkpoint(checkpoint: Checkpoint) -> MappedCheckpoint:
     except UnicodeEncodeError as error:
         problem = f"its tokenizer holds text that is no Unicode: {error.object!r:.40}"
         raise CheckpointError(checkpoint.folder, problem, "take the tokenizer from the original checkpoint") from error
-    return MappedCheckpoint(architecture, sizes, identity, tuple(tensors), metadata)
+    notes = (*checkpoint.notes, *output.notes)
+    return MappedCheckpoint(architecture, sizes, identity, tuple(tensors), metadata, notes)

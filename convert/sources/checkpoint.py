@@ -25,7 +25,10 @@ _SHARD_NAME = re.compile(r".*-(\d{5})-of-(\d{5})\.safetensors")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What the files hold; `tensors` lie in `shards`. `tokenizer.json` is large, so it is read only when asked for."""
+    """What the files hold; `tensors` lie in `shards`, and `notes` name weights that are none of it.
+
+    `tokenizer.json` is large, so it is read only when asked for.
+    """
 
     files: Files
     config: Mapping[str, Any]
@@ -34,6 +37,7 @@ class Checkpoint:
     chat_template: str | None
     shards: tuple[Shard, ...]
     tensors: Mapping[str, SourceTensor]
+    notes: tuple[str, ...] = ()
 
     @property
     def folder(self) -> PurePath:
@@ -66,6 +70,7 @@ def open_checkpoint(files: Files) -> Checkpoint:
         chat_template=_chat_template(files, names, tokenizer_config),
         shards=shards,
         tensors=tensors,
+        notes=_left_out(names, shards),
     )
 
 
@@ -112,6 +117,13 @@ def _all_tensors(files: Files, names: frozenset[str]) -> tuple[tuple[Shard, ...]
                 raise CheckpointError(files.path / file_name, problem, _SAME_DOWNLOAD)
             tensors[name] = tensor
     return tuple(shards), tensors
+
+
+def _left_out(names: frozenset[str], shards: tuple[Shard, ...]) -> tuple[str, ...]:
+    """A sentence for the files of weights beside `shards` that are not read."""
+    others = sorted(name for name in names - {shard.path.name for shard in shards} if name.endswith(".safetensors"))
+    listed = "model.safetensors" if "model.safetensors" in names else _INDEX
+    return (f"left out, since {listed} is all of the checkpoint: {', '.join(others)}",) if others else ()
 
 
 def _loose_shards(files: Files, names: frozenset[str]) -> list[str]:

@@ -54,7 +54,7 @@ class Content:
     """All that a GGUF will hold: `metadata` encoded, `tensors` in their order, `importance` by tensor name.
 
     `name` is the model's, `label` the name of its mix of types; an importance has a number a column of each expert;
-    `sized` is what its memory follows from, where that is known.
+    `sized` is what its memory follows from, where that is known; `notes` are sentences that its user must read.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Content:
     tensors: tuple[ContentTensor, ...]
     importance: Mapping[str, Floats] = field(default_factory=dict)
     sized: Sized | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def n_parameters(self) -> int:

@@ -182,9 +182,3 @@ def test_rope_theta_is_found_where_transformers_5_puts_it(checkpoint: Checkpoint
 
     made.edit("config.json", newer)
     assert converted(made.path, tmp_path).metadata["qwen2.rope.freq_base"] == 1000000.0
-
-
-def test_a_tied_models_copy_of_the_output_matrix_is_left_out(checkpoint: Checkpoints, tmp_path: Path) -> None:
-    made = checkpoint(tied=False)
-    made.edit("config.json", lambda config: config.update(tie_word_embeddings=True))
-    assert "output.weight" not in {tensor.name for tensor in converted(made.path, tmp_path).tensors}

@@ -1,0 +1,59 @@
+"""The output matrix of a checkpoint whose config.json ties it to the embedding, but which stores one nonetheless.
+
+A merge or a fine-tune may save `tie_word_embeddings: true` beside an lm_head trained on its own. transformers 5 keeps
+both where they differ, llama.cpp's converter writes whatever is stored; so do we, unless the two are the same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..sources.checkpoint import Checkpoint
+from ..sources.shards import SourceTensor
+from .architectures import Architecture
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Output:
+    """Whether the GGUF has no output matrix of its own, and the `notes` that a user must read on it."""
+
+    tied: bool
+    notes: tuple[str, ...] = ()
+
+
+def output_of(checkpoint: Checkpoint, architecture: Architecture, tied: bool) -> Output:
+    """The output matrix's fate, where config.json says `tied`. Reads the two matrices of a folder in 1 MiB chunks.
+
+    A hub's shards come once, as a stream: there the stored matrix is kept without a comparison. Raises CheckpointError
+    and ConversionError where a shard cannot be read.
+    """
+    (rule,), (embedding_rule, *_) = architecture.untied, architecture.before
+    head = checkpoint.tensors.get(rule.source)
+    embedding = checkpoint.tensors.get(embedding_rule.source)
+    if not tied or head is None or embedding is None:
+        return Output(tied)
+    stored = f"config.json ties {rule.source} to {embedding_rule.source}, but the checkpoint stores one"
+    if head.shard.is_remote or embedding.shard.is_remote:
+        return Output(False, (f"{stored}: kept as {rule.name}, not compared, since a hub's weights are read once",))
+    if _is_same(head, embedding):
+        return Output(True)
+    return Output(False, (f"{stored} that differs: kept as {rule.name}",))
+
+
+def _is_same(one: SourceTensor, other: SourceTensor) -> bool:
+    """Whether two tensors have the same type, shape and bytes; reading stops at the first chunk that differs."""
+    if (one.dtype, one.shape) != (other.dtype, other.shape):
+        return False
+    try:
+        return all(_chunk(one, start) == _chunk(other, start) for start in range(0, one.n_bytes, _CHUNK_BYTES))
+    finally:
+        one.shard.close()
+        other.shard.close()
+
+
+def _chunk(tensor: SourceTensor, start: int) -> bytearray:
+    chunk = bytearray(min(_CHUNK_BYTES, tensor.n_bytes - start))
+    tensor.shard.read(tensor.offset + start, memoryview(chunk))
+    return chunk
