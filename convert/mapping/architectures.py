@@ -146,7 +146,7 @@ def _listed(names: list[str]) -> str:
 
 
 def architecture_metadata(architecture: Architecture, sizes: Hyperparameters) -> Mapping[str, bytes]:
-    """The GGUF keys that say how the model is built."""
+    """The GGUF keys that say how the model is built, in the order of llama.cpp's converter."""
     values: dict[str, Any] = {
         "block_count": encode.u32(sizes.n_layer),
         "context_length": encode.u32(sizes.context_length),
@@ -154,12 +154,12 @@ def architecture_metadata(architecture: Architecture, sizes: Hyperparameters) ->
         "feed_forward_length": encode.u32(sizes.n_ff),
         "attention.head_count": encode.u32(sizes.n_head),
         "attention.head_count_kv": encode.u32(sizes.n_head_kv),
-        "attention.layer_norm_rms_epsilon": encode.f32(sizes.rms_epsilon),
-        "rope.freq_base": encode.f32(sizes.rope_theta),
     }
     if sizes.rope_scaling:
         values["rope.scaling.type"] = encode.text(sizes.rope_scaling.kind)
         values["rope.scaling.factor"] = encode.f32(sizes.rope_scaling.factor)
         if sizes.rope_scaling.original_context:
             values["rope.scaling.original_context_length"] = encode.u32(sizes.rope_scaling.original_context)
+    values["rope.freq_base"] = encode.f32(sizes.rope_theta)
+    values["attention.layer_norm_rms_epsilon"] = encode.f32(sizes.rms_epsilon)
     return {f"{architecture.gguf_name}.{key}": value for key, value in values.items()}

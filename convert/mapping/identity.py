@@ -47,12 +47,11 @@ def identify(checkpoint: Checkpoint) -> Identity:
 
 
 def general_metadata(
-    identity: Identity, architecture: str, recipe: UserRecipe, n_parameters: int
+    identity: Identity, architecture: str, sampling: Mapping[str, bytes], recipe: UserRecipe, n_parameters: int
 ) -> Mapping[str, bytes]:
-    """The `general.*` keys, and ours: which converter and recipe made the file."""
+    """The `general.*` keys in llama.cpp's order, and ours: which converter and recipe made the file."""
+    kind = {"general.architecture": encode.text(architecture), "general.type": encode.text("model")}
     texts = {
-        "general.architecture": architecture,
-        "general.type": "model",
         "general.name": identity.name,
         **_name_parts(identity, n_parameters),
         **_card_texts(identity.card),
@@ -62,9 +61,15 @@ def general_metadata(
     values = {key: encode.text(value) for key, value in texts.items() if value}
     if identity.card is not None:
         values["general.languages"] = encode.texts(identity.card.languages)
-    values["general.file_type"] = encode.u32(recipe.file_type)
-    values["general.quantization_version"] = encode.u32(_QUANTIZATION_VERSION)
-    return values
+    return {**kind, **sampling, **values}
+
+
+def file_metadata(recipe: UserRecipe) -> Mapping[str, bytes]:
+    """The `general.*` keys that say how the weights are stored; llama.cpp has them behind those of the architecture."""
+    return {
+        "general.file_type": encode.u32(recipe.file_type),
+        "general.quantization_version": encode.u32(_QUANTIZATION_VERSION),
+    }
 
 
 def _name_parts(identity: Identity, n_parameters: int) -> Mapping[str, str]:
@@ -73,7 +78,8 @@ def _name_parts(identity: Identity, n_parameters: int) -> Mapping[str, str]:
     parts["size_label"] = parts.get("size_label") or _size_label(n_parameters)
     if identity.chat:
         parts["finetune"] = parts.get("finetune") or "Chat"
-    return {f"general.{key}": value for key, value in parts.items()}
+    order = ("version", "finetune", "basename", "size_label")
+    return {f"general.{key}": parts.get(key, "") for key in order}
 
 
 def _size_label(n_parameters: int) -> str:

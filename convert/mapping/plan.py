@@ -15,7 +15,8 @@ from ..sources.checkpoint import Checkpoint
 from ..writing.layout import Content, ContentTensor
 from .architectures import Architecture, MappedTensor, architecture_metadata, architecture_of, map_tensors
 from .hyperparameters import Hyperparameters, read_hyperparameters
-from .identity import Identity, general_metadata, identify
+from .identity import Identity, file_metadata, general_metadata, identify
+from .sampling import sampling_metadata
 from .tied_output import output_of
 from .tokenizer import read_vocabulary
 
@@ -28,6 +29,7 @@ class MappedCheckpoint:
     sizes: Hyperparameters
     identity: Identity
     tensors: tuple[MappedTensor, ...]
+    sampling: Mapping[str, bytes]
     vocabulary: Mapping[str, bytes]
     notes: tuple[str, ...]
 
@@ -39,9 +41,11 @@ class MappedCheckpoint:
         values = importance.fitting(shapes) if importance else {}
         choices = choose(recipe, shapes, self._model(has_importance=importance is not None))
         check_importance(choices, values if importance else None)
+        n_parameters = sum(map(prod, shapes.values()))
         metadata = {
-            **general_metadata(self.identity, self.architecture.gguf_name, recipe, sum(map(prod, shapes.values()))),
+            **general_metadata(self.identity, self.architecture.gguf_name, self.sampling, recipe, n_parameters),
             **architecture_metadata(self.architecture, self.sizes),
+            **file_metadata(recipe),
             **self.vocabulary,
             **(importance.metadata() if importance else {}),
         }
@@ -70,5 +74,6 @@ def map_checkpoint(checkpoint: Checkpoint) -> MappedCheckpoint:
     except UnicodeEncodeError as error:
         problem = f"its tokenizer holds text that is no Unicode: {error.object!r:.40}"
         raise CheckpointError(checkpoint.folder, problem, "take the tokenizer from the original checkpoint") from error
-    notes = (*checkpoint.notes, *output.notes)
-    return MappedCheckpoint(architecture, sizes, identity, tuple(tensors), metadata, notes)
+    sampling, odd_settings = sampling_metadata(checkpoint.generation_config)
+    notes = (*checkpoint.notes, *output.notes, *odd_settings)
+    return MappedCheckpoint(architecture, sizes, identity, tuple(tensors), sampling, metadata, notes)

@@ -47,9 +47,10 @@ class Vocabulary:
             "tokenizer.ggml.token_type": encode.i32s(self.kinds),
             "tokenizer.ggml.merges": encode.texts(self.merges),
             "tokenizer.ggml.eos_token_id": encode.u32(self.eos),
-            "tokenizer.ggml.bos_token_id": encode.u32(self.bos),
             "tokenizer.ggml.padding_token_id": encode.u32(self.padding),
+            "tokenizer.ggml.bos_token_id": encode.u32(self.bos),
             "tokenizer.ggml.add_bos_token": encode.flag(False),
+            "tokenizer.ggml.add_eos_token": encode.flag(False),
         }
         if chat_template:
             values["tokenizer.chat_template"] = encode.text(chat_template)

@@ -52,6 +52,7 @@ def test_a_catalogue_checkpoint_gets_all_its_keys(checkpoint: Checkpoints, tmp_p
         "tokenizer.ggml.bos_token_id": END_OF_TEXT,
         "tokenizer.ggml.padding_token_id": END_OF_TEXT,
         "tokenizer.ggml.add_bos_token": False,
+        "tokenizer.ggml.add_eos_token": False,
     }
 
 
