@@ -7,7 +7,7 @@ ref: llama.cpp `conversion/` and `gguf-py/gguf/tensor_mapping.py` for the names.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seallm_edge.errors import CheckpointError
@@ -74,6 +74,16 @@ QWEN2 = Architecture(
     ignored=(".rotary_emb.inv_freq",),
 )
 
+# llama.cpp's qwen2 takes no heads but those of hidden size / heads. Its seed_oss computes the same, with heads of any
+# width; only the name of the norm before the feed-forward layer is another.
+# ref: llama.cpp src/models/qwen2.cpp, src/models/seed-oss.cpp
+_POST_NORM = {"blk.{}.ffn_norm.weight": "blk.{}.post_attention_norm.weight"}
+QWEN2_OTHER_HEADS = replace(
+    QWEN2,
+    gguf_name="seed_oss",
+    layer=tuple(replace(rule, name=_POST_NORM.get(rule.name, rule.name)) for rule in QWEN2.layer),
+)
+
 ARCHITECTURES = {architecture.hf_name: architecture for architecture in (QWEN2,)}
 
 
@@ -91,6 +101,16 @@ def architecture_of(checkpoint: Checkpoint) -> Architecture:
     if names[0] not in ARCHITECTURES:
         raise CheckpointError(config_path, f"cannot convert a {names[0]}", f"these can be converted: {known}")
     return ARCHITECTURES[names[0]]
+
+
+def fitted_to_heads(architecture: Architecture, sizes: Hyperparameters) -> tuple[Architecture, tuple[str, ...]]:
+    """The row that llama.cpp can load heads of this width by, and a note where it is another than `architecture`."""
+    if sizes.n_head * sizes.head_dim == sizes.n_embd:
+        return architecture, ()
+    wide = f"config.json: {sizes.n_head} heads of {sizes.head_dim} are not the hidden size of {sizes.n_embd}"
+    other = QWEN2_OTHER_HEADS
+    note = f"{wide}, which llama.cpp's {architecture.gguf_name} cannot load: written as {other.gguf_name}"
+    return other, (f"{note}, which computes the same",)
 
 
 def map_tensors(checkpoint: Checkpoint, architecture: Architecture, sizes: Hyperparameters) -> list[MappedTensor]:
@@ -155,11 +175,8 @@ def architecture_metadata(architecture: Architecture, sizes: Hyperparameters) ->
         "attention.head_count": encode.u32(sizes.n_head),
         "attention.head_count_kv": encode.u32(sizes.n_head_kv),
     }
-    if sizes.rope_scaling:
-        values["rope.scaling.type"] = encode.text(sizes.rope_scaling.kind)
-        values["rope.scaling.factor"] = encode.f32(sizes.rope_scaling.factor)
-        if sizes.rope_scaling.original_context:
-            values["rope.scaling.original_context_length"] = encode.u32(sizes.rope_scaling.original_context)
-    values["rope.freq_base"] = encode.f32(sizes.rope_theta)
+    values |= sizes.rope.metadata()
     values["attention.layer_norm_rms_epsilon"] = encode.f32(sizes.rms_epsilon)
+    if sizes.states_head_dim:
+        values["attention.key_length"] = values["attention.value_length"] = encode.u32(sizes.head_dim)
     return {f"{architecture.gguf_name}.{key}": value for key, value in values.items()}

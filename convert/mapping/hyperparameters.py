@@ -2,52 +2,44 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
-from typing import Any
-
-from seallm_edge.errors import CheckpointError
 
 from ..sources.checkpoint import Checkpoint
+from .config_file import Config, unknown_keys
+from .rope import Rope, read_rope, rope_settings
 
 # ref: llama.cpp `LLAMA_MAX_LAYERS`
 _MAX_LAYERS = 512
-_MAX_SIZE = 2**31 - 1
-_SAME_MODEL = "take config.json from where the weights are from"
-
-
-@dataclass(frozen=True)
-class RopeScaling:
-    """How positions past the trained ones are squeezed: `linear` or `yarn`."""
-
-    kind: str
-    factor: float
-    original_context: int | None
+_SLIDING = "sliding_attention"
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """The sizes of a decoder: layers, widths, heads, rows of the vocabulary, trained positions."""
+    """The sizes of a decoder: layers, widths, heads, rows of the vocabulary, positions; `notes` for its user.
+
+    `states_head_dim` says whether config.json names the width of a head.
+    """
 
     n_layer: int
     n_embd: int
     n_ff: int
     n_head: int
     n_head_kv: int
+    head_dim: int
+    states_head_dim: bool
     n_vocab: int
     context_length: int
     rms_epsilon: float
-    rope_theta: float
-    rope_scaling: RopeScaling | None
+    rope: Rope
     tied: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def dimensions(self) -> Mapping[str, int]:
         """The sizes by the names that tensor shapes use."""
-        kv = self.n_embd // self.n_head * self.n_head_kv
-        return {"vocab": self.n_vocab, "embd": self.n_embd, "ff": self.n_ff, "q": self.n_embd, "kv": kv}
+        q, kv = self.n_head * self.head_dim, self.n_head_kv * self.head_dim
+        return {"vocab": self.n_vocab, "embd": self.n_embd, "ff": self.n_ff, "q": q, "kv": kv}
 
     @property
     def kv_bytes_per_token(self) -> int:
@@ -57,75 +49,81 @@ class Hyperparameters:
 
 def read_hyperparameters(checkpoint: Checkpoint) -> Hyperparameters:
     """What config.json says. Raises CheckpointError that names the setting at fault."""
-    config = _Config(checkpoint.folder / "config.json", checkpoint.config)
+    config = Config(checkpoint.folder / "config.json", checkpoint.config)
+    n_layer = config.count("num_hidden_layers", most=_MAX_LAYERS)
     n_head = config.count("num_attention_heads")
-    rope = config.rope()
+    context_length = config.count("max_position_embeddings", default=32768)
+    rope = read_rope(config, context_length)
+    window, window_notes = _sliding_window(config, n_layer, context_length)
+    _check(config)
     sizes = Hyperparameters(
-        n_layer=config.count("num_hidden_layers", most=_MAX_LAYERS),
+        n_layer=n_layer,
         n_embd=config.count("hidden_size"),
         n_ff=config.count("intermediate_size"),
         n_head=n_head,
         n_head_kv=config.count("num_key_value_heads", default=n_head),
+        head_dim=_head_dim(config, n_head),
+        states_head_dim=config.values.get("head_dim") is not None,
         n_vocab=config.count("vocab_size"),
-        context_length=config.count("max_position_embeddings", default=32768),
+        context_length=min(context_length, rope.exact_up_to or context_length, window or context_length),
         rms_epsilon=config.number("rms_norm_eps", 1e-6),
-        rope_theta=config.number("rope_theta", rope.get("rope_theta", 10_000.0)),
-        rope_scaling=config.rope_scaling(rope),
+        rope=rope,
         tied=config.values.get("tie_word_embeddings") is True,
+        notes=(*rope.notes, *window_notes, *unknown_keys(config.values, rope_settings(config))),
     )
-    _check(config, sizes)
+    if sizes.n_head % sizes.n_head_kv:
+        raise _unsplittable(config, n_head)
     return sizes
 
 
-@dataclass(frozen=True)
-class _Config:
-    path: PurePath
-    values: Mapping[str, Any]
-
-    def error(self, problem: str) -> CheckpointError:
-        return CheckpointError(self.path, problem, _SAME_MODEL)
-
-    def count(self, key: str, default: int | None = None, most: int = _MAX_SIZE) -> int:
-        value = self.values.get(key)
-        value = default if value is None else value
-        if type(value) is not int or not 1 <= value <= most:
-            raise self.error(f"{key} is {value!r}, not a whole number from 1 to {most}")
-        return value
-
-    def number(self, key: str, default: Any) -> float:
-        value = self.values.get(key)
-        value = default if value is None else value
-        if type(value) not in (int, float) or not 0 < value < math.inf:
-            raise self.error(f"{key} is {value!r}, not a positive number")
-        return float(value)
-
-    def rope(self) -> Mapping[str, Any]:
-        """`rope_parameters` as transformers 5 writes it, else the older `rope_scaling`."""
-        rope = self.values.get("rope_parameters") or self.values.get("rope_scaling") or {}
-        if not isinstance(rope, dict):
-            raise self.error(f"rope_scaling is {rope!r}, not an object")
-        return rope
-
-    def rope_scaling(self, rope: Mapping[str, Any]) -> RopeScaling | None:
-        kind = rope.get("rope_type", rope.get("type", "default"))
-        if kind == "default":
-            return None
-        if kind not in ("linear", "yarn"):
-            raise self.error(f"rope scaling {kind!r} is neither 'linear' nor 'yarn'")
-        scaling = _Config(self.path, rope)
-        original = scaling.count("original_max_position_embeddings") if kind == "yarn" else None
-        return RopeScaling(kind, scaling.number("factor", None), original)
+def _head_dim(config: Config, n_head: int) -> int:
+    """The width of a head: as stated, else the hidden size shared among the heads; rotary positions need pairs."""
+    n_embd = config.count("hidden_size")
+    if config.values.get("head_dim") is None:
+        if n_embd % (2 * n_head):
+            raise _unsplittable(config, n_head)
+        return n_embd // n_head
+    head_dim = config.count("head_dim")
+    if head_dim % 2:
+        raise config.error(f"a head_dim of {head_dim} is odd")
+    return head_dim
 
 
-def _check(config: _Config, sizes: Hyperparameters) -> None:
+def _unsplittable(config: Config, n_head: int) -> Exception:
+    heads = f"{n_head} heads and {config.count('num_key_value_heads', default=n_head)} key-value heads"
+    return config.error(f"a hidden size of {config.count('hidden_size')} cannot be split over {heads}")
+
+
+def _check(config: Config) -> None:
     values = config.values
-    if sizes.n_embd % (2 * sizes.n_head) or sizes.n_head % sizes.n_head_kv:
-        heads = f"{sizes.n_head} heads and {sizes.n_head_kv} key-value heads"
-        raise config.error(f"a hidden size of {sizes.n_embd} cannot be split over {heads}")
-    if values.get("head_dim") not in (None, sizes.n_embd // sizes.n_head):
-        raise config.error(f"a head_dim of {values['head_dim']!r} is not hidden_size / num_attention_heads")
     if values.get("hidden_act", "silu") != "silu":
         raise config.error(f"the activation {values['hidden_act']!r} is not 'silu'")
-    window_from = values.get("max_window_layers", 0)
-    if values.get("use_sliding_window") is True and type(window_from) is int and window_from < sizes.n_layer:
-        raise config.error("sliding-window attention (use_sliding_window) is not supported")
+    if values.get("is_causal") is False:
+        raise config.error("attention in both directions (is_causal false) is not supported")
+
+
+def _sliding_window(config: Config, n_layer: int, context_length: int) -> tuple[int | None, tuple[str, ...]]:
+    """How many tokens the layers of sliding attention see, and a note; None where every layer sees a whole context.
+
+    Up to that many tokens the two are the same, so the file's context is bounded to it: llama.cpp's qwen2 knows no
+    window. ref: transformers `Qwen2Config`
+    """
+    layers = config.values.get("layer_types")
+    if isinstance(layers, list):
+        n_sliding = layers.count(_SLIDING)
+    elif config.values.get("use_sliding_window") is True:
+        n_sliding = max(0, n_layer - _first_sliding(config))
+    else:
+        n_sliding = 0
+    window = config.count("sliding_window", default=4096) if n_sliding else context_length
+    if window >= context_length:
+        return None, ()
+    attending = f"config.json: {n_sliding} layers attend to the last {window:,} tokens (sliding-window attention)"
+    return window, (f"{attending}, which bounds the file's context length",)
+
+
+def _first_sliding(config: Config) -> int:
+    first = config.values.get("max_window_layers", 28)
+    if type(first) is not int or first < 0:
+        raise config.error(f"max_window_layers is {first!r}, not a whole number")
+    return first

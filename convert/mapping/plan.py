@@ -13,7 +13,14 @@ from ..choosing.choices import UserRecipe, check_importance, choose
 from ..choosing.imatrix import Importance
 from ..sources.checkpoint import Checkpoint
 from ..writing.layout import Content, ContentTensor
-from .architectures import Architecture, MappedTensor, architecture_metadata, architecture_of, map_tensors
+from .architectures import (
+    Architecture,
+    MappedTensor,
+    architecture_metadata,
+    architecture_of,
+    fitted_to_heads,
+    map_tensors,
+)
 from .hyperparameters import Hyperparameters, read_hyperparameters
 from .identity import Identity, file_metadata, general_metadata, identify
 from .sampling import sampling_metadata
@@ -62,8 +69,9 @@ def map_checkpoint(checkpoint: Checkpoint) -> MappedCheckpoint:
 
     Raises CheckpointError, and ConversionError where a disk cannot be read.
     """
-    architecture = architecture_of(checkpoint)
+    described = architecture_of(checkpoint)
     said = read_hyperparameters(checkpoint)
+    architecture, head_notes = fitted_to_heads(described, said)
     output = output_of(checkpoint, architecture, said.tied)
     sizes = replace(said, tied=output.tied)
     tensors = map_tensors(checkpoint, architecture, sizes)
@@ -75,5 +83,5 @@ def map_checkpoint(checkpoint: Checkpoint) -> MappedCheckpoint:
         problem = f"its tokenizer holds text that is no Unicode: {error.object!r:.40}"
         raise CheckpointError(checkpoint.folder, problem, "take the tokenizer from the original checkpoint") from error
     sampling, odd_settings = sampling_metadata(checkpoint.generation_config)
-    notes = (*checkpoint.notes, *output.notes, *odd_settings)
+    notes = (*checkpoint.notes, *said.notes, *head_notes, *output.notes, *odd_settings)
     return MappedCheckpoint(architecture, sizes, identity, tuple(tensors), sampling, metadata, notes)

@@ -8,7 +8,7 @@ code that would die. ref: llama.cpp src/llama-model.cpp, src/llama-vocab.cpp, gg
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from .parse import Array, Tensor, Value, Walker, strings
 
@@ -17,6 +17,7 @@ MAX_LAYERS = 512
 MAX_EXPERTS = 1024
 ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
 ONE_HEAD_SIZE = ("qwen2", "llama")  # architectures whose graph asserts key size == value size == rotary size
+ANY_HEAD_SIZE = ("seed_oss",)  # the same, where that size need not be the width shared among the heads
 NO_WEIGHTS = ("I8", "I16", "I32", "I64", "F64")  # no matrix product exists for these
 VECTOR_TYPES = ("F32",)  # what element-wise operations take as their second operand beside a f32 activation
 
@@ -103,15 +104,20 @@ def _check_shape(walker: Walker, metadata: Mapping[str, Value], architecture: st
         walker.fail(f"{architecture}.nextn_predict_layers is more than its {n_layer} layers")
     if number("context_length", 1) < 1:
         walker.fail(f"{architecture}.context_length is 0")
-    if architecture not in ONE_HEAD_SIZE or f"{architecture}.attention.head_count" not in metadata:
-        return
+    if architecture in ONE_HEAD_SIZE + ANY_HEAD_SIZE and f"{architecture}.attention.head_count" in metadata:
+        _check_heads(walker, number, architecture)
+
+
+def _check_heads(walker: Walker, number: Callable[..., int], architecture: str) -> None:
     width, n_head = number("embedding_length"), number("attention.head_count")
     n_head_kv = number("attention.head_count_kv", n_head)
-    if not (n_head and n_head_kv and width) or width % n_head or n_head % n_head_kv:
+    is_any = architecture in ANY_HEAD_SIZE
+    if not (n_head and n_head_kv and width) or (width % n_head and not is_any) or n_head % n_head_kv:
         walker.fail(f"{n_head} heads, {n_head_kv} KV heads and a width of {width:,} do not go together")
+    head_dim = number("attention.key_length", width // n_head) if is_any else width // n_head
     for key in ("attention.key_length", "attention.value_length", "rope.dimension_count"):
-        if number(key, width // n_head) != width // n_head:
-            walker.fail(f"{architecture}.{key} is {number(key)}, but its heads are {width // n_head} wide")
+        if number(key, head_dim) != head_dim or not head_dim:
+            walker.fail(f"{architecture}.{key} is {number(key)}, but its heads are {head_dim} wide")
 
 
 def _check_experts(walker: Walker, metadata: Mapping[str, Value], architecture: str) -> None:

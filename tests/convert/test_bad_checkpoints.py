@@ -76,17 +76,34 @@ def test_a_settings_file_that_is_damaged(
         ({"num_attention_heads": 0}, "num_attention_heads is 0, not a whole number from 1 to 2147483647"),
         ({"num_attention_heads": 3}, "a hidden size of 256 cannot be split over 3 heads and 2 key-value heads"),
         ({"num_key_value_heads": 3}, "a hidden size of 256 cannot be split over 4 heads and 3 key-value heads"),
-        ({"head_dim": 128}, "a head_dim of 128 is not hidden_size / num_attention_heads"),
+        ({"head_dim": 63}, "a head_dim of 63 is odd"),
+        ({"head_dim": "64"}, "head_dim is '64', not a whole number from 1 to 2147483647"),
         ({"hidden_act": "gelu"}, "the activation 'gelu' is not 'silu'"),
         ({"rms_norm_eps": "small"}, "rms_norm_eps is 'small', not a positive number"),
         ({"rope_theta": float("inf")}, "rope_theta is inf, not a positive number"),
-        ({"rope_scaling": {"type": "dynamic"}}, "rope scaling 'dynamic' is neither 'linear' nor 'yarn'"),
+        ({"rope_scaling": {"type": "mrope"}}, "rope scaling 'mrope' is none of 'linear', 'yarn' and 'dynamic'"),
+        ({"rope_parameters": [1]}, "rope_parameters is [1], not an object"),
+        (
+            {
+                "rope_parameters": {"rope_type": "linear", "factor": 2.0},
+                "rope_scaling": {"type": "linear", "factor": 4.0},
+            },
+            "rope_parameters and rope_scaling contradict each other",
+        ),
+        (
+            {"rope_parameters": {"full_attention": {"rope_theta": 1e6}, "sliding_attention": {"rope_theta": 1e4}}},
+            "rope_parameters gives layers of sliding attention positions of their own",
+        ),
+        ({"rope_parameters": {"partial_rotary_factor": 0.5}}, "a partial_rotary_factor of 0.5 is not 1"),
+        ({"partial_rotary_factor": 0.25}, "a partial_rotary_factor of 0.25 is not 1"),
+        ({"is_causal": False}, "attention in both directions (is_causal false) is not supported"),
         ({"rope_scaling": [1]}, "rope_scaling is [1], not an object"),
         ({"rope_scaling": {"type": "linear"}}, "factor is None, not a positive number"),
         (
-            {"use_sliding_window": True, "max_window_layers": 1},
-            "sliding-window attention (use_sliding_window) is not supported",
+            {"use_sliding_window": True, "sliding_window": 0, "max_window_layers": 1},
+            "sliding_window is 0, not a whole number from 1 to 2147483647",
         ),
+        ({"use_sliding_window": True, "max_window_layers": "1"}, "max_window_layers is '1', not a whole number"),
     ],
 )
 def test_a_config_that_cannot_be_converted(

@@ -161,25 +161,3 @@ def test_a_template_file_goes_before_the_one_in_tokenizer_config(checkpoint: Che
     made = checkpoint()
     (made.path / "chat_template.jinja").write_text("{{ file }}")
     assert converted(made.path, tmp_path).metadata["tokenizer.chat_template"] == "{{ file }}"
-
-
-def test_yarn_is_written_as_llama_cpp_names_it(checkpoint: Checkpoints, tmp_path: Path) -> None:
-    made = checkpoint()
-    scaling = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}
-    made.edit("config.json", lambda config: config.update(rope_scaling=scaling))
-    keys = converted(made.path, tmp_path).metadata
-    assert {key.removeprefix("qwen2.rope.scaling."): value for key, value in keys.items() if ".scaling." in key} == {
-        "type": "yarn",
-        "factor": 4.0,
-        "original_context_length": 32768,
-    }
-
-
-def test_rope_theta_is_found_where_transformers_5_puts_it(checkpoint: Checkpoints, tmp_path: Path) -> None:
-    made = checkpoint()
-
-    def newer(config: dict[str, Any]) -> None:
-        config["rope_parameters"] = {"rope_type": "default", "rope_theta": config.pop("rope_theta")}
-
-    made.edit("config.json", newer)
-    assert converted(made.path, tmp_path).metadata["qwen2.rope.freq_base"] == 1000000.0

@@ -176,6 +176,16 @@ def test_missing_file_and_folder_are_named(tmp_path: Path) -> None:
         ),
         ({"qwen2.rope.dimension_count": ("uint32", 8)}, "qwen2.rope.dimension_count is 8, but its heads are 16 wide"),
         ({"qwen2.attention.key_length": ("uint32", 8)}, "qwen2.attention.key_length is 8, but its heads are 16 wide"),
+        (
+            {
+                "general.architecture": ("string", "seed_oss"),
+                "seed_oss.embedding_length": ("uint32", 64),
+                "seed_oss.attention.head_count": ("uint32", 4),
+                "seed_oss.attention.key_length": ("uint32", 24),
+                "seed_oss.attention.value_length": ("uint32", 16),
+            },
+            "seed_oss.attention.value_length is 16, but its heads are 24 wide",
+        ),
         ({"qwen2.expert_count": ("uint32", 4)}, "4 experts of which 0 are used, in 0 groups, do not go together"),
         ({"qwen2.expert_group_count": ("uint32", 4)}, "0 experts of which 0 are used, in 4 groups, do not go together"),
         ({"qwen2.rope.scaling.type": ("string", "twisted")}, "qwen2.rope.scaling.type 'twisted' is unknown"),

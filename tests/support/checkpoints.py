@@ -41,17 +41,19 @@ class Sizes:
     tied: bool = True
     dtype: str = "BF16"
     shards: int = 1
+    head_dim: int | None = None
 
     def tensors(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Every tensor by its Hugging Face name, rows first."""
-        kv = self.embd // self.heads * self.kv_heads
+        head_dim = self.head_dim or self.embd // self.heads
+        q, kv = head_dim * self.heads, head_dim * self.kv_heads
         yield "model.embed_tokens.weight", (self.vocab, self.embd)
         for layer in range(self.layers):
             block = f"model.layers.{layer}."
-            for part, rows in (("q", self.embd), ("k", kv), ("v", kv)):
+            for part, rows in (("q", q), ("k", kv), ("v", kv)):
                 yield f"{block}self_attn.{part}_proj.weight", (rows, self.embd)
                 yield f"{block}self_attn.{part}_proj.bias", (rows,)
-            yield f"{block}self_attn.o_proj.weight", (self.embd, self.embd)
+            yield f"{block}self_attn.o_proj.weight", (self.embd, q)
             yield f"{block}mlp.gate_proj.weight", (self.ff, self.embd)
             yield f"{block}mlp.up_proj.weight", (self.ff, self.embd)
             yield f"{block}mlp.down_proj.weight", (self.embd, self.ff)
@@ -63,7 +65,7 @@ class Sizes:
 
     def config(self) -> dict[str, Any]:
         """The config.json of this shape, with the end of text that no chat model should be given."""
-        return {
+        return ({"head_dim": self.head_dim} if self.head_dim else {}) | {
             "architectures": ["Qwen2ForCausalLM"],
             "model_type": "qwen2",
             "hidden_size": self.embd,
