@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import paths
-from .catalogue.cards import match_header
+from .catalogue.cards import is_chat_model, match_header
 from .drafting import DraftModel, ModelDrafting, StepCosts, TextDrafting, Vocabulary, saved_costs
 from .engine import ModelInfo, Speculate, no_speculation
 from .engine.kv.snapshots import Snapshots, snapshot_key
@@ -94,7 +94,7 @@ def _model_info(header: Header, plan: Plan) -> ModelInfo:
     card = match_header(header)
     return ModelInfo(
         name=card.name if card else header.name,
-        is_chat_model=card.chat if card else header.has_chat_template,
+        is_chat_model=is_chat_model(header),
         default_system=card.default_system if card else "",
         sampling=Sampling().replace(card.sampling if card else {}),
         n_ctx=plan.n_ctx,

@@ -21,6 +21,7 @@ from .architectures import (
     fitted_to_heads,
     map_tensors,
 )
+from .chat_template import chat_template
 from .hyperparameters import Hyperparameters, read_hyperparameters
 from .identity import Identity, file_metadata, general_metadata, identify
 from .sampling import sampling_metadata
@@ -77,11 +78,12 @@ def map_checkpoint(checkpoint: Checkpoint) -> MappedCheckpoint:
     tensors = map_tensors(checkpoint, architecture, sizes)
     identity = identify(checkpoint)
     vocabulary = read_vocabulary(checkpoint, architecture.pre_tokenizer, sizes.n_vocab, identity.chat)
+    template, template_notes = chat_template(checkpoint, identity.chat, vocabulary.tokens)
     try:
-        metadata = vocabulary.metadata(architecture.pre_tokenizer, checkpoint.chat_template)
+        metadata = vocabulary.metadata(architecture.pre_tokenizer, template)
     except UnicodeEncodeError as error:
         problem = f"its tokenizer holds text that is no Unicode: {error.object!r:.40}"
         raise CheckpointError(checkpoint.folder, problem, "take the tokenizer from the original checkpoint") from error
     sampling, odd_settings = sampling_metadata(checkpoint.generation_config)
-    notes = (*checkpoint.notes, *said.notes, *head_notes, *output.notes, *odd_settings)
+    notes = (*checkpoint.notes, *said.notes, *head_notes, *output.notes, *template_notes, *odd_settings)
     return MappedCheckpoint(architecture, sizes, identity, tuple(tensors), sampling, metadata, notes)

@@ -99,6 +99,8 @@ def _chat_template(files: Files, names: frozenset[str], tokenizer_config: Mappin
     if "chat_template.jinja" in names:
         return _read_text(files, "chat_template.jinja")
     template = tokenizer_config.get("chat_template")
+    if not template:  # a processor's file, older than the .jinja
+        template = _optional_json(files, "chat_template.json", names).get("chat_template")
     if isinstance(template, list):  # several by name: take the default one
         named = {t.get("name"): t.get("template") for t in template if isinstance(t, dict)}
         template = named.get("default")

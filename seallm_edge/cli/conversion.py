@@ -122,7 +122,7 @@ def _outcome(task: Task, result: Result, plan: Plan, seconds: float) -> str:
     if result.report:
         lines.append(result.report.table())
     if task.source.is_runnable:
-        lines.append(f"chat with it: {_chat_command(result.paths[0])}")
+        lines.append(_next_command(result.paths[0]))
     return "\n".join(lines)
 
 
@@ -130,13 +130,18 @@ def _in_parts(plan: Plan) -> str:
     return f" in {len(plan.parts)} files" if plan.is_split else ""
 
 
-def _chat_command(path: Path) -> str:
+def _next_command(path: Path) -> str:
+    """The command that uses the model, chosen by the same signs as the runtime's."""
     import shlex
 
+    from seallm_edge.catalogue.cards import is_chat_model
+    from seallm_edge.gguf_file import read_header
     from seallm_edge.paths import models_dir
 
-    name = path.stem if path.parent == models_dir() else str(path)
-    return f"seallm chat {shlex.quote(name)}"
+    name = shlex.quote(path.stem if path.parent == models_dir() else str(path))
+    if is_chat_model(read_header(path)):
+        return f"chat with it: seallm chat {name}"
+    return f"a base model, which goes on from a text: seallm run {name}"
 
 
 def _described(plan: Plan, out: Path) -> str:

@@ -123,7 +123,7 @@ def examine_model(model: str, **asked: Any) -> dict[str, Any]:
     """
     from dataclasses import asdict
 
-    from ..catalogue.cards import match_header
+    from ..catalogue.cards import is_chat_model, match_header
     from ..errors import NotEnoughMemory
     from ..loading import plan_for
     from ..machine import this_machine
@@ -135,7 +135,7 @@ def examine_model(model: str, **asked: Any) -> dict[str, Any]:
         problem = error
         header, plan = plan_for(model, **asked, force=True)
     card = match_header(header)
-    command = "chat" if (card.chat if card else header.has_chat_template) else "run"
+    command = "chat" if is_chat_model(header) else "run"
     return {
         "model": card.name if card else header.name,
         "type": header.file_type_name,
