@@ -90,10 +90,6 @@ ARCHITECTURES = {architecture.hf_name: architecture for architecture in (QWEN2,)
 def architecture_of(checkpoint: Checkpoint) -> Architecture:
     """The row of the table for this checkpoint. Raises CheckpointError that names what it is instead."""
     config_path = checkpoint.folder / "config.json"
-    if quantization := checkpoint.config.get("quantization_config"):
-        method = quantization.get("quant_method") if isinstance(quantization, dict) else None
-        problem = f"the checkpoint is quantized already ({method or 'unknown method'})"
-        raise CheckpointError(config_path, problem, "convert the BF16, F16 or F32 original")
     names = checkpoint.config.get("architectures")
     known = ", ".join(ARCHITECTURES)
     if not isinstance(names, list) or not names:

@@ -15,7 +15,7 @@ from typing import Any
 from seallm_edge.errors import CheckpointError
 
 from .files import WHOLE_CHECKPOINT, Files
-from .safetensors_file import read_tensors
+from .safetensors_file import UNQUANTIZED, read_tensors
 from .shards import Shard, SourceTensor
 
 _INDEX = "model.safetensors.index.json"
@@ -57,6 +57,7 @@ class Checkpoint:
 def open_checkpoint(files: Files) -> Checkpoint:
     """The checkpoint that `files` are, every shard's header checked. Raises CheckpointError, and HubError of a hub."""
     config = _read_json(files, "config.json")
+    _check_unquantized(files, config)
     names = files.names()
     if "tokenizer.json" not in names:
         raise CheckpointError(files.path, "has no tokenizer.json", "download it from where the checkpoint is from")
@@ -72,6 +73,16 @@ def open_checkpoint(files: Files) -> Checkpoint:
         tensors=tensors,
         notes=_left_out(names, shards),
     )
+
+
+def _check_unquantized(files: Files, config: Mapping[str, Any]) -> None:
+    """Raise CheckpointError that names the method, before the shards are looked at and their types refused."""
+    if not (quantization := config.get("quantization_config")):
+        return
+    settings = quantization if isinstance(quantization, dict) else {}
+    is_bitsandbytes = any(str(key).startswith(("load_in_", "bnb_")) for key in settings)
+    method = settings.get("quant_method") or ("bitsandbytes" if is_bitsandbytes else "unknown method")
+    raise CheckpointError(files.path / "config.json", f"the checkpoint is quantized already ({method})", UNQUANTIZED)
 
 
 def _read_text(files: Files, name: str) -> str:

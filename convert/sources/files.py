@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePath
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from seallm_edge.hints import Command, Hint
 from .shards import LocalShard, Shard
 
 HUB_PREFIX = "hf:"
+_POINTER = b"version https://git-lfs"  # ref: git-lfs docs/spec.md; such a file stands where the real one should
 WHOLE_CHECKPOINT = "give the folder of a checkpoint: config.json, tokenizer.json and *.safetensors"
 
 
@@ -54,12 +56,12 @@ class LocalFiles:
 
     @property
     def name(self) -> str:
-        """The folder's name; of a hub's cache, the repository's."""
-        real = self.path.resolve()
+        """The folder's own name, also where it is a link to another; of a hub's cache, the repository's."""
+        own = Path(os.path.abspath(self.path))  # noqa: PTH100  resolve() would follow links
         # A hub cache keeps revisions by hash: models--ORG--NAME/snapshots/REVISION.
-        if real.parent.name == "snapshots" and (cached := real.parent.parent.name).startswith("models--"):
+        if own.parent.name == "snapshots" and (cached := own.parent.parent.name).startswith("models--"):
             return cached.rpartition("--")[2]
-        return real.name or "model"
+        return own.name or "model"
 
     @property
     def origin(self) -> str:
@@ -82,16 +84,28 @@ class LocalFiles:
         """A file, whole."""
         path = self.path / name
         try:
-            return path.read_bytes()
+            content = path.read_bytes()
         except FileNotFoundError as error:
             problem = f"is no whole checkpoint: it has no {name}"
             raise CheckpointError(self.path, problem, WHOLE_CHECKPOINT) from error
         except OSError as error:
             raise CheckpointError(path, f"cannot be read: {error.strerror}", WHOLE_CHECKPOINT) from error
+        _check_no_pointer(path, content)
+        return content
 
     def shard(self, name: str) -> Shard:
         """A file of weights."""
-        return LocalShard(self.path / name)
+        shard = LocalShard(self.path / name)
+        head = bytearray(min(len(_POINTER), shard.size))
+        shard.read(0, memoryview(head))
+        shard.close()
+        _check_no_pointer(shard.path, head)
+        return shard
+
+
+def _check_no_pointer(path: Path, content: bytes | bytearray) -> None:
+    if content.startswith(_POINTER):
+        raise CheckpointError(path, "is a Git LFS pointer, not the file itself", "fetch the files: git lfs pull")
 
 
 def open_files(source: str | Path) -> Files:

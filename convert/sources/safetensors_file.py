@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
 
@@ -18,6 +19,11 @@ from .shards import Shard, SourceTensor
 DTYPE_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 _MAX_HEADER_BYTES = 100_000_000
 _AGAIN = "download or copy this file again"
+UNQUANTIZED = "convert the BF16, F16 or F32 original"
+_QUANTIZED = {  # what tensors beside a quantized weight are called, by method
+    "bitsandbytes": (".absmax", ".quant_map", ".nested_absmax", ".SCB"),
+    "GPTQ or AWQ": (".qweight", ".qzeros"),
+}
 
 
 def read_tensors(shard: Shard) -> dict[str, SourceTensor]:
@@ -26,6 +32,7 @@ def read_tensors(shard: Shard) -> dict[str, SourceTensor]:
         entries, data_start = _read_header(shard)
     finally:
         shard.close()
+    _check_unquantized(shard.path, entries)
     tensors = [_tensor(shard, name, entry, data_start) for name, entry in entries.items() if name != "__metadata__"]
     tensors.sort(key=lambda tensor: (tensor.offset, tensor.n_bytes))
     _check_layout(shard.path, tensors, data_start, shard.size)
@@ -61,6 +68,13 @@ def _parse_header(path: PurePath, raw: bytes) -> dict[str, Any]:
     if not isinstance(entries, dict):
         raise CheckpointError(path, "the header is not a JSON object", _AGAIN)
     return entries
+
+
+def _check_unquantized(path: PurePath, names: Iterable[str]) -> None:
+    for name in names:
+        for method, endings in _QUANTIZED.items():
+            if name.endswith(endings):
+                raise CheckpointError(path, f"{name}: the checkpoint is quantized already ({method})", UNQUANTIZED)
 
 
 def _tensor(shard: Shard, name: str, entry: Any, data_start: int) -> SourceTensor:
