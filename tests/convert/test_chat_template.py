@@ -38,7 +38,7 @@ def test_a_chat_checkpoint_without_a_template_gets_chatml(checkpoint: Checkpoint
     assert template_of(folder, tmp_path / "out.gguf") == CHATML
     assert plan_conversion(folder).content.notes == (NOTE,)
     with SeaLLM(tmp_path / "out.gguf") as model:
-        assert model.chats
+        assert model.is_chat_model
 
 
 def test_the_template_says_chatml() -> None:
@@ -60,7 +60,7 @@ def test_a_base_checkpoint_gets_none(checkpoint: Checkpoints, tmp_path: Path) ->
     assert template_of(folder, tmp_path / "out.gguf") is None
     assert plan_conversion(folder).content.notes == ()
     with SeaLLM(tmp_path / "out.gguf") as model:
-        assert not model.chats
+        assert not model.is_chat_model
 
 
 def test_without_a_token_that_starts_turns_there_is_no_chatml(checkpoint: Checkpoints, tmp_path: Path) -> None:
