@@ -17,6 +17,7 @@ from .hints import Command, Hint, Option
 from .loading import load_engine, plan_for
 from .plan import Plan
 from .prompt.chatml import Message, as_messages
+from .prompt.templates import ChatML
 from .reply import Reply
 from .stream import AsyncStream, Stream
 from .text.languages import guess
@@ -110,7 +111,7 @@ class SeaLLM:
         self.name = self.info.name
         self.sampling = self.info.sampling
         self._engine = engine
-        self._tokens = PromptTokens(engine, self.info.default_system, self.name)
+        self._tokens = PromptTokens(engine, self.info.chat_format or ChatML(self.info.default_system), self.name)
         self._compiler: GrammarCompiler | None = None
 
     def stream(
@@ -235,14 +236,21 @@ class SeaLLM:
         if not self.is_chat_model and isinstance(prompt, str):
             return self._tokens.of_text(prompt), prompt
         if not self.is_chat_model:
-            raise InvalidOption(
-                f"{self.name} is a base model: it goes on from a text and knows no messages",
-                Hint("use {complete}, or the chat model of the same size", complete=Command("run")),
-            )
+            raise self._no_messages()
         if isinstance(prompt, str) and not prompt.strip():
             raise InvalidOption("the prompt is empty", "say something")
         messages = as_messages(prompt)
         return self._tokens.of_messages(messages), "\n".join(message.content for message in messages)
+
+    def _no_messages(self) -> InvalidOption:
+        complete = Command("run")
+        if self.header and self.header.has_chat_template and not self.card:
+            problem = f"the chat template of {self.name} cannot be rendered, so it takes no messages"
+            return InvalidOption(problem, Hint("use {complete}; the log says what is wrong with it", complete=complete))
+        return InvalidOption(
+            f"{self.name} is a base model: it goes on from a text and knows no messages",
+            Hint("use {complete}, or the chat model of the same size", complete=complete),
+        )
 
     def _start(
         self, tokens: list[int], words: str, schema: Schema | None, grammar: str | None, options: Mapping[str, Any]

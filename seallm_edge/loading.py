@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from . import paths
-from .catalogue.cards import is_chat_model, match_header
+from .catalogue.cards import match_header
+from .catalogue.chatting import chatting
 from .drafting import DraftModel, ModelDrafting, StepCosts, TextDrafting, Vocabulary, saved_costs
 from .engine import ModelInfo, Speculate, no_speculation
 from .engine.kv.snapshots import Snapshots, snapshot_key
@@ -92,14 +93,16 @@ def _speculate(drafting: str | Path, header: Header, plan: Plan) -> Speculate:
 
 def _model_info(header: Header, plan: Plan) -> ModelInfo:
     card = match_header(header)
+    chat = chatting(header, card)
     return ModelInfo(
         name=card.name if card else header.name,
-        is_chat_model=is_chat_model(header),
+        is_chat_model=chat.is_chat_model,
         default_system=card.default_system if card else "",
         sampling=Sampling().replace(card.sampling if card else {}),
         n_ctx=plan.n_ctx,
         max_context=header.context_length,
         bytes_per_token=plan.kv_bytes // plan.n_ctx,
+        chat_format=chat.format,
     )
 
 

@@ -11,6 +11,7 @@ from ..drafting import Draft, DraftTarget
 from ..native.batch import Batch
 from ..native.context import State
 from ..native.sampler import Chosen, Constraint
+from ..prompt.templates import ChatFormat
 from ..reply import TokenLogprob
 from ..sampling import Sampling
 from .output_queue import OutputQueue
@@ -51,6 +52,7 @@ class ModelInfo:
     n_ctx: int
     max_context: int
     bytes_per_token: int
+    chat_format: ChatFormat | None = None  # None: ChatML with `default_system`
 
 
 @dataclass(frozen=True)

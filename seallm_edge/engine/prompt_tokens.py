@@ -9,7 +9,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from ..errors import EngineError, InvalidOption
-from ..prompt.chatml import Message, PromptSegment, chatml
+from ..prompt.chatml import Message, PromptSegment
+from ..prompt.templates import ChatFormat
 from ..text.unicode import normalize
 from . import Engine, Vocabulary
 
@@ -19,9 +20,9 @@ _REMEMBERED_REPLIES = 64
 class PromptTokens:
     """Tokenizer of prompts for one model. Any thread may call it. `name` is the model's, for errors."""
 
-    def __init__(self, engine: Engine, default_system: str, name: str) -> None:
+    def __init__(self, engine: Engine, chat_format: ChatFormat, name: str) -> None:
         self._engine = engine
-        self._default_system = default_system
+        self._format = chat_format
         self._name = name
         self._replies: OrderedDict[str, list[int]] = OrderedDict()
         self._lock = threading.Lock()
@@ -34,16 +35,17 @@ class PromptTokens:
             return _opening(vocabulary) + vocabulary.tokenize(normalize(text))
 
     def of_messages(self, messages: Sequence[Message]) -> list[int]:
-        """Token ids of a chat prompt, ending in the header of the next reply. Raises EngineError for a vocabulary
-        without ChatML.
+        """Token ids of a chat prompt, ending in the header of the next reply.
+
+        Raises InvalidOption for messages that the chat format refuses, EngineError where its tokens are missing.
         """
-        pieces = chatml(messages, self._default_system)
+        segments = self._format.segments(messages)
         with self._engine.vocabulary() as vocabulary:
-            tokens, text = _opening(vocabulary), ""
-            for piece in pieces:
-                known = self._known(piece, vocabulary)
+            tokens, text = _opening(vocabulary) if self._format.adds_bos else [], ""
+            for segment in segments:
+                known = self._known(segment, vocabulary)
                 if known is None:
-                    text += piece.text  # tokenized together, as the checkpoint's own tokenizer does
+                    text += segment.text  # tokenized together, as the checkpoint's own tokenizer does
                     continue
                 tokens += vocabulary.tokenize(normalize(text)) + known
                 text = ""
@@ -59,14 +61,14 @@ class PromptTokens:
             if len(self._replies) > _REMEMBERED_REPLIES:
                 self._replies.popitem(last=False)
 
-    def _known(self, piece: PromptSegment, vocabulary: Vocabulary) -> list[int] | None:
+    def _known(self, segment: PromptSegment, vocabulary: Vocabulary) -> list[int] | None:
         """Token ids of markup, or of a reply that the model itself sampled; None for other text."""
-        if not piece.is_control:
-            return self._replies.get(piece.text) if piece.is_reply else None
-        token = vocabulary.control_token(piece.text)
+        if not segment.is_control:
+            return self._replies.get(segment.text) if segment.is_reply else None
+        token = vocabulary.control_token(segment.text)
         if token is None:
             raise EngineError(
-                f"{self._name} has no token {piece.text}: it does not know ChatML",
+                f"{self._name} has no token {segment.text}, which its chat format needs",
                 "use a SeaLLMs or another ChatML model, or complete() for plain text",
             )
         return [token]

@@ -7,6 +7,7 @@ from .fingerprint import fingerprint
 from .header import Header
 from .parse import Array, Place, Tensor, Value
 from .reading import read_header, read_parts, read_structure
+from .special_tokens import SpecialTokens, special_tokens
 from .splits import SPLIT_KEYS, split_name
 
 __all__ = [
@@ -14,11 +15,13 @@ __all__ = [
     "Array",
     "Header",
     "Place",
+    "SpecialTokens",
     "Tensor",
     "Value",
     "fingerprint",
     "read_header",
     "read_parts",
     "read_structure",
+    "special_tokens",
     "split_name",
 ]

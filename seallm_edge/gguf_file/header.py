@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,6 +151,18 @@ class Header:
 
             dtype = np.dtype(array.item_type).newbyteorder("<")
             return np.frombuffer(data[array.offset : array.offset + array.count * dtype.itemsize], dtype)
+
+    def texts(self, key: str, wanted: Collection[int]) -> dict[int, str]:
+        """Some items of an array of texts, by their numbers, read now; numbers beyond its end are left out.
+
+        Raises KeyError where `key` is no such array, ModelFileError where the file has changed.
+        """
+        array = self.metadata[key]
+        if not isinstance(array, Array) or array.item_type != "string":
+            raise KeyError(key)
+        with self._opened() as data:
+            found = enumerate(strings(data, array))
+            return {number: item.decode(errors="replace") for number, item in found if number in wanted}
 
     def encoded(self) -> dict[str, bytes]:
         """Every value as the file has it, its type before it, in the file's order.

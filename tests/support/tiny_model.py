@@ -15,9 +15,11 @@ def byte_letters() -> list[str]:
     return [chr(byte) if byte in plain else chr(next(others)) for byte in range(256)]
 
 
-def write_tiny(path: Path, *, seed: int = 0, tokens: tuple[str, ...] = (), quantized: bool = False) -> None:
-    """A Qwen2 GGUF with a token for each byte, more `tokens` that nothing is made of, and seeded weights,
-    of Q8_0 if `quantized`, else F32."""
+def write_tiny(
+    path: Path, *, seed: int = 0, tokens: tuple[str, ...] = (), quantized: bool = False, template: str = ""
+) -> None:
+    """A Qwen2 GGUF with a token for each byte, more `tokens` that nothing is made of, seeded weights, of Q8_0 if
+    `quantized`, else F32, and a chat `template` if one is given."""
     import gguf
 
     writer = gguf.GGUFWriter(path, "qwen2")
@@ -36,6 +38,8 @@ def write_tiny(path: Path, *, seed: int = 0, tokens: tuple[str, ...] = (), quant
     writer.add_token_types([1] * 256 + [3] * (len(names) - 256))
     writer.add_token_merges(["t h", "i n"])
     writer.add_eos_token_id(names.index("<|im_end|>"))
+    if template:
+        writer.add_chat_template(template)
     rng = np.random.default_rng(seed)
     kv = N_HEAD_KV * N_EMBD // N_HEAD
 

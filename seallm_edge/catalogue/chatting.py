@@ -1,0 +1,62 @@
+"""`chatting`: whether a model file chats, and in which format. The one place that decides it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from ..gguf_file import Header, special_tokens
+from ..prompt.jinja import TemplateError, chat_template
+from ..prompt.templates import ChatFormat, ChatML, speaks_chatml, spells_chatml
+from .cards import Card, match_header
+
+logger = logging.getLogger("seallm_edge")
+
+
+@dataclass(frozen=True)
+class Chatting:
+    """How a model file chats: `format` is None for a base model, `reason` says in words what decided it."""
+
+    format: ChatFormat | None
+    reason: str
+
+    @property
+    def is_chat_model(self) -> bool:
+        """Whether prompts are messages."""
+        return self.format is not None
+
+    @property
+    def command(self) -> str:
+        """The command of `seallm` for this model: chat or run."""
+        return "chat" if self.is_chat_model else "run"
+
+
+def chatting(header: Header, card: Card | None = None) -> Chatting:
+    """Whether and how the model of `header` chats; `card` is the one that `match_header` finds, unless given."""
+    card = card or match_header(header)
+    template = header.metadata.get("tokenizer.chat_template")
+    if card and not card.chat:
+        return Chatting(None, "none: its card says that it is a base model")
+    if isinstance(template, str) and template.strip():
+        return _by_template(header, template, card)
+    if card:
+        return Chatting(ChatML(card.default_system), "ChatML, by its card: the file has no template")
+    tokens = special_tokens(header)
+    if speaks_chatml(tokens.control, tokens.named.get("eos_token", "")):
+        return Chatting(ChatML(), "ChatML, by its vocabulary: the file has no template")
+    return Chatting(None, "none: a base model, without a template")
+
+
+def _by_template(header: Header, template: str, card: Card | None) -> Chatting:
+    tokens = special_tokens(header)
+    try:
+        own = chat_template(template, tokens.control, tuple(tokens.named.items()))
+    except TemplateError as error:
+        problem = f"the chat template of {header.path.name} cannot be rendered: {error}"
+    else:
+        return Chatting(own, "the file's own template")
+    if card or (spells_chatml(template) and spells_chatml(" ".join(tokens.control))):
+        logger.warning("%s; ChatML is used in its place", problem)
+        return Chatting(ChatML(card.default_system if card else ""), f"ChatML: {problem}")
+    logger.warning("%s; the model goes on from texts and does not chat", problem)
+    return Chatting(None, f"none: {problem}")

@@ -1,0 +1,60 @@
+"""`Budget`: the work that rendering a chat template may do, so that no model file can fill memory or hang a program."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from jinja2.utils import Namespace
+
+# Work is counted in characters and items, and a step of a template as so many of them. The largest known templates take
+# some 50 steps for a message.
+_MAX_WORK = 20_000_000
+_STEP = 20
+_MAX_SECONDS = 5.0
+
+
+class TemplateLimit(Exception):
+    """A template that does more work than any chat template needs."""
+
+
+class Budget:
+    """The work that one rendering may still do. Raises TemplateLimit when it is spent."""
+
+    def __init__(self) -> None:
+        self._left = _MAX_WORK
+        self._deadline = time.monotonic() + _MAX_SECONDS
+
+    def charge(self, work: int) -> None:
+        """Count a step that handles `work` characters or items."""
+        self._left -= _STEP + max(work, 0)
+        if self._left < 0 or time.monotonic() > self._deadline:
+            raise TemplateLimit("it does more work than any chat template needs")
+
+    def measure(self, value: object) -> None:
+        """Count everything inside `value`, which may hold one list many times over."""
+        self.charge(len(value) if isinstance(value, str) else 1)
+        if isinstance(value, Namespace):
+            value = object.__getattribute__(value, "_Namespace__attrs")
+        if isinstance(value, dict):
+            value = [*value.keys(), *value.values()]
+        if isinstance(value, list | tuple):
+            for item in value:
+                self.measure(item)
+
+
+def growth(operator: str, left: Any, right: Any) -> int:
+    """Size of the result of a binary operator, in characters, items or bytes."""
+    if operator == "*":
+        sized, times = (left, right) if isinstance(right, int) else (right, left)
+        if isinstance(sized, int):
+            return (sized.bit_length() + int(times).bit_length()) // 8 if isinstance(times, int) else 1
+        return size_of(sized) * max(times, 0) if isinstance(times, int) else 1
+    if operator == "**" and isinstance(left, int) and isinstance(right, int):
+        return left.bit_length() * abs(right)
+    return size_of(left) + size_of(right)
+
+
+def size_of(value: object) -> int:
+    """Characters of a text, or items of a collection."""
+    return len(value) if isinstance(value, str | list | tuple | dict) else 1
