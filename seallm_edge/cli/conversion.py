@@ -131,15 +131,15 @@ def _in_parts(plan: Plan) -> str:
 
 
 def _next_command(path: Path) -> str:
-    """The command that uses the model, chosen by the same signs as the runtime's."""
+    """The command that uses a model just written: chat, or run for one that does not chat."""
     import shlex
 
-    from seallm_edge.catalogue.cards import is_chat_model
+    from seallm_edge.catalogue.chatting import chatting
     from seallm_edge.gguf_file import read_header
     from seallm_edge.paths import models_dir
 
     name = shlex.quote(path.stem if path.parent == models_dir() else str(path))
-    if is_chat_model(read_header(path)):
+    if chatting(read_header(path)).is_chat_model:
         return f"chat with it: seallm chat {name}"
     return f"a base model, which goes on from a text: seallm run {name}"
 
@@ -158,7 +158,6 @@ def _described(plan: Plan, out: Path) -> str:
             f"{len(content.tensors):,} tensors, {weights}",
             f"{readable(plan.file_size)}{_in_parts(plan)} would be written to {out}",
             *_memory(plan),
-            *content.notes,
         ]
     )
 

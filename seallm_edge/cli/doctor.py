@@ -123,7 +123,8 @@ def examine_model(model: str, **asked: Any) -> dict[str, Any]:
     """
     from dataclasses import asdict
 
-    from ..catalogue.cards import is_chat_model, match_header
+    from ..catalogue.cards import match_header
+    from ..catalogue.chatting import chatting
     from ..errors import NotEnoughMemory
     from ..loading import plan_for
     from ..machine import this_machine
@@ -135,17 +136,18 @@ def examine_model(model: str, **asked: Any) -> dict[str, Any]:
         problem = error
         header, plan = plan_for(model, **asked, force=True)
     card = match_header(header)
-    command = "chat" if is_chat_model(header) else "run"
+    chat = chatting(header, card)
     return {
         "model": card.name if card else header.name,
         "type": header.file_type_name,
         "file": str(header.path),
+        "chat_format": chat.reason,
         **asdict(plan),
         "total_bytes": plan.total_bytes,
         "main_bytes": plan.main_bytes,
         "memory_available": this_machine().memory_available,
         "can_run": problem is None,
-        "verdict": str(problem) if problem else f"it fits: seallm {command} {shlex.quote(model)}",
+        "verdict": str(problem) if problem else f"it fits: seallm {chat.command} {shlex.quote(model)}",
     }
 
 
@@ -162,6 +164,7 @@ def model_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("all else", f"{gigabytes(facts['compute_bytes'])}: buffers for a step, vocabulary, the program"),
         ("in all", f"{gigabytes(facts['total_bytes'])}{on_gpu}"),
         ("free", gigabytes(facts["memory_available"])),
+        ("chat format", plain(facts["chat_format"], 500)),
     ]
 
 

@@ -68,6 +68,7 @@ def print_file(header: Header, tensors: bool) -> None:
 def file_facts(header: Header, tensors: bool) -> dict[str, Any]:
     """A GGUF as plain facts; sizes in bytes, arrays by type and count."""
     from ..catalogue.cards import match_header
+    from ..catalogue.chatting import chatting
     from ..gguf_file import Array
 
     card = match_header(header)
@@ -81,6 +82,7 @@ def file_facts(header: Header, tensors: bool) -> dict[str, Any]:
         "file_size": header.file_size,
         "context_length": header.context_length,
         "kv_bytes_per_token": header.kv_bytes_per_token,
+        "chat_format": chatting(header, card).reason,
         "types": {name: {"tensors": n, "bytes": size} for name, (n, size) in header.types().items()},
         "metadata": {
             key: {"items": value.item_type, "count": value.count} if isinstance(value, Array) else value
@@ -134,6 +136,8 @@ def _types(card: Card) -> Iterator[dict[str, Any]]:
 
 
 def _summary(header: Header) -> Iterator[tuple[str, str]]:
+    from ..catalogue.chatting import chatting
+
     yield "file", plain(str(header.path), 1_000)
     yield "name", plain(header.name)
     yield "architecture", plain(header.architecture)
@@ -141,7 +145,7 @@ def _summary(header: Header) -> Iterator[tuple[str, str]]:
     yield "size", f"{gigabytes(header.file_size)}, {_bits(header):.2f} bits a weight"
     yield "context", f"{header.context_length:,} tokens, {header.kv_bytes_per_token / 1024:.1f} KiB each"
     yield "vocabulary", f"{header.n_vocab:,} tokens"
-    yield "chat template", "yes" if header.has_chat_template else "no"
+    yield "chat format", plain(chatting(header).reason, 500)
 
 
 def _bits(header: Header) -> float:

@@ -94,6 +94,7 @@ def test_doctor_of_a_model_gives_its_plan_the_reasons_and_the_memory(seallm: SEA
         "all else 0.1 GB: buffers for a step, vocabulary, the program",
         "in all 0.2 GB",
     ]
+    assert lines[15] == "chat format the file's own template"
     assert lines[-1] == f"it fits: seallm chat {DEMO}"
 
 

@@ -15,6 +15,7 @@ def test_show_prints_the_metadata_and_the_types_of_a_file(seallm: SEALLM, demo_f
     lines = [" ".join(line.split()) for line in done.stdout.decode().splitlines()]
     assert "weights 134,515,008 in 272 tensors, Q4_1" in lines
     assert "SmolLM2-135M-Instruct: English stand-in for trying seallm-edge out; it is no SeaLLMs model." in lines
+    assert "chat format the file's own template" in lines
     start = lines.index("Tensors by type")
     assert lines[start + 1 : start + 5] == ["type tensors size", "Q4_1 210 66.4 MB", "Q8_0 1 30.1 MB", "F32 61 0.1 MB"]
     assert "tokenizer.ggml.tokens 49,152 x string" in lines

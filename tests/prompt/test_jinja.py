@@ -1,5 +1,7 @@
 """Prompts as a model file's own template renders them."""
 
+import subprocess
+import sys
 from itertools import groupby
 
 import pytest
@@ -191,3 +193,15 @@ def test_helpers_of_transformers_are_there() -> None:
         "{{ m | tojson(indent=1) }}{% endfor %}"
     )
     assert rendered(source, [Message("user", "<ສ'>")]) == '4{\n "role": "user",\n "content": "<ສ\'>"\n}'
+
+
+def test_jinja2_is_imported_when_a_template_is_rendered() -> None:
+    code = (
+        "import sys; from seallm_edge import SeaLLM; print('jinja2' in sys.modules);"
+        "from seallm_edge.prompt.jinja import chat_template; chat_template('{{ messages[0].content }}', ());"
+        "print('jinja2' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.split() == [
+        b"False",
+        b"True",
+    ]
