@@ -10,6 +10,7 @@ from typing import Any
 from . import paths
 from .catalogue.cards import match_header
 from .catalogue.chatting import chatting
+from .catalogue.sampling_defaults import sampling_defaults
 from .drafting import DraftModel, ModelDrafting, StepCosts, TextDrafting, Vocabulary, saved_costs
 from .engine import ModelInfo, Speculate, no_speculation
 from .engine.kv.snapshots import Snapshots, snapshot_key
@@ -19,7 +20,6 @@ from .gguf_file import Header, fingerprint, read_header
 from .machine import this_machine
 from .native.backends import load_backends
 from .plan import Plan, make_plan
-from .sampling import Sampling
 from .store import locate
 from .tuning import saved_settings
 
@@ -98,7 +98,7 @@ def _model_info(header: Header, plan: Plan) -> ModelInfo:
         name=card.name if card else header.name,
         is_chat_model=chat.is_chat_model,
         default_system=card.default_system if card else "",
-        sampling=Sampling().replace(card.sampling if card else {}),
+        sampling=sampling_defaults(header, card),
         n_ctx=plan.n_ctx,
         max_context=header.context_length,
         bytes_per_token=plan.kv_bytes // plan.n_ctx,

@@ -69,6 +69,7 @@ def file_facts(header: Header, tensors: bool) -> dict[str, Any]:
     """A GGUF as plain facts; sizes in bytes, arrays by type and count."""
     from ..catalogue.cards import match_header
     from ..catalogue.chatting import chatting
+    from ..catalogue.sampling_defaults import shown_sampling
     from ..gguf_file import Array
 
     card = match_header(header)
@@ -83,6 +84,7 @@ def file_facts(header: Header, tensors: bool) -> dict[str, Any]:
         "context_length": header.context_length,
         "kv_bytes_per_token": header.kv_bytes_per_token,
         "chat_format": chatting(header, card).reason,
+        "sampling": shown_sampling(header, card),
         "types": {name: {"tensors": n, "bytes": size} for name, (n, size) in header.types().items()},
         "metadata": {
             key: {"items": value.item_type, "count": value.count} if isinstance(value, Array) else value
@@ -137,6 +139,7 @@ def _types(card: Card) -> Iterator[dict[str, Any]]:
 
 def _summary(header: Header) -> Iterator[tuple[str, str]]:
     from ..catalogue.chatting import chatting
+    from ..catalogue.sampling_defaults import shown_sampling
 
     yield "file", plain(str(header.path), 1_000)
     yield "name", plain(header.name)
@@ -146,6 +149,7 @@ def _summary(header: Header) -> Iterator[tuple[str, str]]:
     yield "context", f"{header.context_length:,} tokens, {header.kv_bytes_per_token / 1024:.1f} KiB each"
     yield "vocabulary", f"{header.n_vocab:,} tokens"
     yield "chat format", plain(chatting(header).reason, 500)
+    yield "sampling", ", ".join(f"{option} {value:g}" for option, value in shown_sampling(header).items())
 
 
 def _bits(header: Header) -> float:

@@ -16,6 +16,7 @@ def test_show_prints_the_metadata_and_the_types_of_a_file(seallm: SEALLM, demo_f
     assert "weights 134,515,008 in 272 tensors, Q4_1" in lines
     assert "SmolLM2-135M-Instruct: English stand-in for trying seallm-edge out; it is no SeaLLMs model." in lines
     assert "chat format the file's own template" in lines
+    assert "sampling temperature 0.2, top_p 0.9, top_k 50, min_p 0, repeat_penalty 1.05, repeat_last_n 64" in lines
     start = lines.index("Tensors by type")
     assert lines[start + 1 : start + 5] == ["type tensors size", "Q4_1 210 66.4 MB", "Q8_0 1 30.1 MB", "F32 61 0.1 MB"]
     assert "tokenizer.ggml.tokens 49,152 x string" in lines
@@ -32,6 +33,7 @@ def test_show_as_json_leaves_arrays_out(seallm: SEALLM, demo_file: Path) -> None
     facts = json.loads(seallm("show", "--json", demo_file, "--tensors").stdout)
 
     assert facts["card"] == "smollm2-135m-instruct"
+    assert facts["sampling"]["temperature"] == 0.2
     assert facts["types"]["Q8_0"] == {"tensors": 1, "bytes": 30_081_024}
     assert facts["metadata"]["tokenizer.ggml.tokens"] == {"items": "string", "count": 49_152}
     assert len(facts["tensors"]) == 272

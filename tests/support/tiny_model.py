@@ -16,10 +16,16 @@ def byte_letters() -> list[str]:
 
 
 def write_tiny(
-    path: Path, *, seed: int = 0, tokens: tuple[str, ...] = (), quantized: bool = False, template: str = ""
+    path: Path,
+    *,
+    seed: int = 0,
+    tokens: tuple[str, ...] = (),
+    quantized: bool = False,
+    template: str = "",
+    temperature: float | None = None,
 ) -> None:
     """A Qwen2 GGUF with a token for each byte, more `tokens` that nothing is made of, seeded weights, of Q8_0 if
-    `quantized`, else F32, and a chat `template` if one is given."""
+    `quantized`, else F32, and a chat `template` and a `temperature` to sample with if they are given."""
     import gguf
 
     writer = gguf.GGUFWriter(path, "qwen2")
@@ -40,6 +46,8 @@ def write_tiny(
     writer.add_eos_token_id(names.index("<|im_end|>"))
     if template:
         writer.add_chat_template(template)
+    if temperature is not None:
+        writer.add_float32("general.sampling.temp", temperature)
     rng = np.random.default_rng(seed)
     kv = N_HEAD_KV * N_EMBD // N_HEAD
 
