@@ -34,11 +34,10 @@ class Chatting:
 def chatting(header: Header, card: Card | None = None) -> Chatting:
     """Whether and how the model of `header` chats; `card` is the one that `match_header` finds, unless given."""
     card = card or match_header(header)
-    template = header.metadata.get("tokenizer.chat_template")
     if card and not card.chat:
         return Chatting(None, "none: its card says that it is a base model")
-    if isinstance(template, str) and template.strip():
-        return _by_template(header, template, card)
+    if header.has_chat_template:
+        return _by_template(header, card)
     if card:
         return Chatting(ChatML(card.default_system), "ChatML, by its card: the file has no template")
     tokens = special_tokens(header)
@@ -47,8 +46,8 @@ def chatting(header: Header, card: Card | None = None) -> Chatting:
     return Chatting(None, "none: a base model, without a template")
 
 
-def _by_template(header: Header, template: str, card: Card | None) -> Chatting:
-    tokens = special_tokens(header)
+def _by_template(header: Header, card: Card | None) -> Chatting:
+    template, tokens = header.chat_template, special_tokens(header)
     try:
         own = chat_template(template, tokens.control, tuple(tokens.named.items()))
     except TemplateError as error:

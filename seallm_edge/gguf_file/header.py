@@ -120,8 +120,14 @@ class Header:
 
     @property
     def has_chat_template(self) -> bool:
-        """Whether the file brings a chat template."""
-        return "tokenizer.chat_template" in self.metadata
+        """Whether the file has a chat template, and not a blank one."""
+        return bool(self.chat_template)
+
+    @property
+    def chat_template(self) -> str:
+        """The file's chat template; "" where there is none, or a blank one."""
+        template = self._text("tokenizer.chat_template")
+        return template if template.strip() else ""
 
     @property
     def n_splits(self) -> int:

@@ -88,7 +88,7 @@ class ChatTemplate:
             raise InvalidOption(problem, "give user and assistant messages in turns") from error
 
     def _output(self, messages: Sequence[Message], around: Callable[[str], str]) -> str:
-        self._sandbox.start()
+        self._sandbox.start(len(messages))
         parts, room = [], _MAX_OUTPUT
         for part in self._template.generate(
             messages=[self._plain(message, around) for message in messages],

@@ -84,9 +84,9 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
             strftime_now=strftime_now,
         )
 
-    def start(self) -> None:
-        """Give the next rendering a budget of its own."""
-        self.budget = Budget()
+    def start(self, n_messages: int = 0) -> None:
+        """Give the next rendering, of so many messages, a budget of its own."""
+        self.budget = Budget(n_messages)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Whether a template may take `obj.attr`: listed methods of text and collections, and Jinja's own helpers."""

@@ -9,9 +9,9 @@ from jinja2.utils import Namespace
 
 # Work is counted in characters and items, and a step of a template as so many of them. The largest known templates take
 # some 50 steps for a message.
-_MAX_WORK = 20_000_000
+_MAX_WORK, _WORK_PER_MESSAGE = 20_000_000, 50_000
 _STEP = 20
-_MAX_SECONDS = 5.0
+_MAX_SECONDS, _SECONDS_PER_MESSAGE = 5.0, 0.02
 
 
 class TemplateLimit(Exception):
@@ -19,11 +19,11 @@ class TemplateLimit(Exception):
 
 
 class Budget:
-    """The work that one rendering may still do. Raises TemplateLimit when it is spent."""
+    """The work that one rendering of `n_messages` may still do. Raises TemplateLimit when it is spent."""
 
-    def __init__(self) -> None:
-        self._left = _MAX_WORK
-        self._deadline = time.monotonic() + _MAX_SECONDS
+    def __init__(self, n_messages: int = 0) -> None:
+        self._left = _MAX_WORK + n_messages * _WORK_PER_MESSAGE
+        self._deadline = time.monotonic() + _MAX_SECONDS + n_messages * _SECONDS_PER_MESSAGE
 
     def charge(self, work: int) -> None:
         """Count a step that handles `work` characters or items."""

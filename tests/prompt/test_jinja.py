@@ -182,6 +182,11 @@ def test_a_template_that_cannot_be_rendered_says_why(source: str, problem: str) 
     assert str(caught.value).startswith(problem)
 
 
+def test_a_long_conversation_is_no_hostile_template() -> None:
+    chat = [Message(role, "Halo " * 100) for _ in range(1000) for role in ("user", "assistant")] + USER
+    assert sum(segment.is_control for segment in template(WITH_TOOLS).segments(chat)) == 2 * 2002 + 1
+
+
 def test_a_template_is_compiled_once() -> None:
     assert template(QWEN2) is template(QWEN2)
 
