@@ -120,12 +120,6 @@ def match_header(header: Header) -> Card | None:
     return None
 
 
-def is_chat_model(header: Header) -> bool:
-    """Whether a GGUF holds a chat model: as its card says, else by its chat template."""
-    card = match_header(header)
-    return card.chat if card else header.has_chat_template
-
-
 def read_card(text: str, file_name: str) -> Card:
     """The card that a TOML text holds. Raises SeaLLMError that names the file and the problem."""
     try:
