@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from typing import NoReturn
+
+INTERRUPTED = 130
 
 
 def main() -> None:
@@ -14,12 +18,27 @@ def main() -> None:
 
         app()
     except KeyboardInterrupt:
-        sys.exit(130)
+        leave(INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone, which is his right
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
+    except SystemExit as end:  # Typer's way out, of Ctrl-C too
+        leave(end.code)
     except Exception as error:  # noqa: BLE001  only to name the two kinds that a user can mend
         sys.exit(report(error))
+
+
+def leave(code: str | int | None) -> NoReturn:
+    """Exit with `code`; at once where Ctrl-C left a native call running, which Python's own exit would wait for."""
+    if code == INTERRUPTED:
+        from ..native.interruptible import is_any_running
+
+        if is_any_running():
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError, AttributeError):
+                    stream.flush()
+            os._exit(INTERRUPTED)
+    sys.exit(code)
 
 
 def report(error: Exception) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from ..native.interruptible import OnProgress, run_interruptibly
 from ..plan import Plan
 from .contract import ModelInfo, Request, Speculate, Vocabulary, no_speculation
 from .kv.host_cache import HostKVCache
@@ -24,7 +24,8 @@ class LlamaEngine:
 
     Dropping it, and the end of the program, free everything as `close()` does. `snapshots` keep KV states on disk over
     a restart; `keep_alive` is in seconds, None keeps the weights loaded. Raises EngineError if llama.cpp fails;
-    `on_progress` gets a share from 0 to 1 while the weights load.
+    `on_progress` gets a share from 0 to 1 while the weights load, in this thread, and
+    what it or a signal raises ends the load.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class LlamaEngine:
         snapshots: Snapshots | None = None,
         keep_alive: float | None = None,
         speculate: Speculate = no_speculation,
-        on_progress: Callable[[float], None] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> None:
         self._counters = Counters()
         host_cache = HostKVCache(plan.prefix_cache_bytes, snapshots)
@@ -50,7 +51,11 @@ class LlamaEngine:
             speculate=speculate,
             counters=self._counters,
         )
-        self._worker = Worker(again(on_progress=on_progress), again, keep_alive)
+        self._worker = run_interruptibly(
+            lambda report: Worker(again(on_progress=report), again, keep_alive),
+            on_progress=on_progress,
+            discard=Worker.stop,
+        )
         self._close = weakref.finalize(self, _close, self._worker, snapshots)
 
     def vocabulary(self) -> AbstractContextManager[Vocabulary]:

@@ -16,6 +16,7 @@ from typing import NamedTuple, ParamSpec
 from ..errors import EngineError, did_you_mean
 from ..machine import Gpu
 from . import log, symbols
+from .interruptible import run_interruptibly
 from .probe import Probe
 
 # gcc 12 miscompiles AMX set-up (the tile configuration), and builds of it crash at the first product.
@@ -84,7 +85,7 @@ def load_backends(prefer: str = "") -> Backends:
     log.relay()
     probe = Probe(symbols.libllama_path())
     forced = forced_variant()
-    if _device_count(_CPU):
+    if run_interruptibly(lambda _: _device_count(_CPU)):
         choice, row_types = keep_linked_in(probe, forced), frozenset[str]()
     else:
         files = find_backends()
@@ -94,12 +95,12 @@ def load_backends(prefer: str = "") -> Backends:
         for (kind, _), path in files.items():
             if kind != "cpu":
                 _load_gpu_backend(kind, path, probe, choice.refused)
-    symbols.llama_cpp().llama_backend_init()
+    run_interruptibly(lambda _: symbols.llama_cpp().llama_backend_init())
     return Backends(
         variant=choice.variant,
         possible=choice.possible,
         refused=choice.refused,
-        gpus=_gpus(),
+        gpus=run_interruptibly(lambda _: _gpus()),
         library=symbols.libllama_path(),
         version=importlib.metadata.version("llama-cpp-python"),
         row_types=row_types,
@@ -168,7 +169,7 @@ def _load_gpu_backend(kind: str, path: Path, probe: Probe, refused: dict[str, st
 def _load(path: Path) -> bool:
     load = symbols.function("ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)
     with symbols.short_spinning():
-        return bool(load(str(path).encode()))
+        return run_interruptibly(lambda _: bool(load(os.fsencode(path))))
 
 
 def _row_types(path: Path) -> frozenset[str]:

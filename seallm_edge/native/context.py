@@ -15,6 +15,7 @@ from ..gguf_file.types import TENSOR_TYPES
 from ..hints import Hint, Option
 from . import log, symbols
 from .batch import Batch
+from .interruptible import run_interruptibly
 from .model import Model
 
 State = bytes | bytearray | memoryview
@@ -66,7 +67,10 @@ class Context:
         parameters.abort_callback = _flag_reader(llama.ggml_abort_callback)
         parameters.abort_callback_data = ctypes.addressof(self._abort_flag)
         parameters.no_perf = True
-        self.pointer = llama.llama_init_from_model(model.pointer, parameters)
+        self.pointer = run_interruptibly(
+            lambda _: llama.llama_init_from_model(model.pointer, parameters),
+            discard=lambda pointer: pointer and llama.llama_free(pointer),
+        )
         if not self.pointer:
             raise EngineError(
                 f"llama.cpp cannot make a context of {n_ctx:,} tokens",

@@ -14,6 +14,7 @@ from ..errors import EngineError
 from ..gguf_file import read_header
 from . import log, symbols
 from .backends import load_backends
+from .interruptible import OnProgress, run_interruptibly
 from .residence import Residence
 
 _LONGEST_PIECE = 256  # bytes; a longer one is asked for again with the length that llama.cpp names
@@ -26,7 +27,8 @@ class Model:
     `path` is the file, the first of a split set, or all parts in order, whatever their names. `n_gpu_layers` of the
     layers go to the GPU; with 0, no GPU is touched. With `repack`, ggml lays weights out anew for its fastest kernels:
     they then lie in this process's own memory, and their pages of the file are given back. `on_progress` gets a share
-    from 0 to 1 as loading goes on. Raises EngineError with llama.cpp's last words if it refuses the file.
+    from 0 to 1 as loading goes on; what it raises, or a signal does, ends the load and frees what is loaded. Raises
+    EngineError with llama.cpp's last words if it refuses the file.
     """
 
     def __init__(
@@ -36,7 +38,7 @@ class Model:
         n_gpu_layers: int = 0,
         repack: bool = True,
         vocabulary_only: bool = False,
-        on_progress: Callable[[float], None] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> None:
         load_backends()
         paths = [path] if isinstance(path, Path) else list(path)
@@ -44,20 +46,18 @@ class Model:
         self._llama = symbols.llama_cpp()
         log.relay().take_complaints()
         residence = Residence(paths) if (repack or n_gpu_layers) and not vocabulary_only else None
-        loading = _Loading(residence.watch if residence else None, on_progress)
         parameters = self._llama.llama_model_default_params()
         parameters.n_gpu_layers = n_gpu_layers
         parameters.use_extra_bufts = repack
         parameters.vocab_only = vocabulary_only
-        self.pointer = self._load(paths, parameters, loading)
-        if loading.error is not None:
-            self.close()
-            raise loading.error
-        if not self.pointer:
-            complaints = log.relay().take_complaints()
-            raise EngineError(f"llama.cpp cannot load {self.path.name}", "convert or copy the file again", complaints)
-        if residence:
-            residence.settle(self.pointer)
+
+        def load(report: OnProgress) -> Any:
+            pointer = self._load(paths, parameters, _Loading(residence.watch if residence else None, report))
+            if residence:
+                residence.settle(pointer)
+            return pointer
+
+        self.pointer = run_interruptibly(load, on_progress=on_progress, discard=self._llama.llama_model_free)
         self.vocabulary = Vocabulary(self._llama, self._llama.llama_model_get_vocab(self.pointer))
 
     def _load(self, paths: Sequence[Path], parameters: Any, loading: _Loading) -> Any:
@@ -66,18 +66,26 @@ class Model:
         if not parameters.n_gpu_layers:
             parameters.devices = ctypes.addressof(no_devices)
         parameters.progress_callback = callback = llama.llama_progress_callback(loading)
-        try:
-            if len(names) == 1:  # llama.cpp finds other parts by their names
-                return llama.llama_model_load_from_file(names[0], parameters)
-            return llama.llama_model_load_from_splits((ctypes.c_char_p * len(names))(*names), len(names), parameters)
-        finally:
-            del callback  # it had to live as long as the load
+        if len(names) == 1:  # llama.cpp finds other parts by their names
+            pointer = llama.llama_model_load_from_file(names[0], parameters)
+        else:
+            array = (ctypes.c_char_p * len(names))(*names)
+            pointer = llama.llama_model_load_from_splits(array, len(names), parameters)
+        del callback  # it had to live as long as the load
+        if loading.error is not None:
+            if pointer:
+                llama.llama_model_free(pointer)
+            raise loading.error
+        if not pointer:
+            complaints = log.relay().take_complaints()
+            raise EngineError(f"llama.cpp cannot load {self.path.name}", "convert or copy the file again", complaints)
+        return pointer
 
     def close(self) -> None:
         """Free the weights; the vocabulary must not be used after it."""
-        if self.pointer:
-            self._llama.llama_model_free(self.pointer)
-            self.pointer = None
+        pointer, self.pointer = self.pointer, None
+        if pointer:
+            self._llama.llama_model_free(pointer)
 
 
 @contextlib.contextmanager
@@ -87,7 +95,7 @@ def vocabulary_of(path: Path) -> Iterator[Vocabulary]:
     try:
         yield model.vocabulary
     finally:
-        model.close()
+        run_interruptibly(lambda _: model.close())
 
 
 class Vocabulary:
@@ -159,7 +167,7 @@ class Vocabulary:
 
 
 class _Loading:
-    """llama.cpp's progress callback. An exception in it (Ctrl-C) stops the load and is kept for the caller."""
+    """llama.cpp's progress callback. An exception in a listener stops the load and is kept for the caller."""
 
     def __init__(self, *listeners: Callable[[float], None] | None) -> None:
         self._listeners = [listener for listener in listeners if listener]
