@@ -12,6 +12,7 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 our error, 2 usage, 130 interrupted."""
+    open_closed_streams()
     speak_utf8()
     try:
         from .app import app
@@ -45,15 +46,29 @@ def report(error: Exception) -> int:
     """The exit code for `error`, once it is told on stderr. Raises what is neither ours nor the system's."""
     from ..errors import SeaLLMError
     from ..hints import command_line_words
+    from .output import diagnostic
 
     if isinstance(error, SeaLLMError):
-        print(error.worded(command_line_words), file=sys.stderr)
+        diagnostic(error.worded(command_line_words))
     elif isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
-        print(f"{(error.strerror or str(error)).lower()}{where}", file=sys.stderr)
+        diagnostic(f"{(error.strerror or str(error)).lower()}{where}")
     else:
         raise error
     return 1
+
+
+def open_closed_streams() -> None:
+    """Connect each standard stream that is closed (`2>&-`, pythonw, a windowed program) to the null device.
+
+    print(file=None) prints to stdout; and the next file opened, such as a model that is written, would have the number
+    of the closed stream, to which native code and child processes print.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, os.O_RDWR)  # the lowest free number: the stream's own
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def speak_utf8() -> None:

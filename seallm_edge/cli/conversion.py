@@ -1,4 +1,4 @@
-"""What the converter's commands have in common: options, a bar while they work, and what they say at the end."""
+"""What the converter's commands have in common: options, a progress line, and what they say at the end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from .output import diagnostic
+from .progress import ProgressLine
 
 if TYPE_CHECKING:
     from seallm_edge.convert.choosing.choices import UserRecipe
@@ -30,16 +33,22 @@ Restart = Annotated[bool, typer.Option("--restart", help="Forget what was begun,
 _CONTEXTS = (4_096, 8_192, 32_768)
 
 
-class _OnStderr(logging.Handler):
-    """Tells what the library warns of, such as a lost connection, above a bar that may be there."""
+class _AboveTheLine(logging.Handler):
+    """Tells what the library warns of, such as a lost connection, above a progress line that may be there."""
+
+    def __init__(self, line: ProgressLine) -> None:
+        super().__init__(logging.WARNING)
+        self._line = line
 
     def emit(self, record: logging.LogRecord) -> None:
-        typer.echo(record.getMessage(), err=True)
+        self._line.note(record.getMessage())
 
 
-def tell_of_trouble() -> None:
-    """From now on, print what the converter warns of."""
-    logging.getLogger("seallm_edge.convert").addHandler(_OnStderr(logging.WARNING))
+def tell_of_trouble() -> ProgressLine:
+    """A progress line, above which is printed, from now on, what the converter warns of."""
+    line = ProgressLine()
+    logging.getLogger("seallm_edge.convert").addHandler(_AboveTheLine(line))
+    return line
 
 
 def recipes(types: list[str], file: Path | None, tensors: list[str]) -> list[UserRecipe]:
@@ -74,45 +83,42 @@ def settings(threads: int | None, force: bool, restart: bool, verify: str) -> Op
     return Options(threads, force, restart, verify)
 
 
-def carry_out(task: Task, doing: str, options: Options, dry_run: bool) -> None:
-    """Show the plans, or do what they say, with a bar at a terminal, and tell what came of it."""
+def carry_out(task: Task, doing: str, options: Options, dry_run: bool, line: ProgressLine | None = None) -> None:
+    """Show the plans, or do what they say, with a progress line at a terminal, and tell what came of it."""
     if task.source.licence:
-        typer.echo(task.source.licence, err=True)
+        diagnostic(task.source.licence)
     if dry_run:
         for path, plan in task.plans.items():
-            typer.echo(_described(plan, path))
+            print(_described(plan, path))
         return
     import time
 
     started = time.monotonic()
-    results = _run_shown(task, doing, options)
+    with line or ProgressLine() as shown:
+        results = _run_shown(task, doing, options, shown)
     seconds = time.monotonic() - started
     for result, plan in zip(results, task.plans.values(), strict=True):
-        typer.echo(_outcome(task, result, plan, seconds))
+        print(_outcome(task, result, plan, seconds))
 
 
-def _run_shown(task: Task, doing: str, options: Options) -> list[Result]:
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
+def _run_shown(task: Task, doing: str, options: Options, line: ProgressLine) -> list[Result]:
     from seallm_edge.convert.run import run
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    console = Console(stderr=True)
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        shown = bar.add_task(doing, total=None)
+    share = 0.0
 
-        def progress(done: int, total: int) -> None:
-            bar.update(shown, completed=done, total=total, description=doing if done < total else "checking")
+    def progress(done: int, total: int) -> None:
+        nonlocal share
+        share = done / total if total else 0.0
+        if done < total:
+            line.show_bytes(doing, done, total)
+        else:
+            line.show("checking")
 
-        try:
-            return run(task.source, task.plans, replace(options, progress=progress))[0]
-        except KeyboardInterrupt:
-            how_far = f"stopped at {bar.tasks[0].percentage:.0f}%"
-            console.print(f"{how_far}; the same command goes on from there", highlight=False)
-            raise
+    try:
+        return run(task.source, task.plans, replace(options, progress=progress))[0]
+    except KeyboardInterrupt:
+        line.note(f"stopped at {share:.0%}; the same command goes on from there")
+        raise
 
 
 def _outcome(task: Task, result: Result, plan: Plan, seconds: float) -> str:

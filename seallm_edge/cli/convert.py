@@ -37,7 +37,7 @@ def command(
     """Convert a Hugging Face checkpoint to quantized GGUF files; one on a hub is streamed, never stored."""
     from seallm_edge.convert.tasks import checkpoint_task
 
-    options.tell_of_trouble()
+    line = options.tell_of_trouble()
     chosen = options.recipes(types or [], recipe, tensors or [])
     task = checkpoint_task(source, chosen, out, imatrix, options.part_bytes(split))
-    options.carry_out(task, "converting", options.settings(threads, force, restart, verify), dry_run)
+    options.carry_out(task, "converting", options.settings(threads, force, restart, verify), dry_run, line)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from . import options
+from .output import diagnostic
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -42,4 +42,4 @@ def draft_table(
         n = build(
             texts, target, vocabulary.tokenize, vocabulary.fingerprint, sources=sources, most=int(megabytes * 1e6)
         )
-    print(f"{target}: {n:,} contexts, {target.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+    diagnostic(f"{target}: {n:,} contexts, {target.stat().st_size / 1e6:.1f} MB")

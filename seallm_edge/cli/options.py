@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..sampling import Sampling
+from .output import diagnostic
+from .progress import ProgressLine
 
 if TYPE_CHECKING:
     from ..llm import SeaLLM
@@ -135,28 +136,13 @@ def loaded(model: str, loading: dict[str, Any]) -> Iterator[SeaLLM]:
     """The model, loaded with a progress line on stderr if that is a terminal; closed at the end."""
     from ..llm import SeaLLM
 
-    with _progress_line() as on_progress:
-        llm = SeaLLM(model, **loading, on_progress=on_progress)
+    with ProgressLine() as line:
+        llm = SeaLLM(model, **loading, on_progress=functools.partial(line.show_share, "loading"))
     with llm:
         if llm.card and llm.card.stand_in:
-            print(f"{llm.card.title}: {llm.card.stand_in}", file=sys.stderr)
+            diagnostic(f"{llm.card.title}: {llm.card.stand_in}")
         yield llm
 
 
 def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None and value != []}
-
-
-@contextmanager
-def _progress_line() -> Iterator[Any]:
-    if not (sys.stderr and sys.stderr.isatty()):
-        yield None
-        return
-
-    def show(share: float) -> None:
-        print(f"\rloading {share:4.0%}", end="", file=sys.stderr, flush=True)
-
-    try:
-        yield show
-    finally:
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,7 +1,11 @@
-"""How facts are printed: tables and JSON on stdout. Text from files cannot steer the terminal."""
+"""How answers, facts and diagnostics are printed: the first two on stdout, all else on stderr.
+
+Text from files cannot steer the terminal.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterable
@@ -12,6 +16,14 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 PIPE_WIDTH = 120  # columns where stdout is no terminal
+
+
+def diagnostic(text: object) -> None:
+    """Print a line for the user on stderr; nowhere if that is closed, and never on stdout, which is for answers."""
+    if sys.stderr is None:  # print() would take stdout for it
+        return
+    with contextlib.suppress(OSError, ValueError):  # full, or its reader has gone
+        print(text, file=sys.stderr, flush=True)
 
 
 def console() -> Console:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import options
+from .output import diagnostic
 
 if TYPE_CHECKING:
     from ..reply import Reply
@@ -47,7 +47,7 @@ def run(
                 print(piece, end="", flush=True)
             print(flush=True)
         if stats:
-            print(describe(stream.reply), file=sys.stderr)
+            diagnostic(describe(stream.reply))
 
 
 def read_prompt(words: list[str]) -> str:

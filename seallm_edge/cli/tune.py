@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +10,7 @@ import typer
 
 from . import options
 from .output import print_json, print_table
+from .progress import ProgressLine
 
 if TYPE_CHECKING:
     from ..gguf_file import Header
@@ -78,7 +75,11 @@ def measure(header: Header, seconds: float, force: bool) -> Contest:
     plan = make_plan(header, machine, gpus=backends.gpus, row_types=backends.row_types, force=force)
     default = Settings(backends.variant, plan.repack, plan.threads, plan.n_batch)
     load = Load(header.path, plan.gpu_layers, plan.weights_bytes, plan.main_bytes)
-    with _progress_line(default, seconds) as on_round, SpeedBench(load) as bench:
+    with ProgressLine() as line, SpeedBench(load) as bench:
+
+        def on_round(order: Sequence[Settings]) -> None:
+            line.show(_progress_text(order, default, line.seconds, seconds))
+
         contest = Contest(bench, default, choices(machine, backends), seconds, on_round=on_round)
         contest.run()
     return contest
@@ -205,19 +206,6 @@ def _row(contest: Contest, settings: Settings, result: Result) -> list[str]:
     return [name, *speeds, f"{1 / result.ratio:.2f}"]
 
 
-@contextmanager
-def _progress_line(default: Settings, seconds: float) -> Iterator[Callable[[Sequence[Settings]], None]]:
-    if not (sys.stderr and sys.stderr.isatty()):
-        yield lambda _: None
-        return
-    started = time.monotonic()
-
-    def show(order: Sequence[Settings]) -> None:
-        rivals = [difference(settings, default) for settings in order if settings != default]
-        line = f"{time.monotonic() - started:.0f} of about {seconds:.0f} s: {' | '.join(rivals) or 'the defaults'}"
-        print(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
-
-    try:
-        yield show
-    finally:
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+def _progress_text(order: Sequence[Settings], default: Settings, elapsed: float, seconds: float) -> str:
+    rivals = [difference(settings, default) for settings in order if settings != default]
+    return f"{elapsed:.0f} of about {seconds:.0f} s: {' | '.join(rivals) or 'the defaults'}"

@@ -1,0 +1,72 @@
+"""The progress display of every command: one line on stderr where that is a terminal, redrawn in place."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from types import TracebackType
+
+from ..files.sizes import readable
+from .output import diagnostic
+
+_ERASE = "\r\x1b[K"
+
+
+class ProgressLine:
+    """A line that `show` draws and `erase` takes away; leaving the context erases it. Nothing where stderr is no
+    terminal.
+    """
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr if sys.stderr is not None and sys.stderr.isatty() else None
+        self._shown = ""
+        self._started = time.monotonic()
+        self._first: tuple[int, float] | None = None  # bytes done and seconds at the first `show_bytes`
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.erase()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the line was made."""
+        return time.monotonic() - self._started
+
+    def show(self, text: str) -> None:
+        """Draw `text` in place of what is shown, cut at the width of the terminal."""
+        if self._terminal and text != self._shown:
+            self._shown = text
+            self._write(f"{_ERASE}{text[: shutil.get_terminal_size().columns - 1]}")
+
+    def show_share(self, doing: str, share: float) -> None:
+        """Draw how much is done, from 0 to 1, such as "loading  45%"."""
+        self.show(f"{doing} {share:4.0%}")
+
+    def show_bytes(self, doing: str, done: int, total: int) -> None:
+        """Draw how many bytes are done, the bytes a second, and the seconds that are left at this speed."""
+        self._first = self._first or (done, self.seconds)  # a conversion that goes on begins above 0
+        n_bytes, seconds = done - self._first[0], self.seconds - self._first[1]
+        share = done / total if total else 0.0
+        speed = f", {readable(int(n_bytes / seconds))}/s" if n_bytes and seconds else ""
+        left = f", {(total - done) * seconds / n_bytes:.0f} s left" if speed else ""
+        self.show(f"{doing} {share:4.0%}, {readable(done)} of {readable(total)}{speed}{left}")
+
+    def note(self, text: str) -> None:
+        """Print a diagnostic above the line."""
+        self.erase()
+        diagnostic(text)
+
+    def erase(self) -> None:
+        """Take the line away, until something is shown again."""
+        if self._shown:
+            self._shown = ""
+            self._write(_ERASE)
+
+    def _write(self, text: str) -> None:
+        try:
+            print(text, end="", file=self._terminal, flush=True)
+        except (OSError, ValueError):  # the terminal has gone
+            self._terminal = None
