@@ -16,6 +16,7 @@ from typing import Any
 
 from seallm_edge.catalogue.recipes import DEFAULT_TYPE, RECIPES, recipe_named
 from seallm_edge.errors import InvalidOption, did_you_mean
+from seallm_edge.files.text_file import NotUtf8, TooLarge, read_text_file
 
 from .choices import Override, UserRecipe, make_override
 
@@ -37,17 +38,14 @@ def read_recipe(path: str | Path) -> UserRecipe:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
+        return read_text_file(path, _MOST_BYTES)
     except OSError as error:
         raise InvalidOption(f"cannot be read: {error.strerror}", "give the path of a recipe, a TOML file") from error
-    if len(data) > _MOST_BYTES:
-        raise InvalidOption("is larger than 1 MiB, which no recipe is", "give the path of a recipe, a TOML file")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InvalidOption(f"line {line} is not UTF-8", "give a recipe, a TOML file; save it as UTF-8") from error
+    except TooLarge as error:
+        raise InvalidOption(f"{error}, which no recipe is", "give the path of a recipe, a TOML file") from error
+    except NotUtf8 as error:
+        problem = str(error) if error.encoding else f"line {error.line} is not UTF-8"
+        raise InvalidOption(problem, "give a recipe, a TOML file; save it as UTF-8") from error
 
 
 def _values(text: str) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from .output import diagnostic
 if TYPE_CHECKING:
     from ..reply import Reply
 
+_MOST_BYTES = 1 << 20  # of a schema or a grammar
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
@@ -62,13 +64,25 @@ def read_prompt(words: list[str]) -> str:
 
 
 def read_form(schema: str | None, grammar: str | None) -> dict[str, str]:
-    """The keywords for what the answer must look like. Raises OSError for a file that cannot be read."""
+    """The keywords for what the answer must look like. Raises InvalidOption for a file that is no text, OSError for one
+    that cannot be read.
+    """
     form = {}
     if schema is not None:
-        form["schema"] = schema if schema.lstrip().startswith("{") else Path(schema).read_text(encoding="utf-8")
+        form["schema"] = schema if schema.lstrip().startswith("{") else _text_of(Path(schema))
     if grammar is not None:
-        form["grammar"] = Path(grammar).read_text(encoding="utf-8")
+        form["grammar"] = _text_of(Path(grammar))
     return form
+
+
+def _text_of(path: Path) -> str:
+    from ..errors import InvalidOption
+    from ..files.text_file import UnreadableText, read_text_file
+
+    try:
+        return read_text_file(path, _MOST_BYTES)
+    except UnreadableText as error:
+        raise InvalidOption(f"{path.name} {error}", "give a text file, saved as UTF-8") from error
 
 
 def system_message(system: str | None) -> list[dict[str, str]]:

@@ -6,8 +6,7 @@ import sys
 from collections.abc import Iterator
 
 from ..errors import SeaLLMError
-
-_MARK = b"\xef\xbb\xbf"
+from ..files.text_file import NotUtf8, decode
 
 
 def is_piped() -> bool:
@@ -29,13 +28,10 @@ def read_lines() -> Iterator[str]:
 
 
 def _decode(data: bytes, first_line: int) -> str:
-    if first_line == 1:
-        data = data.removeprefix(_MARK)
     try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = first_line + data.count(b"\n", 0, error.start)
+        return decode(data, first_line)
+    except NotUtf8 as error:
         raise SeaLLMError(
-            f"standard input is not UTF-8: line {line} has the byte 0x{data[error.start]:02x}",
-            "convert it first, for instance: iconv -f WINDOWS-1258 -t UTF-8",
+            f"standard input {error}",
+            f"convert it first, for instance: iconv -f {error.encoding or 'WINDOWS-1258'} -t UTF-8",
         ) from error

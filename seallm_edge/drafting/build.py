@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DraftTableError, SeaLLMError
+from ..files.text_file import NotUtf8, read_text_file
 from ..hints import Hint, Option
 from ..text.unicode import normalize
 from ..text.zawgyi import looks_like_zawgyi, zawgyi_to_unicode
@@ -74,9 +75,9 @@ def build(
 def read(path: Path) -> str:
     """The text of a file, in NFC, Zawgyi as Unicode. Raises DraftTableError where it is no UTF-8 text."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror or str(error)
+        text = read_text_file(path)
+    except (OSError, NotUtf8) as error:
+        reason = f"it is no UTF-8 text: it {error}" if isinstance(error, NotUtf8) else error.strerror or str(error)
         raise DraftTableError(path, reason, "give plain text files") from error
     lines = (zawgyi_to_unicode(line) if looks_like_zawgyi(line) else normalize(line) for line in text.splitlines())
     return "".join(f"{line}\n" for line in lines)

@@ -46,7 +46,7 @@ def write_sidecar(path: Path, hashes: Mapping[str, str]) -> None:
 def listed_hashes(sidecar: Path) -> dict[str, str]:
     """{file name: sha256} of a sidecar, that of the file it is named after among them. Raises ModelFileError."""
     try:
-        lines = sidecar.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = sidecar.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
     except OSError as error:
         raise ModelFileError(sidecar, f"cannot be read: {error.strerror}", "check the file's permissions") from error
     matches = [match for line in lines if (match := _LINE.fullmatch(line))]

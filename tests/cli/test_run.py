@@ -157,6 +157,37 @@ def test_a_grammar_is_a_file(seallm, tmp_path) -> None:
     assert result.stdout in (b"yes\n", b"no\n")
 
 
+@pytest.mark.parametrize("option", ["--schema", "--grammar"])
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ('{"type": "null"}'.encode("utf-16"), b"f.txt is UTF-16, not UTF-8"),
+        (b'{"title": "caf\xe9"}', b"f.txt is not UTF-8: line 1 has the byte 0xe9"),
+        (b" " * (1 << 20) + b"{}", b"f.txt is larger than 1 MiB"),
+    ],
+)
+def test_a_schema_or_grammar_file_that_is_no_text_is_named(
+    seallm, tmp_path, option: str, data: bytes, problem: bytes
+) -> None:
+    (tmp_path / "f.txt").write_bytes(data)
+    result = seallm("run", DEMO, "hello", option, tmp_path / "f.txt")
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert result.stderr == problem + b"\n  give a text file, saved as UTF-8\n"
+
+
+def test_a_byte_order_mark_is_no_part_of_a_schema(seallm, tmp_path) -> None:
+    (tmp_path / "marked.json").write_bytes(b'\xef\xbb\xbf{"const": "Tokyo"}')
+    assert seallm("run", DEMO, CAPITAL, *GREEDY, "--schema", tmp_path / "marked.json").stdout == b'"Tokyo"\n'
+
+
+def test_standard_input_in_utf16_is_named(seallm) -> None:
+    result = seallm("run", DEMO, stdin="xin chào\n".encode("utf-16"))
+    assert (result.returncode, result.stderr) == (
+        1,
+        b"standard input is UTF-16, not UTF-8\n  convert it first, for instance: iconv -f UTF-16 -t UTF-8\n",
+    )
+
+
 def test_a_schema_or_grammar_that_is_none_is_refused_with_its_hint(seallm, tmp_path) -> None:
     (tmp_path / "bad.gbnf").write_text("root ::= other", encoding="utf-8")
     for options in (
