@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from ..errors import InvalidOption
 from . import gbnf, lark, schema
 from .deep_stack import call_on_deep_stack
+from .digits import DigitLimit, TokenDigits
 from .matcher import Constraint
 from .refusals import refusal
 
@@ -60,11 +61,11 @@ class GrammarCompiler:
         Takes a JSON schema, its text, or a pydantic model class. Raises InvalidOption if it is none, asks for what
         cannot be followed, or if nothing satisfies it.
         """
-        return self._remembered(schema.to_lark(schema_or_class), "schema")
+        return self._remembered(*schema.to_lark(schema_or_class))
 
     def gbnf(self, text: str) -> Grammar:
         """The grammar of all texts that `text` allows, in llama.cpp's GBNF. Raises InvalidOption, naming the line."""
-        return self._remembered(lark.to_lark(gbnf.parse(text)), "grammar")
+        return self._remembered(lark.to_lark(gbnf.parse(text)), None)
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,17 @@ class Grammar:
 
     _tokens: _Tokens
     _lark: str
-    _what: Literal["schema", "grammar"]
+    _most_digits: int | None  # of a part of a number; None for a grammar, which need not be JSON
 
     def start(self) -> Constraint:
         """A constraint at the beginning of a reply: it shares nothing with others."""
-        return Constraint(self._matcher(), self._tokens.n_tokens, self._tokens.ends, self._what)
+        matcher, tokens = self._matcher(), self._tokens
+        digits = None if self._most_digits is None else DigitLimit(tokens.digits, self._most_digits)
+        return Constraint(matcher, tokens.n_tokens, tokens.ends, self._what, digits, tokens.bytes_of)
+
+    @property
+    def _what(self) -> Literal["schema", "grammar"]:
+        return "grammar" if self._most_digits is None else "schema"
 
     def try_out(self) -> None:
         """Raise InvalidOption if it cannot be followed, or if nothing may be said first."""
@@ -99,11 +106,12 @@ class _Tokens:
         self.ends = frozenset(token for token in range(self.n_tokens) if vocabulary.ends_generation(token))
         self._pieces = [vocabulary.piece(token) for token in range(self.n_tokens)]
         self._trie: LLTokenizer | None = None
+        self.digits = TokenDigits(self._pieces)
         self._building = threading.Lock()
 
-    def grammar(self, text: str, what: Literal["schema", "grammar"]) -> Grammar:
+    def grammar(self, text: str, most_digits: int | None) -> Grammar:
         """`text` as a Grammar, tried out once. Raises InvalidOption if it cannot be followed or allows nothing."""
-        grammar = Grammar(self, text, what)
+        grammar = Grammar(self, text, most_digits)
         grammar.try_out()
         return grammar
 
@@ -113,6 +121,10 @@ class _Tokens:
         limits = llguidance.LLParserLimits(**_LIMITS)
         matcher: LLMatcher = llguidance.LLMatcher(self._built(), text, log_level=0, limits=limits)
         return matcher
+
+    def bytes_of(self, token: int) -> bytes:
+        """The bytes of a token that is text."""
+        return bytes(self._built().decode_bytes([token]))
 
     def _built(self) -> LLTokenizer:
         with self._building:

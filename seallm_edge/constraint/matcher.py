@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidOption
+from .digits import DigitLimit
 from .refusals import refusal
 
 if TYPE_CHECKING:
@@ -20,8 +22,18 @@ class Constraint:
     passes the limits, or one that leads to where nothing may come next.
     """
 
-    def __init__(self, matcher: LLMatcher, n_tokens: int, ends: frozenset[int], what: str) -> None:
+    def __init__(
+        self,
+        matcher: LLMatcher,
+        n_tokens: int,
+        ends: frozenset[int],
+        what: str,
+        digits: DigitLimit | None = None,
+        bytes_of: Callable[[int], bytes] = lambda _: b"",
+    ) -> None:
         self._matcher = matcher
+        self._digits = digits
+        self._bytes_of = bytes_of
         self._what = what
         self._n_tokens = n_tokens
         self._ends = ends
@@ -41,7 +53,9 @@ class Constraint:
         """Whether `token` may come next: microseconds. A token that ends generation may where the text is complete."""
         if token in self._ends:
             return self.may_end
-        return 0 <= token < self._n_tokens and self._matcher.validate_tokens([token]) == 1
+        if not (0 <= token < self._n_tokens and self._matcher.validate_tokens([token]) == 1):
+            return False
+        return not (self._digits and self._digits.is_exceeded_by(token)) or bool(self.allowed()[token])
 
     def accept(self, token: int) -> None:
         """Go on by `token`. Raises InvalidOption if it may not come next; nothing has changed then."""
@@ -49,6 +63,8 @@ class Constraint:
             self._raise_if_lost()
             raise InvalidOption(f"token {token} may not come next", "accept only tokens that are allowed")
         self._matcher.consume_token(token)
+        if self._digits and token not in self._ends:
+            self._digits.read(self._bytes_of(token))
         self._n_accepted += 1
         self._raise_if_lost()
 
@@ -65,7 +81,8 @@ class Constraint:
 
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         self._raise_if_lost()
-        return np.unpackbits(bits, bitorder="little", count=self._n_tokens).view(np.bool_)
+        allowed = np.unpackbits(bits, bitorder="little", count=self._n_tokens).view(np.bool_)
+        return self._digits.limit(allowed) if self._digits else allowed
 
     def _raise_if_lost(self) -> None:
         if self._matcher.is_error():

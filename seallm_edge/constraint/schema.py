@@ -6,10 +6,12 @@ ref: llguidance docs/json_schema.md for the keywords it follows; the others are 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from ..errors import InvalidOption
+from .digits import MOST_DIGITS, digits_of
 from .lark import HEADER
 
 _LONGEST = 1 << 18  # characters of JSON
@@ -17,13 +19,17 @@ _MOST_EXACT = 1 << 53  # llguidance counts in floating point, and recurses witho
 _UPPER_BOUNDS = ("maximum", "exclusiveMaximum")
 _LOWER_BOUNDS = ("minimum", "exclusiveMinimum")
 _VALUES = ("const", "enum")
+_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")  # of schemas by name
+_REFERENCES = ("$ref", "$dynamicRef", "$id")
+_URI = ":/?#[]@!$&'()*+,;=%"  # ref: RFC 3986, section 2.2; what is percent-encoded already stays so
 _OPTIONS_KEY = "x-guidance"
 _OPTIONS = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
 """One space after a comma or colon, as models like to write it, or none: room for endless whitespace is nowhere."""
 
 
-def to_lark(schema: Mapping[str, Any] | bool | str | type) -> str:
-    """The grammar of all JSON texts that satisfy `schema`, as llguidance reads it.
+def to_lark(schema: Mapping[str, Any] | bool | str | type) -> tuple[str, int]:
+    """(the grammar of all JSON texts that satisfy `schema`, as llguidance reads it, the most digits of a part of a
+    number in them).
 
     Takes a schema, its JSON text, or a class with `model_json_schema()`, as pydantic makes them.
     Raises InvalidOption for anything else.
@@ -32,7 +38,10 @@ def to_lark(schema: Mapping[str, Any] | bool | str | type) -> str:
     text = _as_json(given)
     if len(text) > _LONGEST:
         raise InvalidOption(f"the schema is {len(text):,} characters of JSON", f"{_LONGEST:,} is the limit")
-    return f"{HEADER}start: %json {_as_json({**given, _OPTIONS_KEY: _OPTIONS})}\n"
+    written = json.loads(text)  # without classes and subclasses of anything
+    most_digits = max([MOST_DIGITS, *map(digits_of, _numbers(written))])
+    bounded = {**_rewritten(_rewritten(written, _with_bounds), _with_uris), _OPTIONS_KEY: _OPTIONS}
+    return f"{HEADER}start: %json {json.dumps(bounded, ensure_ascii=False)}\n", most_digits
 
 
 def _as_mapping(schema: object) -> Mapping[str, Any]:
@@ -97,3 +106,42 @@ def _with_exact_numbers(node: object, key: str = "", is_value: bool = False) -> 
     if key in _LOWER_BOUNDS and node < 0 and not is_value:
         return -_MOST_EXACT
     raise InvalidOption(f"a number in the schema is not within ±{_MOST_EXACT:,}", "use a smaller one, or a string")
+
+
+def _numbers(node: object) -> Iterator[int | float]:
+    if isinstance(node, int | float) and not isinstance(node, bool):
+        yield node
+    elif isinstance(node, dict | list):
+        for child in node.values() if isinstance(node, dict) else node:
+            yield from _numbers(child)
+
+
+def _rewritten(node: Any, change: Callable[[dict[str, Any]], dict[str, Any]], is_map: bool = False) -> Any:
+    """`node` with `change` made to each schema in it: not to values, nor to the maps from names to schemas."""
+    if isinstance(node, list):
+        return [_rewritten(item, change) for item in node]
+    if not isinstance(node, dict):
+        return node
+    found = {
+        key: child if key in _VALUES and not is_map else _rewritten(child, change, key in _MAPS and not is_map)
+        for key, child in node.items()
+    }
+    return found if is_map else change(found)
+
+
+def _with_bounds(schema: dict[str, Any]) -> dict[str, Any]:
+    """Bounds beside a `multipleOf`: a multiple that is not bounded may need digits without end."""
+    if not isinstance(schema.get("multipleOf"), int | float):
+        return schema
+    bounds: dict[str, Any] = {} if schema.keys() & set(_UPPER_BOUNDS) else {"maximum": _MOST_EXACT}
+    if not schema.keys() & set(_LOWER_BOUNDS):
+        bounds["minimum"] = -_MOST_EXACT
+    return schema | bounds
+
+
+def _with_uris(schema: dict[str, Any]) -> dict[str, Any]:
+    """References as a URI has them: letters beyond ASCII, spaces and the like percent-encoded."""
+    return {
+        key: quote(value, safe=_URI) if key in _REFERENCES and isinstance(value, str) else value
+        for key, value in schema.items()
+    }
