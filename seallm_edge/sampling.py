@@ -36,7 +36,8 @@ class Sampling:
     seed           0 to 2**32 - 2; None draws a new one each time
     max_tokens     the longest reply, but for up to 3 tokens that finish a character begun; None goes on until the
                    context is full
-    stop           texts that end a reply; they are not part of it
+    stop           texts that end a reply; they are not part of it. Composed and decomposed forms are the same, and an
+                   emoji is not taken apart
     logit_bias     token → what is added to its logit before the choice: -100 forbids it, 100 forces it
     logprobs       with each token the logarithm of its probability, and of this many likeliest at its place (0 to 20)
     """

@@ -65,7 +65,13 @@ MinP = Annotated[float | None, _sampling_option("Drop tokens less likely than th
 RepeatPenalty = Annotated[float | None, _sampling_option("Discourage repetition; 1 is off.", "repeat_penalty")]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same text. Default: another one each time.")]
 MaxTokens = Annotated[int | None, _sampling_option("The longest reply, in tokens.", "max_tokens")]
-Stop = Annotated[list[str] | None, typer.Option(help="End the reply before this text; may be repeated.")]
+Stop = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="End the reply before this text; may be repeated. It is taken as given: \\n is a backslash and an n; "
+        "for a line feed, write $'\\n' in bash or zsh."
+    ),
+]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,10 @@ import codecs
 import unicodedata
 from collections.abc import Sequence
 
+_ZWJ = "\u200d"
+_REGIONAL = range(0x1F1E6, 0x1F200)  # pairs of them are flags
+# What joins the character before it to one that a reader sees: emoji styles, keycaps, skin tones, tags.
+_JOINED = {_ZWJ, "\ufe0e", "\ufe0f", "\u20e3", *map(chr, range(0x1F3FB, 0x1F400)), *map(chr, range(0xE0020, 0xE0080))}
 _LONE_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
 
@@ -29,13 +33,15 @@ def graphemes(text: str) -> list[str]:
 class TextStream:
     """Bytes in, readable text out, as early as it is safe to show.
 
-    Gives whole grapheme clusters; the pieces join to the bytes' own text, up to the first `stop` text. Bytes that
-    can never become a character come out as one U+FFFD a sequence.
+    Gives whole grapheme clusters; the pieces join to the bytes' own text, up to the first `stop` text. That is found
+    composed and decomposed, and never inside an emoji that a reader sees as one. Bytes that can never become a
+    character come out as one U+FFFD a sequence.
     """
 
     def __init__(self, stop: Sequence[str] = ()) -> None:
         self._characters = codecs.getincrementaldecoder("utf-8")("replace")
-        self._stop = tuple(stop)
+        forms = (unicodedata.normalize(form, text) for text in stop for form in ("NFC", "NFD"))
+        self._stop = tuple(dict.fromkeys((*stop, *forms)))
         self._unchecked = ""  # may be the beginning of a stop text
         self._cluster = ""  # may go on with the next character
         self.stopped = False
@@ -52,7 +58,7 @@ class TextStream:
     def finish(self) -> str:
         """The rest: nothing is held back at the end."""
         text = self._advance(self._characters.decode(b"", final=True))
-        rest = "" if self.stopped else self._cluster + self._unchecked
+        rest = "" if self.stopped else self._cluster + self._before_stop(self._unchecked)
         self._cluster = self._unchecked = ""
         return text + rest
 
@@ -66,14 +72,59 @@ class TextStream:
 
     def _check_stop(self, text: str) -> str:
         """The part of `text` that is before any stop text and can be no beginning of one."""
-        hits = [position for position in map(text.find, self._stop) if position >= 0]
-        if hits:
-            self.stopped = True
-            self._unchecked = ""
-            return text[: min(hits)]
-        held = max((_overlap(text, stop) for stop in self._stop), default=0)
+        first = self._find_stop(text)
+        if first is not None and not _may_be_joined(text, *first):
+            return self._before_stop(text)
+        held = max(_overlap(text, stop) for stop in self._stop)
+        if first is not None:
+            held = max(held, len(text) - first[0])
         self._unchecked = text[len(text) - held :]
         return text[: len(text) - held]
+
+    def _before_stop(self, text: str) -> str:
+        """`text` up to the first stop text in it."""
+        first = self._find_stop(text)
+        if first is None:
+            return text
+        self.stopped = True
+        self._unchecked = ""
+        return text[: first[0]]
+
+    def _find_stop(self, text: str) -> tuple[int, int] | None:
+        """Where the earliest stop text in `text` begins and ends."""
+        found = (_find(self._cluster, text, stop) for stop in self._stop)
+        return min((place for place in found if place), default=None)
+
+
+def _find(before: str, text: str, stop: str) -> tuple[int, int] | None:
+    """The first place of `stop` in `text`, which comes after `before`, where it takes no emoji apart."""
+    whole, start = before + text, len(before)
+    while (start := whole.find(stop, start)) >= 0:
+        end = start + len(stop)
+        if (stop[0] in _JOINED or not _is_inside_emoji(whole, start)) and not _is_inside_emoji(whole, end):
+            return start - len(before), end - len(before)
+        start += 1
+    return None
+
+
+def _is_inside_emoji(text: str, position: int) -> bool:
+    """Whether the characters on both sides of `position` are parts of one emoji."""
+    if not 0 < position < len(text):
+        return False
+    if ord(text[position]) in _REGIONAL:
+        before = text[:position]
+        n_regional = next((n for n, char in enumerate(reversed(before)) if ord(char) not in _REGIONAL), len(before))
+        return n_regional % 2 == 1
+    return text[position] in _JOINED or (text[position - 1] == _ZWJ and _is_symbol(text[position]))
+
+
+def _may_be_joined(text: str, _start: int, end: int) -> bool:
+    """Whether the next character decides if a stop text ends with a whole emoji."""
+    return end == len(text) and _is_symbol(text[end - 1])
+
+
+def _is_symbol(char: str) -> bool:
+    return unicodedata.category(char) == "So"
 
 
 def _length_of_open_cluster(text: str) -> int:

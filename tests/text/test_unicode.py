@@ -95,6 +95,36 @@ def test_stop_texts_match_as_in_the_whole_text(text: str, stop: str) -> None:
     assert "".join(collect(single_bytes(text), stop=(stop,))) == text.partition(stop)[0]
 
 
+@pytest.mark.parametrize("stop_form", ["NFC", "NFD"])
+@pytest.mark.parametrize("text_form", ["NFC", "NFD"])
+def test_a_stop_text_is_found_composed_and_decomposed(stop_form: str, text_form: str) -> None:
+    data = unicodedata.normalize(text_form, "Tôi ở Hà Nội, Việt Nam.")
+    shown = "".join(collect(single_bytes(data), stop=(unicodedata.normalize(stop_form, "Nội"),)))
+    assert normalize(shown) == "Tôi ở Hà "
+
+
+@pytest.mark.parametrize(
+    ("text", "stop", "shown"),
+    [
+        (f"a {FAMILY} b", "👩", f"a {FAMILY} b"),
+        (f"a {FAMILY} b", "👨", f"a {FAMILY} b"),
+        (f"a {FAMILY} b", "👧", f"a {FAMILY} b"),
+        (f"a {FAMILY} b", FAMILY, "a "),
+        (f"{FAMILY} 👩 b", "👩", f"{FAMILY} "),
+        ("a 👩", "👩", "a "),
+        ("👍🏽👍", "👍", "👍🏽"),
+        ("🇹🇭🇱🇦", "🇱🇦", "🇹🇭"),
+        ("🇹🇭🇱🇦", "🇭🇱", "🇹🇭🇱🇦"),
+        ("❤️ ❤", "❤", "❤️ "),
+        ("a\u200db", "\u200d", "a"),
+        ("a\u200db", "b", "a\u200d"),
+    ],
+)
+def test_a_stop_text_takes_no_emoji_apart(text: str, stop: str, shown: str) -> None:
+    assert "".join(collect(single_bytes(text), stop=(stop,))) == shown
+    assert "".join(collect([text.encode()], stop=(stop,))) == shown
+
+
 def test_decomposed_text_is_composed() -> None:
     composed = "Tiếng Việt đẹp"
     assert normalize(unicodedata.normalize("NFD", composed)) == composed
