@@ -16,6 +16,7 @@ from .gguf_file import Header
 from .hints import Command, Hint, Option
 from .loading import load_engine, plan_for
 from .plan import Plan
+from .plan.memory import n_cells
 from .prompt.chatml import Message, as_messages
 from .prompt.templates import ChatML
 from .reply import Reply
@@ -279,7 +280,7 @@ class SeaLLM:
         return self._compiler
 
     def _more_context(self, n_tokens: int) -> Hint:
-        enough = 1 << (n_tokens + _REPLY_ROOM).bit_length()
+        enough = n_cells(n_tokens + _REPLY_ROOM)
         if enough > self.info.max_context:
             return Hint(f"shorten it: this model reads {self.info.max_context:,} tokens at most")
         extra = (enough - self.n_ctx) * self.info.bytes_per_token

@@ -20,6 +20,7 @@ from .gguf_file import Header, fingerprint, read_header
 from .machine import this_machine
 from .native.backends import load_backends
 from .plan import Plan, make_plan
+from .plan.memory import n_cells
 from .store import locate
 from .tuning import saved_settings
 
@@ -101,7 +102,7 @@ def _model_info(header: Header, plan: Plan) -> ModelInfo:
         sampling=sampling_defaults(header, card),
         n_ctx=plan.n_ctx,
         max_context=header.context_length,
-        bytes_per_token=plan.kv_bytes // plan.n_ctx,
+        bytes_per_token=plan.kv_bytes // n_cells(plan.n_ctx),
         chat_format=chat.format,
     )
 

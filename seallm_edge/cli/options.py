@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import CallbackParam
 
+from ..errors import InvalidOption
 from ..sampling import Sampling
 from .output import diagnostic
 from .progress import ProgressLine
@@ -19,6 +22,45 @@ if TYPE_CHECKING:
     from ..llm import SeaLLM
 
 _defaults = Sampling()
+_GIVE_UTF8 = "use a terminal that writes UTF-8, or give the prompt on standard input"
+
+
+def as_text(param: CallbackParam, value: str | list[str] | None) -> str | list[str] | None:
+    """A text, or several, of the command line. Raises InvalidOption for bytes that are not UTF-8."""
+    if isinstance(value, list):
+        return [argument_text(text, f"the text of {_name(param)}") for text in value]
+    return value if value is None else argument_text(value, f"the text of {_name(param)}")
+
+
+def as_schema(value: str | None) -> str | None:
+    """A schema as text, see `as_text`; a path as it is."""
+    return argument_text(value, "the text of --schema") if value is not None and is_schema(value) else value
+
+
+def is_schema(value: str) -> bool:
+    """Whether `value` is a schema itself, and no path of one."""
+    return value.lstrip().startswith("{")
+
+
+def argument_text(value: str, name: str) -> str:
+    """An argument as text: where the locale is not UTF-8, or bytes are not, Python stands surrogates in for them.
+
+    Raises InvalidOption if the bytes are not UTF-8.
+    """
+    if not any("\ud800" <= char <= "\udfff" for char in value):
+        return value
+    try:
+        return os.fsencode(value).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidOption(
+            f"{name} is not UTF-8: it has the byte 0x{error.object[error.start]:02x}", _GIVE_UTF8
+        ) from error
+    except UnicodeEncodeError as error:  # Windows: half of a surrogate pair, which no bytes stand for
+        raise InvalidOption(f"{name} holds half of a surrogate pair", _GIVE_UTF8) from error
+
+
+def _name(param: CallbackParam) -> str:
+    return param.opts[0] if param.param_type_name == "option" else (param.name or "the arguments").upper()
 
 
 def complete_model(incomplete: str) -> list[str]:
@@ -50,7 +92,7 @@ Drafting = Annotated[
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Load even where memory seems too small.")]
-System = Annotated[str | None, typer.Option(help="The system message; default: the model's own.")]
+System = Annotated[str | None, typer.Option(help="The system message; default: the model's own.", callback=as_text)]
 
 
 def _sampling_option(help_text: str, name: str) -> Any:
@@ -69,7 +111,8 @@ Stop = Annotated[
     list[str] | None,
     typer.Option(
         help="End the reply before this text; may be repeated. It is taken as given: \\n is a backslash and an n; "
-        "for a line feed, write $'\\n' in bash or zsh."
+        "for a line feed, write $'\\n' in bash or zsh.",
+        callback=as_text,
     ),
 ]
 

@@ -24,11 +24,16 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def run(
     model: options.ModelArgument,
     prompt: Annotated[
-        list[str] | None, typer.Argument(help="What to say; text from standard input comes after it.")
+        list[str] | None,
+        typer.Argument(help="What to say; text from standard input comes after it.", callback=options.as_text),
     ] = None,
     system: options.System = None,
     schema: Annotated[
-        str | None, typer.Option(help="Answer with JSON that satisfies this JSON schema: a file, or the schema itself.")
+        str | None,
+        typer.Option(
+            help="Answer with JSON that satisfies this JSON schema: a file, or the schema itself.",
+            callback=options.as_schema,
+        ),
     ] = None,
     grammar: Annotated[str | None, typer.Option(help="Answer with a text of this GBNF grammar: a file.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the reply and its figures as JSON.")] = False,
@@ -57,7 +62,8 @@ def read_prompt(words: list[str]) -> str:
     from ..errors import InvalidOption
     from .standard_input import read_text
 
-    text = "\n\n".join(part for part in (" ".join(words), read_text().rstrip("\r\n")) if part.strip())
+    said = " ".join(words)
+    text = "\n\n".join(part for part in (said, read_text(is_expected=not said).rstrip("\r\n")) if part.strip())
     if not text:
         raise InvalidOption("the prompt is empty", 'give one: seallm run MODEL "…", or on standard input')
     return text
@@ -69,7 +75,7 @@ def read_form(schema: str | None, grammar: str | None) -> dict[str, str]:
     """
     form = {}
     if schema is not None:
-        form["schema"] = schema if schema.lstrip().startswith("{") else _text_of(Path(schema))
+        form["schema"] = schema if options.is_schema(schema) else _text_of(Path(schema))
     if grammar is not None:
         form["grammar"] = _text_of(Path(grammar))
     return form

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 
 from ..errors import SeaLLMError
 from ..files.text_file import NotUtf8, decode
+from .output import diagnostic
+
+_PATIENCE_SECONDS = 2.0
+_WAITING = "reading standard input; end it with Ctrl-D, or give </dev/null"
 
 
 def is_piped() -> bool:
@@ -14,9 +19,21 @@ def is_piped() -> bool:
     return sys.stdin is not None and not sys.stdin.closed and not sys.stdin.isatty()
 
 
-def read_text() -> str:
-    """All of standard input; "" where it is closed. Raises SeaLLMError if it is not UTF-8."""
-    return _decode(sys.stdin.buffer.read(), 1) if is_piped() else ""
+def read_text(*, is_expected: bool = True) -> str:
+    """All of standard input; "" where it is closed. Raises SeaLLMError if it is not UTF-8.
+
+    Where it is not expected, as beside a prompt in the arguments, and does not end soon, a diagnostic says so.
+    """
+    if not is_piped():
+        return ""
+    waiting = threading.Timer(_PATIENCE_SECONDS, diagnostic, [_WAITING])
+    waiting.daemon = True
+    if not is_expected:
+        waiting.start()
+    try:
+        return _decode(sys.stdin.buffer.read(), 1)
+    finally:
+        waiting.cancel()
 
 
 def read_lines() -> Iterator[str]:

@@ -1,6 +1,7 @@
 """`seallm run` as a process of its own, with the demo model."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -199,3 +200,48 @@ def test_a_schema_or_grammar_that_is_none_is_refused_with_its_hint(seallm, tmp_p
         assert (result.returncode, result.stdout) == (1, b"")
         assert b"Traceback" not in result.stderr
         assert 1 <= len(result.stderr.removeprefix(STAND_IN).splitlines()) <= 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows gives arguments as UTF-16")
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ((b"caf\xe9",), b"PROMPT"),
+        ((b"hi", b"--system", b"caf\xe9"), b"--system"),
+        ((b"hi", b"--stop", b"a", b"--stop", b"caf\xe9"), b"--stop"),
+        ((b"hi", b"--schema", b'{"const": "caf\xe9"}'), b"--schema"),
+    ],
+)
+def test_an_argument_that_is_not_utf8_is_named(seallm, arguments: tuple[bytes, ...], name: bytes) -> None:
+    words = [*map(os.fsencode, seallm.command("run", DEMO)), *arguments]
+    result = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+    assert (result.returncode, result.stdout, result.stderr) == (
+        1,
+        b"",
+        b"the text of " + name + b" is not UTF-8: it has the byte 0xe9\n"
+        b"  use a terminal that writes UTF-8, or give the prompt on standard input\n",
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX locales")
+def test_utf8_arguments_are_understood_in_a_locale_without_it(seallm) -> None:
+    prompt = ("run", DEMO, "กรุงเทพ", "--stop", "ก", *GREEDY, "--json")
+    legacy = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    usages = [json.loads(seallm(*prompt, stdin=None, env=env).stdout)["usage"] for env in (legacy, {})]
+    assert usages[0] == usages[1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
+def test_a_pipe_that_stays_open_beside_a_prompt_is_told_of(seallm) -> None:
+    command = seallm.command("run", DEMO, CAPITAL, *GREEDY)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stderr
+        assert process.stderr.readline() == b"reading standard input; end it with Ctrl-D, or give </dev/null\n"
+        output, errors = process.communicate(timeout=60)  # closes the pipe
+    assert (process.returncode, output, errors) == (0, b"The capital of Japan is Tokyo.\n", STAND_IN)
+
+
+def test_a_context_too_small_is_answered_with_the_smallest_that_would_do(seallm) -> None:
+    result = seallm("run", DEMO, "hi", "--context", "1")
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert result.stderr.endswith(b"shorten it, or give --context 512 (needs 12 MB more)\n")
