@@ -6,6 +6,7 @@ a second, empty ggml. Looking symbols up through libllama's own handle always fi
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import sys
@@ -32,7 +33,18 @@ def llama_cpp() -> Any:
             f"llama-cpp-python cannot be loaded: {error}",
             "install it again: pip install --force-reinstall llama-cpp-python",
         ) from error
+    atexit.register(_close_null_files)
     return bindings
+
+
+def _close_null_files() -> None:
+    """Close the two files on the null device that llama_cpp opens when it is imported, and never closes; whoever uses
+    its own `Llama` needs them until the end of the program.
+    """
+    utilities = sys.modules.get("llama_cpp._utils")
+    for name in ("outnull_file", "errnull_file"):
+        if file := getattr(utilities, name, None):
+            file.close()
 
 
 @contextmanager
