@@ -66,6 +66,11 @@ class Stream(Iterator[str]):
     close = cancel
 
     @property
+    def prompt_share(self) -> float:
+        """Share of the prompt that is read, from 0 to 1; the text begins after it."""
+        return self._handle.prompt_share
+
+    @property
     def reply(self) -> Reply:
         """The reply as far as it was read; `cancelled` until it ends by itself."""
         text = "".join(self._shown)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import shutil
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from ..files.sizes import readable
 from .output import diagnostic
 
+if TYPE_CHECKING:
+    from ..stream import Stream
+
 _ERASE = "\r\x1b[K"
+_POLL_SECONDS = 0.5
 
 
 class ProgressLine:
@@ -29,6 +36,11 @@ class ProgressLine:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.erase()
+
+    @property
+    def is_shown_to_someone(self) -> bool:
+        """Whether there is a terminal to draw on."""
+        return self._terminal is not None
 
     @property
     def seconds(self) -> float:
@@ -70,3 +82,28 @@ class ProgressLine:
             print(text, end="", file=self._terminal, flush=True)
         except (OSError, ValueError):  # the terminal has gone
             self._terminal = None
+
+
+def text_of(stream: Stream) -> Iterator[str]:
+    """Text deltas of a stream. Until the first one, a terminal shows the share of the prompt that is prefilled."""
+    with ProgressLine() as line:
+        first = _first_delta(stream, line) if line.is_shown_to_someone else next(stream, None)
+    if first is not None:
+        yield first
+        yield from stream
+
+
+def _first_delta(stream: Stream, line: ProgressLine) -> str | None:
+    is_over = threading.Event()
+
+    def poll() -> None:
+        while not is_over.wait(_POLL_SECONDS):
+            line.show_share("reading the prompt", stream.prompt_share)
+
+    thread = threading.Thread(target=poll, name="seallm-progress", daemon=True)
+    thread.start()
+    try:
+        return next(stream, None)
+    finally:
+        is_over.set()
+        thread.join()

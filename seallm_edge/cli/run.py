@@ -10,11 +10,10 @@ import typer
 
 from . import options
 from .output import diagnostic
+from .progress import text_of
 
 if TYPE_CHECKING:
     from ..reply import Reply
-
-_MOST_BYTES = 1 << 20  # of a schema or a grammar
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -24,16 +23,11 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def run(
     model: options.ModelArgument,
     prompt: Annotated[
-        list[str] | None,
-        typer.Argument(help="What to say; text from standard input comes after it.", callback=options.as_text),
+        list[str] | None, typer.Argument(help="What to say; text from standard input comes after it.")
     ] = None,
     system: options.System = None,
     schema: Annotated[
-        str | None,
-        typer.Option(
-            help="Answer with JSON that satisfies this JSON schema: a file, or the schema itself.",
-            callback=options.as_schema,
-        ),
+        str | None, typer.Option(help="Answer with JSON that satisfies this JSON schema: a file, or the schema itself.")
     ] = None,
     grammar: Annotated[str | None, typer.Option(help="Answer with a text of this GBNF grammar: a file.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the reply and its figures as JSON.")] = False,
@@ -48,9 +42,11 @@ def run(
         asked = [*system_message(system), {"role": "user", "content": text}] if llm.is_chat_model else text
         stream = llm.stream(asked, **form, **settings.sampling)
         if json_output:
-            print(json.dumps({"model": llm.name} | stream.read().as_dict(), ensure_ascii=False))
+            for _ in text_of(stream):
+                pass
+            print(json.dumps({"model": llm.name} | stream.reply.as_dict(), ensure_ascii=False))
         else:
-            for piece in stream:
+            for piece in text_of(stream):
                 print(piece, end="", flush=True)
             print(flush=True)
         if stats:
@@ -60,35 +56,26 @@ def run(
 def read_prompt(words: list[str]) -> str:
     """The prompt of the arguments and of standard input. Raises InvalidOption where both are empty."""
     from ..errors import InvalidOption
-    from .standard_input import read_text
+    from .standard_input import argument_text, read_text
 
-    said = " ".join(words)
-    text = "\n\n".join(part for part in (said, read_text(is_expected=not said).rstrip("\r\n")) if part.strip())
+    given = argument_text(" ".join(words), "the prompt")
+    text = "\n\n".join(part for part in (given, read_text(is_expected=not given).rstrip("\r\n")) if part.strip())
     if not text:
         raise InvalidOption("the prompt is empty", 'give one: seallm run MODEL "…", or on standard input')
     return text
 
 
 def read_form(schema: str | None, grammar: str | None) -> dict[str, str]:
-    """The keywords for what the answer must look like. Raises InvalidOption for a file that is no text, OSError for one
-    that cannot be read.
-    """
+    """Keywords for the form of the answer. Raises InvalidOption or OSError for a file that cannot be read."""
+    from .standard_input import argument_text, read_file
+
     form = {}
     if schema is not None:
-        form["schema"] = schema if options.is_schema(schema) else _text_of(Path(schema))
+        is_inline = schema.lstrip().startswith("{")
+        form["schema"] = argument_text(schema, "--schema") if is_inline else read_file(Path(schema))
     if grammar is not None:
-        form["grammar"] = _text_of(Path(grammar))
+        form["grammar"] = read_file(Path(grammar))
     return form
-
-
-def _text_of(path: Path) -> str:
-    from ..errors import InvalidOption
-    from ..files.text_file import UnreadableText, read_text_file
-
-    try:
-        return read_text_file(path, _MOST_BYTES)
-    except UnreadableText as error:
-        raise InvalidOption(f"{path.name} {error}", "give a text file, saved as UTF-8") from error
 
 
 def system_message(system: str | None) -> list[dict[str, str]]:

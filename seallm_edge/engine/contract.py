@@ -75,6 +75,10 @@ class RequestHandle(Protocol):
     prompt_seconds: float
 
     @property
+    def prompt_share(self) -> float:
+        """Share of the prompt that is prefilled, from 0 to 1."""
+
+    @property
     def tokens_per_step(self) -> float:
         """Tokens generated per decode step; above 1 where draft tokens are accepted."""
 

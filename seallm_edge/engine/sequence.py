@@ -55,6 +55,14 @@ class ReplySequence:
         return self.history[len(self.slot.tokens) if self.slot else 0 :]
 
     @property
+    def prompt_share(self) -> float:
+        """Share of the prompt that is prefilled, from 0 to 1. Any thread may ask."""
+        slot = self.slot
+        if self.tokens or self.is_over:
+            return 1.0
+        return min(len(slot.tokens) / max(len(self.request.tokens), 1), 1.0) if slot else 0.0
+
+    @property
     def is_reproducible(self) -> bool:
         """Whether a rerun must give the same text: greedy, or a fixed seed."""
         sampling = self.request.sampling

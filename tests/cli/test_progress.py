@@ -2,11 +2,14 @@
 
 import io
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 
+from seallm_edge import ScriptedEngine, SeaLLM
 from seallm_edge.cli import output, progress
 from seallm_edge.cli.progress import ProgressLine
 
@@ -66,3 +69,61 @@ def test_nothing_is_drawn_where_stderr_is_no_terminal(monkeypatch: pytest.Monkey
     with ProgressLine() as line:
         line.show("reading")
     assert pipe.getvalue() == ""
+
+
+class WatchedTerminal(io.StringIO):
+    """A terminal that tells when something is drawn on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_drawn_on = threading.Event()
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.is_drawn_on.set()
+        return super().write(text)
+
+
+class SlowStream(Iterator[str]):
+    """A stream whose first text comes after progress has been shown."""
+
+    prompt_share = 0.25
+
+    def __init__(self, terminal: WatchedTerminal) -> None:
+        self._terminal = terminal
+        self._deltas = iter(["one ", "two"])
+
+    def __next__(self) -> str:
+        assert self._terminal.is_drawn_on.wait(60)
+        return next(self._deltas)
+
+
+def test_the_share_of_the_prompt_is_shown_until_the_first_text_and_erased(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = WatchedTerminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(progress, "_POLL_SECONDS", 0.01)
+    stream = progress.text_of(SlowStream(terminal))
+    assert next(stream) == "one "
+    shown = terminal.getvalue()
+    assert set(shown.split("\r\x1b[K")) == {"", "reading the prompt  25%"}
+    assert shown.endswith("\r\x1b[K")
+    assert list(stream) == ["two"]
+    assert terminal.getvalue() == shown
+
+
+def test_without_a_terminal_only_the_text_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    stderr = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    with SeaLLM.from_engine(ScriptedEngine(["Halo!", ""])) as llm:
+        assert "".join(progress.text_of(llm.stream("x"))) == "Halo!"
+        assert list(progress.text_of(llm.stream("x"))) == []
+    assert stderr.getvalue() == ""
+
+
+def test_a_stream_tells_how_much_of_its_prompt_is_prefilled(llm: SeaLLM) -> None:
+    with llm.stream("What is the capital of Japan?", temperature=0) as stream:
+        assert 0 <= stream.prompt_share <= 1
+        stream.read()
+        assert stream.prompt_share == 1
