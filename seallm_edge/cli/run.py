@@ -15,6 +15,8 @@ from .progress import text_of
 if TYPE_CHECKING:
     from ..reply import Reply
 
+_MOST_BYTES = 1 << 20  # of a schema or a grammar
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
@@ -23,11 +25,16 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def run(
     model: options.ModelArgument,
     prompt: Annotated[
-        list[str] | None, typer.Argument(help="What to say; text from standard input comes after it.")
+        list[str] | None,
+        typer.Argument(help="What to say; text from standard input comes after it.", callback=options.as_text),
     ] = None,
     system: options.System = None,
     schema: Annotated[
-        str | None, typer.Option(help="Answer with JSON that satisfies this JSON schema: a file, or the schema itself.")
+        str | None,
+        typer.Option(
+            help="Answer with JSON that satisfies this JSON schema: a file, or the schema itself.",
+            callback=options.as_schema,
+        ),
     ] = None,
     grammar: Annotated[str | None, typer.Option(help="Answer with a text of this GBNF grammar: a file.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the reply and its figures as JSON.")] = False,
@@ -41,13 +48,14 @@ def run(
     with options.loaded(model, settings.loading) as llm:
         asked = [*system_message(system), {"role": "user", "content": text}] if llm.is_chat_model else text
         stream = llm.stream(asked, **form, **settings.sampling)
+        deltas = text_of(stream)
         if json_output:
-            for _ in text_of(stream):
+            for _ in deltas:
                 pass
             print(json.dumps({"model": llm.name} | stream.reply.as_dict(), ensure_ascii=False))
         else:
-            for piece in text_of(stream):
-                print(piece, end="", flush=True)
+            for text in deltas:
+                print(text, end="", flush=True)
             print(flush=True)
         if stats:
             diagnostic(describe(stream.reply))
@@ -56,26 +64,35 @@ def run(
 def read_prompt(words: list[str]) -> str:
     """The prompt of the arguments and of standard input. Raises InvalidOption where both are empty."""
     from ..errors import InvalidOption
-    from .standard_input import argument_text, read_text
+    from .standard_input import read_text
 
-    given = argument_text(" ".join(words), "the prompt")
-    text = "\n\n".join(part for part in (given, read_text(is_expected=not given).rstrip("\r\n")) if part.strip())
+    said = " ".join(words)
+    text = "\n\n".join(part for part in (said, read_text(is_expected=not said).rstrip("\r\n")) if part.strip())
     if not text:
         raise InvalidOption("the prompt is empty", 'give one: seallm run MODEL "…", or on standard input')
     return text
 
 
 def read_form(schema: str | None, grammar: str | None) -> dict[str, str]:
-    """Keywords for the form of the answer. Raises InvalidOption or OSError for a file that cannot be read."""
-    from .standard_input import argument_text, read_file
-
+    """The keywords for what the answer must look like. Raises InvalidOption for a file that is no text, OSError for one
+    that cannot be read.
+    """
     form = {}
     if schema is not None:
-        is_inline = schema.lstrip().startswith("{")
-        form["schema"] = argument_text(schema, "--schema") if is_inline else read_file(Path(schema))
+        form["schema"] = schema if options.is_schema(schema) else _text_of(Path(schema))
     if grammar is not None:
-        form["grammar"] = read_file(Path(grammar))
+        form["grammar"] = _text_of(Path(grammar))
     return form
+
+
+def _text_of(path: Path) -> str:
+    from ..errors import InvalidOption
+    from ..files.text_file import UnreadableText, read_text_file
+
+    try:
+        return read_text_file(path, _MOST_BYTES)
+    except UnreadableText as error:
+        raise InvalidOption(f"{path.name} {error}", "give a text file, saved as UTF-8") from error
 
 
 def system_message(system: str | None) -> list[dict[str, str]]:
