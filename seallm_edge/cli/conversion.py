@@ -164,6 +164,7 @@ def _described(plan: Plan, out: Path) -> str:
             f"{len(content.tensors):,} tensors, {weights}",
             f"{readable(plan.file_size)}{_in_parts(plan)} would be written to {out}",
             *_memory(plan),
+            *content.notes,
         ]
     )
 
