@@ -63,7 +63,6 @@ class _Call(Generic[Result]):
         self._discard = discard
         self._shares: queue.SimpleQueue[float | None] = queue.SimpleQueue()  # None: the call is over
         self._is_taken: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._is_abandoned = False
         self._results: list[Result] = []
         self._errors: list[BaseException] = []
@@ -90,8 +89,7 @@ class _Call(Generic[Result]):
         self._is_abandoned = True
         self._is_taken.put(False)
         if self._thread.is_alive():
-            with contextlib.suppress(queue.Empty):
-                self._ended.get(timeout=GRACE_SECONDS)
+            self._thread.join(GRACE_SECONDS)
 
     def _run(self) -> None:
         try:
@@ -104,7 +102,6 @@ class _Call(Generic[Result]):
             self._shares.put(None)
             if not self._is_taken.get():
                 self._discard(result)
-        self._ended.put(None)
 
     def _report(self, share: float) -> None:
         if self._is_abandoned:

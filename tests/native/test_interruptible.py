@@ -149,7 +149,7 @@ def test_an_interrupt_while_a_model_loads_reaches_python_and_the_next_load_works
     before = set(threading.enumerate())
     with pytest.raises(KeyboardInterrupt):
         SeaLLM(DEMO, context=256, on_progress=interrupt_midway)
-    assert set(threading.enumerate()) == before  # no engine runs on
+    assert set(threading.enumerate()) <= before  # no engine runs on
     with SeaLLM(DEMO, context=256) as llm:
         assert llm.chat("What is the capital of Japan?", temperature=0).text == "The capital of Japan is Tokyo."
 
