@@ -9,7 +9,7 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import NamedTuple, ParamSpec
 
@@ -85,7 +85,7 @@ def load_backends(prefer: str = "") -> Backends:
     log.relay()
     probe = Probe(symbols.libllama_path())
     forced = forced_variant()
-    if run_interruptibly(lambda _: _device_count(_CPU)):
+    if run_interruptibly(lambda _: _has_linked_in_cpu()):
         choice, row_types = keep_linked_in(probe, forced), frozenset[str]()
     else:
         files = find_backends()
@@ -167,19 +167,27 @@ def _load_gpu_backend(kind: str, path: Path, probe: Probe, refused: dict[str, st
 
 
 def _load(path: Path) -> bool:
-    load = symbols.function("ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)
     with symbols.short_spinning():
-        return run_interruptibly(lambda _: bool(load(os.fsencode(path))))
+        return run_interruptibly(lambda _: _load_once(path))
+
+
+@cache
+def _load_once(path: Path) -> bool:
+    """Whether ggml has the backend in `path`. Asked again, as after a Ctrl-C, it would register it a second time."""
+    load = symbols.function("ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)
+    return bool(load(os.fsencode(path)))
+
+
+@cache
+def _has_linked_in_cpu() -> bool:
+    """Whether the build has its CPU code linked in; asked before any backend is loaded, and remembered."""
+    return any(kind == _CPU for kind, _ in _devices())
 
 
 def _row_types(path: Path) -> frozenset[str]:
     """The types of row_products.h, if this CPU code was built with it and its instructions suffice."""
     marker = getattr(ctypes.CDLL(str(path)), "seallm_row_products", None)
     return ROW_TYPES if marker is not None and marker() else frozenset()
-
-
-def _device_count(kind: int) -> int:
-    return sum(1 for device_kind, _ in _devices() if device_kind == kind)
 
 
 def _devices() -> list[tuple[int, int]]:

@@ -56,13 +56,13 @@ class LogRelay:
 @cache
 def relay() -> LogRelay:
     """The one relay, connected to llama.cpp at the first call."""
-    bindings = symbols.llama_cpp()
-    made = LogRelay()
-
-    @bindings.llama_log_callback  # type: ignore[untyped-decorator]
-    def callback(level: int, text: bytes, user_data: Any) -> None:
-        made.receive(level, text, user_data)
-
-    made.callback = callback  # type: ignore[attr-defined]  # llama.cpp keeps the pointer as long as it lives
-    bindings.llama_log_set(callback, ctypes.c_void_p(0))
+    made, callback = _relay_and_callback()
+    symbols.llama_cpp().llama_log_set(callback, ctypes.c_void_p(0))
     return made
+
+
+@cache
+def _relay_and_callback() -> tuple[LogRelay, Any]:
+    """The relay, and the C function over it: kept before llama.cpp gets the pointer, so that Ctrl-C cannot free it."""
+    made = LogRelay()
+    return made, symbols.llama_cpp().llama_log_callback(made.receive)

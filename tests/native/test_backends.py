@@ -24,7 +24,7 @@ LOAD = """
 import json, sys
 from pathlib import Path
 from seallm_edge.errors import EngineError
-from seallm_edge.native import library
+from seallm_edge.native import backends as library
 found = library.find_backends()
 extra = {(sys.argv[2], Path(path).stem): Path(path) for path in sys.argv[3:]}
 library.find_backends = lambda: extra if sys.argv[1] == "only" else {**extra, **found}
@@ -154,3 +154,28 @@ def test_an_unwritable_cache_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "file").write_text("a file where a folder should be")
     monkeypatch.setenv("SEALLM_HOME", str(tmp_path / "file"))
     assert load()["variant"] == load_backends().variant
+
+
+INTERRUPTED = """
+import json
+from seallm_edge.native import backends
+
+def interrupt():
+    raise KeyboardInterrupt
+
+with_gpus, backends._gpus = backends._gpus, interrupt
+try:
+    backends.load_backends()
+except KeyboardInterrupt:
+    backends._gpus = with_gpus
+found = backends.load_backends()
+n_cpus = sum(kind == 0 for kind, _ in backends._devices())
+print(json.dumps({"variant": found.variant, "row types": sorted(found.row_types), "CPUs": n_cpus}))
+"""
+
+
+def test_backends_that_were_interrupted_are_the_same_when_they_are_asked_for_again() -> None:
+    result = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, timeout=120, check=False)
+    assert (result.returncode, result.stderr) == (0, b"")
+    usual = load_backends()
+    assert json.loads(result.stdout) == {"variant": usual.variant, "row types": sorted(usual.row_types), "CPUs": 1}

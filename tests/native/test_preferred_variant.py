@@ -18,7 +18,7 @@ void *ggml_backend_init(void) { __builtin_trap(); }
 LOAD = """
 import json, sys
 from pathlib import Path
-from seallm_edge.native import library
+from seallm_edge.native import backends as library
 found = library.find_backends()
 library.find_backends = lambda: found | {("cpu", Path(path).stem): Path(path) for path in sys.argv[2:]}
 first = library.load_backends(prefer=sys.argv[1])
