@@ -23,10 +23,10 @@ def tables_for(vocabulary: str) -> list[StaticNgramCache]:
         try:
             table = StaticNgramCache(path)
         except (DraftTableError, OSError) as error:
-            logger.warning("no draft_tokens from %s: %s", path.name, error)
+            logger.warning("no draft tokens from %s: %s", path.name, error)
             continue
         if table.metadata.vocabulary == vocabulary:
             found.append(table)
     for table in found[_MOST:]:
-        logger.warning("no draft_tokens from %s: %d tables are in use already", table.path.name, _MOST)
+        logger.warning("no draft tokens from %s: %d tables are in use already", table.path.name, _MOST)
     return found[:_MOST]

@@ -59,7 +59,7 @@ def test_continuations_come_as_often_as_they_should(drafting: SeaLLM) -> None:
             n_guessed += reply.timings.tokens_per_step > 1
     n, shares = counts.total(), expected_shares(llm)
     assert set(counts) <= set(shares)
-    assert n_guessed > n / 20, "hardly any draft_token was right: nothing was tested"
+    assert n_guessed > n / 20, "hardly any draft token was right: nothing was tested"
     likely = {tokens: share for tokens, share in shares.items() if share * n >= 5}
     rest = 1 - sum(likely.values())
     found = [(counts[tokens], share * n) for tokens, share in likely.items()]

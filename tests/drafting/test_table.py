@@ -234,7 +234,7 @@ def test_tables_are_found_by_vocabulary_and_a_damaged_one_is_told_of(
         found = tables_for("letters")
     assert [table.path.name for table in found] == [f"mine{SUFFIX}"]
     assert caplog.messages == [
-        f"no predictions from broken{SUFFIX}: broken{SUFFIX}: it is no whole draft table: "
+        f"no draft tokens from broken{SUFFIX}: broken{SUFFIX}: it is no whole draft table: "
         "its size is none of a table\n"
         "  build it again: seallm draft-table"
     ]
