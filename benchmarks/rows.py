@@ -12,7 +12,7 @@ import statistics
 import time
 from pathlib import Path
 
-from seallm_edge.loading import plan_for
+from seallm_edge.loading import resolve
 from seallm_edge.native.backends import load_backends
 from seallm_edge.native.batch import Batch
 from seallm_edge.native.context import Context
@@ -29,7 +29,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=12)
     arguments = parser.parse_args()
     for model in arguments.models:
-        header, plan = plan_for(model)
+        target = resolve(model)
+        header, plan = target.header, target.plan
         contexts = {}
         for is_repacked in (True, False):
             weights = Model(header.path, repack=is_repacked)

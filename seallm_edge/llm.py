@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from .catalogue.cards import Card, match_header
+from .catalogue.cards import Card
 from .constraint import Constraint, GrammarCompiler
 from .engine import Engine, EngineStats, ModelInfo, Request
 from .engine.prompt_tokens import PromptTokens
 from .errors import ContextOverflow, InvalidOption
 from .gguf_file import Header
 from .hints import Command, Hint, Option
-from .loading import load_engine, plan_for
-from .plan import Plan
+from .loading import load_engine, resolve
+from .plan import LoadOptions, Plan
 from .plan.memory import n_cells
 from .prompt.chatml import Message, as_messages
 from .prompt.templates import ChatML
@@ -28,6 +28,7 @@ Prompt = str | Iterable[Message | Mapping[str, Any]]
 Schema = Mapping[str, Any] | bool | str | type
 _REPLY_ROOM = 256  # tokens that a hint leaves for the answer
 _MOST_CHOICES = 64
+_DEFAULTS = LoadOptions()
 
 
 class SeaLLM:
@@ -38,9 +39,9 @@ class SeaLLM:
     gpu_layers      layers on the GPU; "auto" takes as many as fit
     cache_type_k/v  types of the KV memory, "f16" unless given; smaller ones save memory and cost quality
     flash_attention None lets llama.cpp decide
-    drafting        "auto" guesses next tokens from tables and from the text itself, and checks several in one step
-                    where that is faster: the same text, sooner; "off" does not; a smaller model of the same
-                    vocabulary guesses where it is named here
+    drafting        speculative decoding: "auto" drafts from n-gram tables and by prompt lookup where that is faster,
+                    without changing the text; "off" does not; a smaller model of the same vocabulary drafts where it
+                    is named here
     prefix_cache    bytes of memory for conversations that have to leave the KV memory; None takes up to an eighth of
                     what is free, at most 1 GiB; 0 keeps nothing of a prompt once it is answered
     snapshots       keep conversations on disk, so that a restart need not read them again; True, or a folder
@@ -56,43 +57,37 @@ class SeaLLM:
         self,
         model: str | Path,
         *,
-        context: int | None = None,
-        threads: int | None = None,
-        gpu_layers: int | Literal["auto"] = "auto",
-        cache_type_k: str | None = None,
-        cache_type_v: str | None = None,
-        flash_attention: bool | None = None,
-        drafting: str | Path = "auto",
-        prefix_cache: int | None = None,
-        snapshots: bool | str | Path = False,
-        keep_alive: float | None = None,
-        force: bool = False,
+        context: int | None = _DEFAULTS.context,
+        threads: int | None = _DEFAULTS.threads,
+        gpu_layers: int | Literal["auto"] = _DEFAULTS.gpu_layers,
+        cache_type_k: str | None = _DEFAULTS.cache_type_k,
+        cache_type_v: str | None = _DEFAULTS.cache_type_v,
+        flash_attention: bool | None = _DEFAULTS.flash_attention,
+        drafting: str | Path = _DEFAULTS.drafting,
+        prefix_cache: int | None = _DEFAULTS.prefix_cache,
+        snapshots: bool | str | Path = _DEFAULTS.snapshots,
+        keep_alive: float | None = _DEFAULTS.keep_alive,
+        force: bool = _DEFAULTS.force,
         on_progress: Callable[[float], None] | None = None,
     ) -> None:
-        header, plan = plan_for(
-            model,
+        options = LoadOptions(
             context=context,
             threads=threads,
             gpu_layers=gpu_layers,
             cache_type_k=cache_type_k,
             cache_type_v=cache_type_v,
             flash_attention=flash_attention,
+            drafting=drafting,
             prefix_cache=prefix_cache,
+            snapshots=snapshots,
+            keep_alive=keep_alive,
             force=force,
         )
-        self.header: Header | None = header
-        self.card: Card | None = match_header(header)
-        self.plan: Plan | None = plan
-        self._set_up(
-            load_engine(
-                header,
-                plan,
-                drafting=drafting,
-                snapshots=snapshots,
-                keep_alive=keep_alive,
-                on_progress=on_progress,
-            )
-        )
+        target = resolve(model, options)
+        self.header: Header | None = target.header
+        self.card: Card | None = target.card
+        self.plan: Plan | None = target.plan
+        self._set_up(load_engine(target, options, on_progress))
 
     @classmethod
     def from_engine(cls, engine: Engine) -> SeaLLM:

@@ -40,14 +40,10 @@ def doctor(
     CPU, memory, GPUs, libraries; of a model the settings, the reasons for them, the memory. Exits with 1 if nothing,
     or not this model, can run.
     """
-    asked = {
-        "context": context,
-        "threads": threads,
-        "gpu_layers": "auto" if gpu_layers is None else gpu_layers,
-        "cache_type_k": cache_type_k,
-        "cache_type_v": cache_type_v,
-    }
-    if not model and any(value not in (None, "auto") for value in asked.values()):
+    asked = options.given(
+        context=context, threads=threads, gpu_layers=gpu_layers, cache_type_k=cache_type_k, cache_type_v=cache_type_v
+    )
+    if not model and asked:
         raise typer.BadParameter("these options are for a MODEL: name one")
     facts = examine_model(model, **asked) if model else examine()
     if json_output:
@@ -123,22 +119,21 @@ def examine_model(model: str, **asked: Any) -> dict[str, Any]:
     """
     from dataclasses import asdict
 
-    from ..catalogue.cards import match_header
-    from ..catalogue.chatting import chatting
     from ..errors import NotEnoughMemory
-    from ..loading import plan_for
+    from ..hints import command_line_words
+    from ..loading import resolve
     from ..machine import this_machine
+    from ..plan import LoadOptions
 
     problem = None
     try:
-        header, plan = plan_for(model, **asked)
+        target = resolve(model, LoadOptions(**asked))
     except NotEnoughMemory as error:
         problem = error
-        header, plan = plan_for(model, **asked, force=True)
-    card = match_header(header)
-    chat = chatting(header, card)
+        target = resolve(model, LoadOptions(**asked, force=True))
+    header, plan, chat = target.header, target.plan, target.chatting
     return {
-        "model": card.name if card else header.name,
+        "model": target.name,
         "type": header.file_type_name,
         "file": str(header.path),
         "chat_format": chat.reason,
@@ -147,7 +142,9 @@ def examine_model(model: str, **asked: Any) -> dict[str, Any]:
         "main_bytes": plan.main_bytes,
         "memory_available": this_machine().memory_available,
         "can_run": problem is None,
-        "verdict": str(problem) if problem else f"it fits: seallm {chat.command} {shlex.quote(model)}",
+        "verdict": problem.worded(command_line_words)
+        if problem
+        else f"it fits: seallm {chat.command} {shlex.quote(model)}",
     }
 
 

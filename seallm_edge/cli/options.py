@@ -7,7 +7,7 @@ import inspect
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -87,8 +87,8 @@ CacheTypeV = Annotated[str | None, typer.Option(help=_CACHE_TYPE.format("values"
 Drafting = Annotated[
     str | None,
     typer.Option(
-        help='Guess next words and check several at once: the same text, sooner. "auto" (the default), "off", or a '
-        "smaller model that guesses."
+        help='Speculative decoding: faster, and the same text. "auto" (the default), "off", or a '
+        "smaller model that drafts."
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Load even where memory seems too small.")]
@@ -143,26 +143,11 @@ def settings(
     force: Force = False,
 ) -> Settings:
     """The shared options, gathered."""
+    asked = given(**locals())
+    names = {field.name for field in fields(Sampling)}
     return Settings(
-        loading=_given(
-            context=context,
-            threads=threads,
-            gpu_layers=gpu_layers,
-            cache_type_k=cache_type_k,
-            cache_type_v=cache_type_v,
-            drafting=drafting,
-            force=force,
-        ),
-        sampling=_given(
-            temperature=temperature,
-            top_p=top_p,
-            top_k=top_k,
-            min_p=min_p,
-            repeat_penalty=repeat_penalty,
-            seed=seed,
-            max_tokens=max_tokens,
-            stop=stop,
-        ),
+        loading={name: value for name, value in asked.items() if name not in names},
+        sampling={name: value for name, value in asked.items() if name in names},
     )
 
 
@@ -193,5 +178,6 @@ def loaded(model: str, loading: dict[str, Any]) -> Iterator[SeaLLM]:
         yield llm
 
 
-def _given(**options: Any) -> dict[str, Any]:
+def given(**options: Any) -> dict[str, Any]:
+    """The options that the user gave a value."""
     return {name: value for name, value in options.items() if value is not None and value != []}

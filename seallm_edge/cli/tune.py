@@ -67,12 +67,12 @@ def measure(header: Header, seconds: float, force: bool) -> Contest:
     """
     from ..machine import this_machine
     from ..native.backends import load_backends
-    from ..plan import make_plan
+    from ..plan import LoadOptions, make_plan
     from ..tuning.bench import Load, SpeedBench
     from ..tuning.search import Contest, Settings
 
     machine, backends = this_machine(), load_backends()
-    plan = make_plan(header, machine, gpus=backends.gpus, row_types=backends.row_types, force=force)
+    plan = make_plan(header, machine, LoadOptions(force=force), gpus=backends.gpus, row_types=backends.row_types)
     default = Settings(backends.variant, plan.repack, plan.threads, plan.n_batch)
     load = Load(header.path, plan.gpu_layers, plan.weights_bytes, plan.main_bytes)
     with ProgressLine() as line, SpeedBench(load) as bench:

@@ -5,7 +5,7 @@ anything is loaded. Nothing is loaded or measured here.
 """
 
 from .choice import make_plan
-from .options import KV_TYPES, Measured
+from .options import KV_TYPES, LoadOptions, Measured
 from .result import Plan
 
-__all__ = ["KV_TYPES", "Measured", "Plan", "make_plan"]
+__all__ = ["KV_TYPES", "LoadOptions", "Measured", "Plan", "make_plan"]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 from ..gguf_file import Header
 from ..machine import Gpu, Machine
 from .memory import ROOM_BYTES, SMALLEST_CONTEXT
-from .options import Measured, Options
+from .options import LoadOptions, Measured
 from .refusal import refusal
 from .result import Plan
 from .sizes import sized
@@ -22,43 +21,31 @@ LARGEST_USUAL_PREFIX_CACHE = 1 << 30
 def make_plan(
     header: Header,
     machine: Machine,
+    options: LoadOptions | None = None,
     *,
     gpus: Sequence[Gpu] = (),
-    context: int | None = None,
-    threads: int | None = None,
-    gpu_layers: int | Literal["auto"] = "auto",
-    cache_type_k: str | None = None,
-    cache_type_v: str | None = None,
-    flash_attention: bool | None = None,
-    prefix_cache: int | None = None,
-    n_batch: int | None = None,
-    repack: bool | None = None,
-    force: bool = False,
     tuned: Measured | None = None,
     row_types: frozenset[str] = frozenset(),
 ) -> Plan:
-    """The plan for a model on a machine. None and "auto" choose: what was `tuned`, else what is usual.
+    """The plan for a model on a machine. What `options` leave open is `tuned`, else usual.
 
-    `context` and `n_batch` are in tokens, `prefix_cache` in bytes (0 is off; never more than a quarter of the free
-    memory), types are of `KV_TYPES`; `force` plans even what does not fit. `row_types` are the types of weights that
-    are fast here as they lie in the file: a model of nothing else is not repacked. Raises InvalidOption;
-    NotEnoughMemory, whose hint names the nearest choice that fits.
+    The prefix cache never takes more than a quarter of the free memory. `row_types` are the types of weights that are
+    fast here as they lie in the file: a model of nothing else is not repacked. Raises InvalidOption; NotEnoughMemory,
+    whose hint names the nearest choice that fits.
     """
-    asked = Options(
-        context, threads, gpu_layers, cache_type_k, cache_type_v, flash_attention, prefix_cache, n_batch, repack, force
-    ).checked(header, gpus)
-    options = _with_measured(asked, tuned) if tuned else asked
-    if options.repack is None:
-        options = replace(options, repack=not _is_fast_as_it_lies(header, row_types))
-    n_threads = options.threads or machine.threads
-    contexts = [options.context] if options.context else _contexts(header)
-    plans = [sized(header, gpus, options, n_ctx, n_threads) for n_ctx in contexts]
+    asked = (options or LoadOptions()).checked(header, gpus)
+    chosen = _with_measured(asked, tuned) if tuned else asked
+    if chosen.repack is None:
+        chosen = replace(chosen, repack=not _is_fast_as_it_lies(header, row_types))
+    n_threads = chosen.threads or machine.threads
+    contexts = [chosen.context] if chosen.context else _contexts(header)
+    plans = [sized(header, gpus, chosen, n_ctx, n_threads) for n_ctx in contexts]
     free = machine.memory_available
     fitting = [plan for plan in plans if plan.main_bytes + ROOM_BYTES <= free]
-    if not fitting and not force:
-        raise refusal(header, machine, gpus, options, plans[-1])
+    if not fitting and not asked.force:
+        raise refusal(header, machine, gpus, chosen, plans[-1])
     plan = (fitting or plans[-1:])[0]
-    plan = replace(plan, prefix_cache_bytes=_prefix_cache(prefix_cache, plan.main_bytes, free))
+    plan = replace(plan, prefix_cache_bytes=_prefix_cache(asked.prefix_cache, plan.main_bytes, free))
     return replace(
         plan,
         reasons=tuple(reasons(plan, plans[0], header, machine, asked, tuned)),
@@ -66,7 +53,7 @@ def make_plan(
     )
 
 
-def _with_measured(asked: Options, tuned: Measured) -> Options:
+def _with_measured(asked: LoadOptions, tuned: Measured) -> LoadOptions:
     return replace(
         asked,
         threads=asked.threads or tuned.threads,

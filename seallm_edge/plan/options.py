@@ -1,9 +1,10 @@
-"""`Options`: what is asked of a plan, checked against the model."""
+"""`LoadOptions`: how a model is loaded, as its user asks for it. The one home of loading defaults."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal, Protocol
 
 from ..errors import InvalidOption, did_you_mean
@@ -16,6 +17,7 @@ MAX_THREADS = 512  # ref: GGML_MAX_N_THREADS
 MAX_GPU_LAYERS = 999  # more than any model has, so it says "all"
 BATCHES = 16, 4_096
 LARGEST_PREFIX_CACHE = 1 << 40
+_MAX_KEEP_ALIVE = 1e9  # seconds
 # Those that llama.cpp's attention can read. ref: common/arg.cpp, kv_cache_types
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 
@@ -39,8 +41,22 @@ class Measured(Protocol):
 
 
 @dataclass(frozen=True)
-class Options:
-    """What was asked for; None and "auto" leave the choice to the plan."""
+class LoadOptions:
+    """Loading options; None and "auto" leave the choice to the plan.
+
+    context         tokens of KV cache, shared by all requests
+    threads         CPU threads
+    gpu_layers      layers on the GPU; "auto" takes as many as fit
+    cache_type_k/v  types of the KV cache, of `KV_TYPES`
+    flash_attention None lets llama.cpp decide
+    drafting        "auto" (n-gram tables and prompt lookup), "off", or a draft model's name or path
+    prefix_cache    bytes of host memory for evicted KV states
+    snapshots       KV states on disk: True, or a folder
+    keep_alive      idle seconds after which the weights are unloaded; None never unloads
+    n_batch         tokens of one prefill step
+    repack          whether weights are repacked for the CPU
+    force           load even what does not fit in memory
+    """
 
     context: int | None = None
     threads: int | None = None
@@ -48,19 +64,28 @@ class Options:
     cache_type_k: str | None = None
     cache_type_v: str | None = None
     flash_attention: bool | None = None
+    drafting: str | Path = "auto"
     prefix_cache: int | None = None
+    snapshots: bool | str | Path = False
+    keep_alive: float | None = None
     n_batch: int | None = None
     repack: bool | None = None
     force: bool = False
 
-    def checked(self, header: Header, gpus: Sequence[Gpu]) -> Options:
-        """The same, with types in lower case. Raises InvalidOption for what this model or machine cannot do."""
+    def checked(self, header: Header, gpus: Sequence[Gpu]) -> LoadOptions:
+        """These options with types in lower case. Raises InvalidOption for what this model or machine cannot do."""
         _check_range("context", self.context, 1, header.context_length or LONGEST_CONTEXT)
         _check_range("threads", self.threads, 1, MAX_THREADS)
         _check_range("n_batch", self.n_batch, *BATCHES)
         _check_range("prefix_cache", self.prefix_cache, 0, LARGEST_PREFIX_CACHE)
         for name in ("flash_attention", "repack"):
             _check_choice(name, getattr(self, name))
+        if self.keep_alive is not None and not 0 <= self.keep_alive < _MAX_KEEP_ALIVE:
+            message = f"keep_alive is {self.keep_alive}"
+            raise InvalidOption(message, "give seconds from 0 up, or None to keep the model loaded")
+        if not self.drafting or not isinstance(self.drafting, str | Path):
+            message = f"drafting is {self.drafting!r}"
+            raise InvalidOption(message, 'give "auto", "off", or a smaller model that drafts')
         if self.gpu_layers != "auto":
             _check_range("gpu_layers", self.gpu_layers, 0, MAX_GPU_LAYERS)
             if self.gpu_layers and not gpus:

@@ -10,12 +10,12 @@ from ..gguf_file import Header
 from ..hints import Command, Hint, Option
 from ..machine import Gpu, Machine
 from .memory import ROOM_BYTES, SMALLEST_CONTEXT, best_type, largest_that_fits
-from .options import Options
+from .options import LoadOptions
 from .result import Plan
 from .sizes import sized
 
 
-def refusal(header: Header, machine: Machine, gpus: Sequence[Gpu], options: Options, plan: Plan) -> NotEnoughMemory:
+def refusal(header: Header, machine: Machine, gpus: Sequence[Gpu], options: LoadOptions, plan: Plan) -> NotEnoughMemory:
     """The error for a plan that does not fit; its hint names a smaller context, type or model."""
     card, free = match_header(header), machine.memory_available
     choice = (
@@ -29,7 +29,7 @@ def refusal(header: Header, machine: Machine, gpus: Sequence[Gpu], options: Opti
     return NotEnoughMemory(name, plan.main_bytes + ROOM_BYTES, free, hint)
 
 
-def _smaller_context(header: Header, gpus: Sequence[Gpu], options: Options, free: int) -> Hint | None:
+def _smaller_context(header: Header, gpus: Sequence[Gpu], options: LoadOptions, free: int) -> Hint | None:
     """A context that fits, by halves, where a larger one was asked for."""
     n_ctx = 1 << ((options.context or 1) - 1).bit_length() >> 1
     while n_ctx >= SMALLEST_CONTEXT // 4:

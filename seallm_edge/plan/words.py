@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..gguf_file import Header
 from ..machine import Machine
 from .memory import ROOM_BYTES
-from .options import Measured, Options, is_quantized
+from .options import LoadOptions, Measured, is_quantized
 from .result import Plan
 
 ASKED = "as asked"
@@ -15,7 +15,7 @@ MEASURED = "as measured by tuning"
 
 
 def reasons(
-    plan: Plan, first: Plan, header: Header, machine: Machine, asked: Options, tuned: Measured | None
+    plan: Plan, first: Plan, header: Header, machine: Machine, asked: LoadOptions, tuned: Measured | None
 ) -> Iterator[str]:
     """One for each choice; `first` is the plan with the largest context that was tried."""
     yield f"context {plan.n_ctx:,}: {ASKED if asked.context else _why_context(plan, first, machine)}"
@@ -31,7 +31,7 @@ def reasons(
     yield f"prefix cache {plan.prefix_cache_bytes / 1e9:.1f} GB: {_why_prefix_cache(plan, asked)}"
 
 
-def warnings(plan: Plan, header: Header, machine: Machine, asked: Options) -> Iterator[str]:
+def warnings(plan: Plan, header: Header, machine: Machine, asked: LoadOptions) -> Iterator[str]:
     """What a user should know before relying on the plan."""
     if is_quantized(plan.cache_type_k) and header.architecture.startswith("qwen2"):
         # Biases of ||b_k|| 605 in layer 0 and 921 in layer 27 of SeaLLMs-v3, 22 in the middle one.
@@ -75,14 +75,14 @@ def _why_threads(machine: Machine) -> str:
     return f"one for {number}{limit}"
 
 
-def _why_batch(plan: Plan, asked: Options, tuned: Measured | None) -> str:
+def _why_batch(plan: Plan, asked: LoadOptions, tuned: Measured | None) -> str:
     wanted = asked.n_batch or (tuned.n_batch if tuned else 0)
     if plan.n_batch == plan.n_ctx != wanted:
         return "no more than the context"
     return _why(asked.n_batch, tuned, "usual with a GPU" if plan.gpu_layers else "usual on a CPU")
 
 
-def _why_flash_attention(plan: Plan, asked: Options) -> str:
+def _why_flash_attention(plan: Plan, asked: LoadOptions) -> str:
     if plan.flash_attention is None:
         return "as llama.cpp finds it fit for the GPU"
     state = "on" if plan.flash_attention else "off"
@@ -91,7 +91,7 @@ def _why_flash_attention(plan: Plan, asked: Options) -> str:
     return f"{state}: {'quantized values need it' if is_quantized(plan.cache_type_v) else 'usual on a CPU'}"
 
 
-def _why_layers(plan: Plan, header: Header, asked: Options) -> str:
+def _why_layers(plan: Plan, header: Header, asked: LoadOptions) -> str:
     why = f": {ASKED}" if asked.gpu_layers != "auto" else ""
     if not plan.gpu_layers:
         return f"all layers on the CPU{why}"
@@ -103,7 +103,7 @@ def _types(plan: Plan) -> str:
     return keys if keys == values else f"{keys} keys and {values} values"
 
 
-def _why_prefix_cache(plan: Plan, asked: Options) -> str:
+def _why_prefix_cache(plan: Plan, asked: LoadOptions) -> str:
     if asked.prefix_cache is None:
         return "for resting conversations, of what stays free"
     return ASKED if asked.prefix_cache == plan.prefix_cache_bytes else "the most that may be"

@@ -9,8 +9,9 @@ import pytest
 
 from seallm_edge import InvalidOption, SeaLLM
 from seallm_edge.drafting import DraftModel
-from seallm_edge.loading import plan_for
+from seallm_edge.loading import resolve
 from seallm_edge.native.backends import load_backends
+from seallm_edge.plan import LoadOptions
 from support.eager_drafting import draft_always
 from support.second_opinion import regrets
 from support.tiny_model import write_tiny
@@ -105,7 +106,8 @@ def test_another_vocabulary_is_refused_before_anything_is_written(large: Path, d
 
 
 def test_wrong_guesses_are_forgotten_and_a_full_context_is_no_error(large: Path) -> None:
-    header, plan = plan_for(large, context=256)
+    target = resolve(large, LoadOptions(context=256))
+    header, plan = target.header, target.plan
     with SeaLLM(large, context=256) as llm, llm._engine.vocabulary() as vocabulary:
         model = DraftModel(header.path, plan, vocabulary)
     try:
@@ -132,7 +134,8 @@ def test_wrong_guesses_are_forgotten_and_a_full_context_is_no_error(large: Path)
 
 
 def test_a_model_that_does_not_pay_for_its_time_is_given_up(large: Path) -> None:
-    header, plan = plan_for(large, context=256)
+    target = resolve(large, LoadOptions(context=256))
+    header, plan = target.header, target.plan
     with SeaLLM(large, context=256) as llm, llm._engine.vocabulary() as vocabulary:
         model = DraftModel(header.path, plan, vocabulary)
     tokens = list(range(40, 60))

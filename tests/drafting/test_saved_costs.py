@@ -12,8 +12,8 @@ import pytest
 
 from seallm_edge import SeaLLM
 from seallm_edge.drafting import Remembered, saved_costs
-from seallm_edge.loading import plan_for
-from seallm_edge.plan import Plan
+from seallm_edge.loading import resolve
+from seallm_edge.plan import LoadOptions, Plan
 from support.engine_internals import core_of
 
 MODEL = "0123456789abcdef" * 2
@@ -28,7 +28,7 @@ def file(home: Path) -> Path:
 
 @pytest.fixture
 def plan(demo_file: Path) -> Plan:
-    return plan_for(demo_file, context=256)[1]
+    return resolve(demo_file, LoadOptions(context=256)).plan
 
 
 def test_what_is_kept_is_found_again(plan: Plan) -> None:

@@ -16,7 +16,8 @@ from seallm_edge.errors import InvalidOption, NotEnoughMemory
 from seallm_edge.gguf_file import Header, read_header
 from seallm_edge.hints import command_line_words
 from seallm_edge.machine import Gpu, Machine
-from seallm_edge.plan import KV_TYPES, make_plan
+from seallm_edge.plan import KV_TYPES, LoadOptions, Plan
+from seallm_edge.plan import make_plan as make_plan_of
 from seallm_edge.plan.memory import (
     ROOM_BYTES,
     best_type,
@@ -26,6 +27,13 @@ from seallm_edge.plan.memory import (
     step_bytes,
     working_bytes,
 )
+
+
+def make_plan(
+    header: Header, machine: Machine, *, gpus=(), tuned=None, row_types: frozenset[str] = frozenset(), **options
+) -> Plan:
+    return make_plan_of(header, machine, LoadOptions(**options), gpus=gpus, tuned=tuned, row_types=row_types)
+
 
 GB = 1_000_000_000
 MACHINE = Machine("", "", 4, 4, 8, 4, (), 64 * GB, 32 * GB, "")
