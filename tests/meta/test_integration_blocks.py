@@ -1,4 +1,4 @@
-"""The code of docs/embedding.md, from top to bottom in one program: each block prints what stands below it."""
+"""The code of docs/integration.md, from top to bottom in one program: each block prints what stands below it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 import seallm_edge
 
-PAGE = (Path(seallm_edge.__file__).parent.parent / "docs" / "embedding.md").read_text(encoding="utf-8")
+PAGE = (Path(seallm_edge.__file__).parent.parent / "docs" / "integration.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```\n(?:\n((?: {4}[^\n]*\n|\n(?= {4}))+))?", PAGE, re.DOTALL | re.MULTILINE)
 PROGRAM = """
 import contextlib, importlib.util, io, json, sys, traceback
@@ -22,7 +22,7 @@ def outcome(code, names):
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed):
-            exec(compile(code, "docs/embedding.md", "exec"), names)
+            exec(compile(code, "docs/integration.md", "exec"), names)
     except ImportError as error:
         return f"skipped: {error}"
     except Exception:
@@ -37,7 +37,7 @@ print(json.dumps([outcome(code, names) for code in json.load(sys.stdin)]))
 @pytest.fixture(scope="module")
 def outcomes(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What each block printed, or its traceback."""
-    home = tmp_path_factory.mktemp("embedding")
+    home = tmp_path_factory.mktemp("integration")
     (home / "cache").symlink_to(shared_cache, target_is_directory=True)
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM],
