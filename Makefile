@@ -7,7 +7,7 @@ READY := .venv/.ready
 TOOLS := .venv/.tools
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: help setup chat test lint types bench clean
+.PHONY: help setup chat test docs lint types bench clean
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
 
@@ -35,6 +35,9 @@ chat: $(READY)  ## chat with the small demo model; piped input: one message a li
 
 test: $(TOOLS)  ## run the tests
 	@$(BIN)/python -m pytest
+
+docs: $(TOOLS)  ## rewrite the outputs that the documents show, and the reference of the commands
+	@$(BIN)/python docs/update.py
 
 lint: $(TOOLS)  ## check style and format
 	@$(BIN)/ruff check --no-cache . && $(BIN)/ruff format --no-cache --check .
