@@ -1,4 +1,4 @@
-"""Draw what benchmarks/drafting.py has found: characters per second by language, with guesses and without.
+"""Draw what benchmarks/drafting.py has found: characters per second by language, with draft tokens and without.
 
 python benchmarks/drafting_chart.py Q8.json Q4.json -o docs/drafting.svg
 """
@@ -38,7 +38,7 @@ def picture(results: list[dict]) -> str:
         f'<rect width="{width}" height="{height}" fill="white"/>',
         f'<rect x="{LEFT}" y="8" width="12" height="12" fill="{WITHOUT}"/><text x="{LEFT + 18}" y="18">without</text>',
         f'<rect x="{LEFT + 90}" y="8" width="12" height="12" fill="{WITH}"/><text x="{LEFT + 108}" y="18">'
-        "with guesses, characters per second and how many times as fast</text>",
+        "with draft tokens, characters per second and how many times as fast</text>",
     ]
     for i, name in enumerate(NAMES.values()):
         parts.append(f'<text x="{LEFT - 8}" y="{70 + i * ROW + 16}" text-anchor="end">{escape(name)}</text>')
