@@ -1,4 +1,4 @@
-"""In an event loop: text as it comes, several replies side by side, and one that takes too long.
+"""Asyncio: a stream, concurrent replies in one batch, and a timeout.
 
 $ python examples/async_chat.py
 The capital of Japan is Tokyo.
@@ -13,8 +13,8 @@ from seallm_edge import SeaLLM
 
 
 async def main(llm: SeaLLM) -> None:
-    async for piece in llm.astream("What is the capital of Japan?", temperature=0):
-        print(piece, end="", flush=True)
+    async for text in llm.astream("What is the capital of Japan?", temperature=0):
+        print(text, end="", flush=True)
     print()
 
     questions = [f"What is the capital of {country}?" for country in ("Thailand", "Egypt")]

@@ -1,8 +1,8 @@
-"""A conversation of two turns: the second one keeps what was computed for the first.
+"""Prefix caching in a conversation: the second message reuses the KV cache of the first.
 
 $ python examples/conversation.py
 The capital of Japan is Tokyo.
-44 of the 59 prompt tokens were still in memory
+44 of the 59 prompt tokens came from the KV cache
 """
 
 from seallm_edge import Message, SeaLLM
@@ -14,4 +14,4 @@ with SeaLLM("smollm2-135m-instruct") as llm:
 
     messages += [Message("assistant", reply.text), Message("user", "And of Italy?")]
     usage = llm.chat(messages, temperature=0, max_tokens=32).usage
-    print(f"{usage.cached_tokens} of the {usage.prompt_tokens} prompt tokens were still in memory")
+    print(f"{usage.cached_tokens} of the {usage.prompt_tokens} prompt tokens came from the KV cache")

@@ -1,4 +1,4 @@
-"""A chat window that never freezes: a thread waits for the model, and Qt's event loop gets what comes as signals.
+"""Qt chat window: a thread reads the stream and sends each text to the event loop as a signal.
 
 $ python examples/desktop.py [MODEL]
 

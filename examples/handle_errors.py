@@ -1,4 +1,4 @@
-"""Errors say what happened and what mends it; they carry their numbers, too.
+"""Errors: a message, a hint that mends it, and the numbers as fields.
 
 $ python examples/handle_errors.py
 no model named 'seallms-v3-1.5b-caht'; did you mean 'seallms-v3-1.5b-chat'?

@@ -1,11 +1,11 @@
-"""Conversations on several threads, over one model: the instructions that all begin with are read once.
+"""Continuous batching of conversations from several threads: their common system message is prefilled once.
 
 $ python examples/many_chats.py
 The capital of Japan is Tokyo.
 The capital of Thailand is Bangkok.
 The capital of Egypt is Cairo.
 The capital of Cambodia is Phnom Penh.
-of 88 prompt tokens, so many were in memory already: [0, 80, 80, 80]
+of 88 prompt tokens, from the KV cache: [0, 80, 80, 80]
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -31,4 +31,4 @@ with SeaLLM("smollm2-135m-instruct") as llm:
 for reply in replies:
     print(reply.text)
 cached = sorted(reply.usage.cached_tokens for reply in replies)
-print(f"of {replies[0].usage.prompt_tokens} prompt tokens, so many were in memory already: {cached}")
+print(f"of {replies[0].usage.prompt_tokens} prompt tokens, from the KV cache: {cached}")

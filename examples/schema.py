@@ -1,4 +1,4 @@
-"""A reply that is data: JSON that satisfies a schema, here that of a pydantic class (pip install pydantic).
+"""Structured output: JSON that satisfies a schema, here of a pydantic class (pip install pydantic).
 
 $ python examples/schema.py
 {"item": "Mango", "count": 12, "price": 90}
@@ -23,6 +23,6 @@ with SeaLLM("smollm2-135m-instruct") as llm:
     reply = llm.chat(question, schema=Sale, temperature=0)
     print(reply.text)
 
-if reply.finish_reason == "stop":  # "length": it was cut at max_tokens, and is the beginning of such JSON
+if reply.finish_reason == "stop":  # "length": max_tokens was reached, and the JSON is incomplete
     sale = Sale.model_validate_json(reply.text)
     print(f"{sale.count} at {sale.price / sale.count:.2f} each")
