@@ -1,4 +1,4 @@
-"""`seallm draft-table`: a table of guesses from the user's own text, so that replies like it come sooner."""
+"""`seallm draft-table`: an n-gram table for speculative decoding, from the user's own text."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def draft_table(
     ] = None,
     megabytes: Annotated[float, typer.Option(help="The most that it may take on disk.", min=1, max=64)] = 4.0,
 ) -> None:
-    """Learn from your text what follows what, in a domain or a language of yours.
+    """Count an n-gram table for speculative decoding in your text, for your domain or language.
 
-    Models of the same vocabulary then guess next tokens with it and check several guesses in one step: the same text,
-    sooner. Drop the file to be rid of it.
+    Models of the same vocabulary then take draft tokens from it: similar text is generated faster. Delete the file to
+    undo that.
     """
     from .. import paths
     from ..drafting.build import build

@@ -77,18 +77,18 @@ ModelArgument = Annotated[
 ]
 Context = Annotated[
     int | None,
-    typer.Option(help="Tokens of memory for the conversation; default: what fits, at most 8192."),
+    typer.Option(help="Context in tokens; default: what fits, at most 8192."),
 ]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; default: the performance cores.")]
 GpuLayers = Annotated[int | None, typer.Option(help="Layers on the GPU; default: as many as fit.")]
-_CACHE_TYPE = "Type of the {} in the KV memory, such as q8_0; default: f16. Smaller saves memory and costs quality."
+_CACHE_TYPE = "Type of the {} in the KV cache, such as q8_0; default: f16. Smaller saves memory and costs quality."
 CacheTypeK = Annotated[str | None, typer.Option(help=_CACHE_TYPE.format("keys"))]
 CacheTypeV = Annotated[str | None, typer.Option(help=_CACHE_TYPE.format("values"))]
 Drafting = Annotated[
     str | None,
     typer.Option(
-        help='Speculative decoding: faster, and the same text. "auto" (the default), "off", or a '
-        "smaller model that drafts."
+        help='Speculative decoding: the same text, faster. "auto" (the default), "off", or a smaller model as the '
+        "draft model."
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Load even where memory seems too small.")]

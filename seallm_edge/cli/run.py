@@ -42,7 +42,7 @@ def run(
     *,
     settings: options.Settings,
 ) -> None:
-    """Answer one prompt: the answer on stdout, all else on stderr. A base model goes on from the text."""
+    """Answer one prompt: the answer on stdout, all else on stderr. A base model continues the text."""
     text = read_prompt(prompt or [])
     form = read_form(schema, grammar)
     with options.loaded(model, settings.loading) as llm:
