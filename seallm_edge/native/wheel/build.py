@@ -37,9 +37,7 @@ BUILD_FILES = (PROJECT_INCLUDE, *map(PROJECT_INCLUDE.with_name, ("block_search.h
 
 def main() -> int:
     """Print the path of a finished wheel, building it first where the cache has none; 1 when that fails."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cmake-args", default="", help="more CMake flags, such as -DGGML_CUDA=ON")
-    flags = (*CMAKE_FLAGS, *parser.parse_args().cmake_args.split())
+    flags = (*CMAKE_FLAGS, *added_flags(sys.argv[1:]))
     compiler = compiler_identity()
     if compiler is None:
         print(
@@ -58,6 +56,21 @@ def main() -> int:
             return 1
     print(wheel)
     return 0
+
+
+def added_flags(arguments: list[str]) -> list[str]:
+    """CMake flags of `--cmake-args`, given any number of times. Exits with a message at any other argument."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument(
+        "--cmake-args", action="append", default=[], metavar='"FLAG ..."',
+        help='more CMake flags, such as --cmake-args "-DGGML_CUDA=ON"',
+    )  # fmt: skip
+    # argparse takes a value that begins with a dash for another option, unless an equals sign joins the two.
+    joined, rest = [], iter(arguments)
+    for argument in rest:
+        value = next(rest, None) if argument == "--cmake-args" else None
+        joined.append(argument if value is None else f"{argument}={value}")
+    return " ".join(parser.parse_args(joined).cmake_args).split()
 
 
 def cache_root() -> Path:

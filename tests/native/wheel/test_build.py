@@ -92,6 +92,36 @@ def test_what_a_killed_build_left_is_not_taken_for_a_wheel(cache: Path, monkeypa
     assert pip.n_builds == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "flags"),
+    [
+        ([], []),
+        (["--cmake-args", "-DGGML_CUDA=ON"], ["-DGGML_CUDA=ON"]),
+        (["--cmake-args=-DGGML_CUDA=ON"], ["-DGGML_CUDA=ON"]),
+        (["--cmake-args", "-DA=1 -DB=2"], ["-DA=1", "-DB=2"]),
+        (["--cmake-args", "-DA=1", "--cmake-args=-DB=2"], ["-DA=1", "-DB=2"]),
+        (["--cmake-args", ""], []),
+    ],
+)
+def test_cmake_flags_can_be_added_in_either_spelling(
+    arguments: list[str], flags: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["build.py", *arguments])
+    monkeypatch.setattr("subprocess.run", pip := Pip())
+    assert build.main() == 0
+    assert pip.environment["SKBUILD_CMAKE_ARGS"].split(";")[len(build.CMAKE_FLAGS) : -1] == flags
+
+
+@pytest.mark.parametrize("arguments", [["--cmake-args"], ["--cmake", "-DA=1"], ["-DA=1"]])
+def test_other_arguments_are_refused(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["build.py", *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        build.main()
+    assert capsys.readouterr().err.startswith("usage: build.py [-h] [--cmake-args ")
+
+
 def test_version_flags_and_compiler_make_another_wheel() -> None:
     keys = {
         build.cache_key(build.CMAKE_FLAGS, "compiler 1.0"),
