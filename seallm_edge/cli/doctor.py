@@ -45,6 +45,7 @@ def doctor(
     )
     if not model and asked:
         raise typer.BadParameter("these options are for a MODEL: name one")
+    _forget_refusals()
     facts = examine_model(model, **asked) if model else examine()
     if json_output:
         print_json(facts)
@@ -174,6 +175,13 @@ def verdict(problem: EngineError | None, fits: bool, here: list[str]) -> str:
     if not here:
         return "ready, but no model is installed; see which there are: seallm models"
     return "ready: seallm chat"
+
+
+def _forget_refusals() -> None:
+    """CPU code that was refused may run now, or was tried on another CPU: whoever asks hears of today."""
+    from ..native.verdicts import Verdicts
+
+    Verdicts().forget_refusals()
 
 
 def _backends() -> tuple[Backends | None, EngineError | None]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, ParamSpec
 
 from ..errors import EngineError, did_you_mean
+from ..hints import Command, Hint
 from ..machine import Gpu
 from . import log, symbols
 from .interruptible import run_interruptibly
@@ -22,6 +23,7 @@ from .probe import Probe
 # gcc 12 miscompiles AMX set-up (the tile configuration), and builds of it crash at the first product.
 AMX_VARIANTS = frozenset({"sapphirerapids"})
 BUILT_IN = "built-in"
+UNNAMED = "cpu"  # the variant of a build whose one loadable CPU backend is plain libggml-cpu
 ROW_TYPES = frozenset({"Q8_0", "Q4_K", "Q6_K"})
 
 _P = ParamSpec("_P")
@@ -34,6 +36,7 @@ _REBUILD = (
     'build it for this machine: CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_BACKEND_DL=ON -DGGML_CPU_ALL_VARIANTS=ON" '
     "pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
 )
+_RETRY = Hint(f"{{again}} tries it once more; if it still fails, {_REBUILD}", again=Command("doctor"))
 
 
 @dataclass(frozen=True)
@@ -122,9 +125,7 @@ def choose_variant(variants: dict[str, Path], probe: Probe, forced: str = "", pr
             f"SEALLM_CPU_VARIANT names {forced!r}, which this build does not have{did_you_mean(forced, variants)}",
             f"one of: {' '.join(sorted(variants))}" if variants else _REBUILD,
         )
-    scores = probe.scores(tuple(variants.values()))
-    ranked = sorted((name for name in variants if scores[variants[name]] > 0), key=lambda n: -scores[variants[n]])
-    refused = {name: "this CPU lacks its instructions" for name in variants if name not in ranked}
+    ranked, refused = _ranked(variants, probe)
     for name in AMX_VARIANTS.intersection(ranked) - {forced}:
         ranked.remove(name)
         refused[name] = "its AMX code is unreliable; SEALLM_CPU_VARIANT can name it"
@@ -133,8 +134,28 @@ def choose_variant(variants: dict[str, Path], probe: Probe, forced: str = "", pr
         if not problem and _load(variants[name]):
             return Choice(name, tuple(n for n in ranked if n not in refused), refused)
         refused[name] = problem or "llama.cpp would not load it"
+    if forced:
+        message = f"SEALLM_CPU_VARIANT names a variant that does not run here ({forced}: {refused[forced]})"
+        others = " ".join(name for name in ranked if name != forced)
+        raise EngineError(message, f"unset it, or name one of: {others}" if others else "unset it")
     reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items()) or "it has none"
-    raise EngineError(f"no CPU variant of {symbols.libllama_path()} runs here ({reasons})", _REBUILD)
+    raise EngineError(f"no CPU variant of {symbols.libllama_path()} runs here ({reasons})", _RETRY)
+
+
+def _ranked(variants: dict[str, Path], probe: Probe) -> tuple[list[str], dict[str, str]]:
+    """Variants that say that they can run here, best first; and the others, with the reason."""
+    answers = probe.scores(tuple(variants.values()))
+    scores: dict[str, int] = {}
+    refused = {}
+    for name, path in variants.items():
+        answer = answers[path]
+        if isinstance(answer, str):
+            refused[name] = answer
+        elif answer > 0:
+            scores[name] = answer
+        else:
+            refused[name] = "this CPU lacks its instructions"
+    return sorted(scores, key=lambda name: -scores[name]), refused
 
 
 def keep_linked_in(probe: Probe, forced: str = "") -> Choice:
@@ -142,9 +163,12 @@ def keep_linked_in(probe: Probe, forced: str = "") -> Choice:
     or if another is `forced`.
     """
     if forced not in ("", BUILT_IN):
-        raise EngineError(f"SEALLM_CPU_VARIANT names {forced!r}, but this build has one CPU code, linked in", _REBUILD)
+        raise EngineError(
+            f"SEALLM_CPU_VARIANT names {forced!r}, but this build has one CPU code, linked in",
+            f"unset it, or {_REBUILD}",
+        )
     if problem := probe.trial(None):
-        raise EngineError(f"the CPU code of {symbols.libllama_path()} does not run here: {problem}", _REBUILD)
+        raise EngineError(f"the CPU code of {symbols.libllama_path()} does not run here: {problem}", _RETRY)
     return Choice(BUILT_IN, (BUILT_IN,), {})
 
 
@@ -156,7 +180,7 @@ def find_backends() -> dict[tuple[str, str], Path]:
         for path in sorted(folder.glob("*ggml-*")):
             match = _BACKEND_FILE.match(path.name)
             if match and match[1] not in _PARTS_OF_GGML:
-                found.setdefault((match[1], match[2] or ""), path)
+                found.setdefault((match[1], match[2] or (UNNAMED if match[1] == "cpu" else "")), path)
     return found
 
 

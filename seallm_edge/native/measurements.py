@@ -19,7 +19,7 @@ from .. import paths
 from ..machine import this_machine
 from . import symbols
 from .backends import forced_variant
-from .probe import cpu_identity
+from .processor import cpu_identity
 
 _FORMAT = 1
 _MOST_BYTES = 1 << 20

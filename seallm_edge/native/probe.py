@@ -1,7 +1,7 @@
-"""Verdicts on backends: scores and trials from child processes, remembered per library and CPU.
+"""Probe of backends: scores and trials from child processes, remembered per library and CPU.
 
 Native code that dies takes its process with it, so the first use of a library on a CPU happens in a child
-(`probe_child.py`). Verdicts are kept in the cache folder; a changed library, CPU or machine asks again.
+(`probe_child.py`). `verdicts.py` keeps the answers; a changed library or CPU, an emulated one too, asks again.
 """
 
 from __future__ import annotations
@@ -9,20 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import platform
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from .. import paths
+from .processor import cpu_identity
+from .verdicts import Verdicts
 
 logger = logging.getLogger("seallm_edge.native")
 
 _CHILD = Path(__file__).with_name("probe_child.py")
 _TIMEOUT_SECONDS = 60
-_CACHE_FORMAT = 1
+_CACHE_FORMAT = 2
 _TIMED_OUT = 124
 # Ends that say nothing of the backend: somebody stopped the child, memory ran out, or the computer was too busy.
 _PASSING_ENDS = {_TIMED_OUT, *(-number for number in (1, 2, 9, 15))}  # SIGHUP, SIGINT, SIGKILL, SIGTERM
@@ -33,53 +32,51 @@ class Probe:
 
     def __init__(self, libllama: Path) -> None:
         self._libllama = libllama
-        self._cache_file = paths.cache_dir() / "backends.json"
+        self._verdicts = Verdicts()
         self._cpu = cpu_identity()
 
-    def scores(self, backends: tuple[Path, ...]) -> dict[Path, int]:
-        """Each backend's own score on this CPU; 0 for one that cannot run or cannot be loaded."""
+    def scores(self, backends: tuple[Path, ...]) -> dict[Path, int | str]:
+        """Each backend's own score on this CPU, 0 for one that cannot run here; the problem where it gave none."""
         key = self._key("score", *backends)
-        known = self._recall(key)
+        known = self._verdicts.find(key)
         if not isinstance(known, dict):
             known, is_final = self._ask_scores(backends)
             if is_final:
-                self._remember(key, known)
-        return {path: int(known.get(path.name, 0)) for path in backends}
+                self._verdicts.keep(key, known)
+        return {path: known.get(path.name, 0) for path in backends}
 
     def trial(self, backend: Path | None) -> str:
         """The verdict on one CPU backend (None: the linked-in one) after real matrix products."""
-        return self._verdict("try", backend)
-
-    def loads(self, backend: Path) -> str:
-        """The verdict on merely loading a backend and reading its score."""
-        return self._verdict("score", backend)
-
-    def _verdict(self, verb: str, backend: Path | None) -> str:
         backends = (backend,) if backend else ()
-        key = self._key(f"{verb} one", *backends)
-        known = self._recall(key)
+        key = self._key("try one", *backends)
+        known = self._verdicts.find(key)
         if not isinstance(known, str):
-            result = self._run_child(verb, *backends)
+            result = self._run_child("try", *backends)
             known = _describe_failure(result)
             if result.returncode not in _PASSING_ENDS:
-                self._remember(key, known)
+                self._verdicts.keep(key, known)
         return known
 
-    def _ask_scores(self, backends: tuple[Path, ...]) -> tuple[dict[str, int], bool]:
-        """Scores by file name, and whether they will be the same next time. A backend that kills the child scores 0,
-        and the others are asked again without it.
+    def loads(self, backend: Path) -> str:
+        """The verdict on merely loading a backend and reading its score, whatever it is."""
+        score = self.scores((backend,))[backend]
+        return score if isinstance(score, str) else ""
+
+    def _ask_scores(self, backends: tuple[Path, ...]) -> tuple[dict[str, int | str], bool]:
+        """Scores by file name, and whether they will be the same next time. A backend that kills the child has that
+        as its problem, and the others are asked again without it.
         """
-        scores: dict[str, int] = {}
+        scores: dict[str, int | str] = {}
         waiting, is_final = list(backends), True
         while waiting:
             result = self._run_child("score", *waiting)
             is_final = is_final and result.returncode not in _PASSING_ENDS
             for line in result.stdout.splitlines():
                 path, _, score = line.rpartition("\t")
-                scores[Path(path).name] = int(score)
+                scores[Path(path).name] = int(score) if score.isdecimal() else score
             waiting = [path for path in waiting if path.name not in scores]
             if waiting:
-                scores[waiting.pop(0).name] = 0
+                scores[waiting.pop(0).name] = _describe_failure(result)
         return scores, is_final
 
     def _run_child(self, verb: str, *backends: Path) -> subprocess.CompletedProcess[str]:
@@ -103,36 +100,6 @@ class Probe:
             status = path.stat()
             facts.append((str(path), status.st_size, status.st_mtime_ns))
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
-
-    def _recall(self, key: str) -> object:
-        return self._read_cache().get(key)
-
-    def _remember(self, key: str, verdict: object) -> None:
-        verdicts = {**self._read_cache(), key: verdict}
-        try:
-            self._cache_file.parent.mkdir(parents=True, exist_ok=True)
-            scratch = self._cache_file.with_suffix(f".{os.getpid()}")
-            scratch.write_text(json.dumps(verdicts), encoding="utf-8")
-            scratch.replace(self._cache_file)
-        except OSError as error:
-            logger.info("verdicts on CPU variants are not kept: %s", error)
-
-    def _read_cache(self) -> dict[str, object]:
-        try:
-            verdicts = json.loads(self._cache_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return verdicts if isinstance(verdicts, dict) else {}
-
-
-def cpu_identity() -> str:
-    """A text that changes when this machine's processor, or what it may use of it, changes."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return f"{platform.machine()} {platform.processor()}"
-    words = ("model name", "flags", "Features", "CPU part")
-    return "\n".join(sorted({line for line in lines if line.startswith(words)}))
 
 
 def _describe_failure(result: subprocess.CompletedProcess[str]) -> str:

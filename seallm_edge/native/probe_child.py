@@ -1,11 +1,13 @@
 """Runs in a child process: try CPU backends where a crash hurts nobody. Standard library only.
 
-    probe_child.py score  LIBLLAMA BACKEND...   prints "PATH<TAB>SCORE" a line, as soon as each is known
+    probe_child.py score  LIBLLAMA BACKEND...   prints "PATH<TAB>SCORE" a line, as soon as each is known, with the
+                                                problem in place of the score of one that cannot be loaded
     probe_child.py try    LIBLLAMA BACKEND...   loads the backends (none: those linked in), multiplies matrices of
                                                 every kind of weight buffer on the CPU, prints "ok"
 
-Scores come from the backends' own `ggml_backend_score()`, 0 for a CPU that cannot run them. A product is tried for
-the buffers that repack weights too: those are where miscompiled kernels crash.
+Scores come from the backends' own `ggml_backend_score()`, 0 for a CPU that cannot run them. A build with one CPU
+backend has none there: it scores as the least of those that can run, and its trial tells. A product is tried for the
+buffers that repack weights too: those are where miscompiled kernels crash.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Any
 GGML_TYPE_F32 = 0
 QUANTIZED_TYPES = {"q4_0": 2, "q8_0": 8, "q4_K": 12}
 DEVICE_TYPE_CPU = 0
+LOWEST_SCORE = 1
 N_COLUMNS, N_ROWS, N_TOKENS = 512, 128, 16
 ROW_BYTES = {"q4_0": N_COLUMNS // 32 * 18, "q8_0": N_COLUMNS // 32 * 34, "q4_K": N_COLUMNS // 256 * 144}
 SCRATCH_BYTES = 1 << 20
@@ -65,14 +68,17 @@ def main(verb: str, libllama: str, *backends: str) -> None:
     print("ok")
 
 
-def score(path: str) -> int:
-    """What a backend says of its fitness for this CPU; 0 is unfit."""
+def score(path: str) -> int | str:
+    """What a backend says of its fitness for this CPU, 0 is unfit; or why it cannot be loaded."""
     try:
-        function = ctypes.CDLL(path).ggml_backend_score
-    except (OSError, AttributeError):
-        return 0
+        library = ctypes.CDLL(path)
+    except OSError as error:
+        return f"it cannot be loaded: {' '.join(str(error).removeprefix(f'{path}: ').split())}"
+    function = getattr(library, "ggml_backend_score", None)
+    if function is None:
+        return LOWEST_SCORE
     function.restype = c_int
-    return int(function())
+    return max(int(function()), 0)
 
 
 def weight_buffer_types(ggml: Ggml, device: c_void_p) -> list[c_void_p]:

@@ -1,4 +1,5 @@
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,17 @@ def test_doctor_as_json_has_the_same_facts(seallm: SEALLM) -> None:
     assert facts["threads"] >= 1
     assert facts["versions"]["llama-cpp-python"]
     assert facts["memory_available"] <= facts["memory_total"]
+
+
+@pytest.mark.parametrize("arguments", [(), ("smollm2-135m-instruct",)])
+def test_doctor_asks_again_what_was_refused(seallm: SEALLM, home: Path, arguments: tuple[str, ...]) -> None:
+    now = time.time()
+    entries = {"good": {"answer": "", "time": now}, "bad": {"answer": "a trial run died of SIGILL", "time": now}}
+    file = home / "cache" / "backends.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(entries))
+    assert seallm("doctor", *arguments).returncode == 0
+    assert {"good", "bad"} & json.loads(file.read_text()).keys() == {"good"}
 
 
 def test_doctor_exits_with_1_where_llama_cpp_cannot_run(seallm: SEALLM) -> None:

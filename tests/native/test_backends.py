@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from seallm_edge.errors import EngineError
-from seallm_edge.native.backends import AMX_VARIANTS, BUILT_IN, keep_linked_in, load_backends
+from seallm_edge.native.backends import (
+    AMX_VARIANTS,
+    BUILT_IN,
+    UNNAMED,
+    find_backends,
+    keep_linked_in,
+    load_backends,
+)
 
 CRASHER = """
 int ggml_backend_score(void) { return 1000000; }
@@ -19,6 +26,9 @@ void *ggml_backend_init(void) { __builtin_trap(); }
 CRASHES_AT_SCORING = """
 int ggml_backend_score(void) { __builtin_trap(); }
 void *ggml_backend_init(void) { return 0; }
+"""
+CRASHES_WITHOUT_A_SCORE = """
+void *ggml_backend_init(void) { __builtin_trap(); }
 """
 LOAD = """
 import json, sys
@@ -79,12 +89,36 @@ def test_where_no_variant_is_left_the_error_names_library_variant_and_hint(tmp_p
     assert found["error"].startswith("no CPU variant of ")
     assert "libllama" in found["error"]
     assert "(crasher: a trial run died of SIG" in found["error"]
+    assert found["hint"].startswith("seallm doctor tries it once more; if it still fails, build it for this machine: ")
     assert "GGML_CPU_ALL_VARIANTS=ON" in found["hint"]
 
 
 def test_a_file_that_is_no_library_is_refused(tmp_path: Path) -> None:
     (tmp_path / "noise.so").write_bytes(b"noise")
-    assert load(tmp_path / "noise.so")["refused"]["noise"] == "this CPU lacks its instructions"
+    assert load(tmp_path / "noise.so")["refused"]["noise"] == "it cannot be loaded: file too short"
+
+
+def test_the_one_cpu_backend_of_a_build_without_scores_is_used(tmp_path: Path) -> None:
+    best = find_backends()["cpu", load()["variant"]]
+    (tmp_path / "plain.so").write_bytes(best.read_bytes().replace(b"ggml_backend_score\0", b"not_for_the_loader\0"))
+    assert load(tmp_path / "plain.so", only=True) == {"variant": "plain", "refused": {}, "possible": ["plain"]}
+
+
+def test_a_backend_without_a_score_is_tried_in_the_child_and_after_those_with_one(tmp_path: Path) -> None:
+    crasher = compiled(CRASHES_WITHOUT_A_SCORE, tmp_path / "crasher.so")
+    assert "(crasher: a trial run died of SIG" in load(crasher, only=True)["error"]
+    found = load(crasher)
+    assert found["variant"] == found["possible"][0]
+    assert "crasher" in found["possible"][-2:]  # beside the plainest of those with one
+
+
+@pytest.mark.parametrize("name", ["libggml-cpu.so", "ggml-cpu.dll"])
+def test_a_cpu_backend_without_a_name_of_its_own_is_called_cpu(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).write_bytes(b"")
+    monkeypatch.setattr("seallm_edge.native.symbols.library_folder", lambda: tmp_path)
+    assert find_backends() == {("cpu", UNNAMED): tmp_path / name}
 
 
 def test_a_variant_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +137,10 @@ def test_a_misspelt_forced_variant_is_named_with_the_nearest(monkeypatch: pytest
 def test_a_forced_variant_that_crashes_is_an_error_not_a_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEALLM_CPU_VARIANT", "crasher")
     compiled(CRASHER, tmp_path / "crasher.so")
-    assert "crasher: a trial run died of SIG" in load(tmp_path / "crasher.so")["error"]
+    found = load(tmp_path / "crasher.so")
+    assert found["error"].startswith("SEALLM_CPU_VARIANT names a variant that does not run here (")
+    assert "crasher: a trial run died of SIG" in found["error"]
+    assert found["hint"].startswith("unset it, or name one of: ")
 
 
 class Verdict:

@@ -1,7 +1,9 @@
 """Which verdicts are remembered: those on the backend, not those on the moment."""
 
+import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from seallm_edge.native import probe
 from seallm_edge.native.probe import Probe
+from seallm_edge.native.verdicts import REFUSAL_SECONDS, Verdicts
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 SIGILL, SIGKILL, SIGTERM = 4, 9, 15
@@ -25,6 +28,18 @@ class Children:
         if isinstance(ending, type):
             raise subprocess.TimeoutExpired(command, 60)
         return subprocess.CompletedProcess(command, ending, "", "")
+
+
+class Scores:
+    """Child processes that score every backend alike, and how many there were."""
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+        self.n_children = 0
+
+    def __call__(self, command: list[str], **_options: Any) -> subprocess.CompletedProcess[str]:
+        self.n_children += 1
+        return subprocess.CompletedProcess(command, 0, "".join(f"{path}\t{self.answer}\n" for path in command[5:]), "")
 
 
 @pytest.fixture
@@ -60,7 +75,87 @@ def test_a_child_that_was_stopped_from_outside_is_asked_again(
 
 def test_scores_that_did_not_come_in_time_are_asked_again(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe.subprocess, "run", Children(subprocess.TimeoutExpired))
-    assert Probe(library).scores((library,)) == {library: 0}
+    assert Probe(library).scores((library,)) == {library: "a trial run failed: no answer within 60 s"}
     answer = subprocess.CompletedProcess([], 0, f"{library}\t7\n", "")
     monkeypatch.setattr(probe.subprocess, "run", lambda *_arguments, **_options: answer)
     assert Probe(library).scores((library,)) == {library: 7}
+
+
+def test_a_refusal_counts_for_a_day(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    monkeypatch.setattr(probe.subprocess, "run", Children(-SIGILL, 0))
+    crashed = "a trial run died of SIGILL"
+    assert Probe(library).trial(None) == crashed
+    monkeypatch.setattr(time, "time", lambda: now + REFUSAL_SECONDS - 60)
+    assert Probe(library).trial(None) == crashed
+    monkeypatch.setattr(time, "time", lambda: now + REFUSAL_SECONDS + 60)
+    assert Probe(library).trial(None) == ""
+
+
+def test_a_refusal_of_a_clock_that_went_wrong_is_asked_again(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe.subprocess, "run", Children(-SIGILL, 0))
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3600)
+    assert Probe(library).trial(None) == "a trial run died of SIGILL"
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert Probe(library).trial(None) == ""
+
+
+def test_what_was_good_stays_so(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe.subprocess, "run", Children(0))
+    assert Probe(library).trial(None) == ""
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 1000 * REFUSAL_SECONDS)
+    Verdicts().forget_refusals()
+    assert Probe(library).trial(None) == ""
+
+
+def test_refusals_that_are_forgotten_are_asked_again(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe.subprocess, "run", Children(-SIGILL, 0))
+    assert Probe(library).trial(None) == "a trial run died of SIGILL"
+    Verdicts().forget_refusals()
+    assert Probe(library).trial(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("answer", "score", "n_later", "n_forgotten"),
+    [("7", 7, 1, 1), ("0", 0, 1, 2), ("it cannot be loaded: noise", "it cannot be loaded: noise", 2, 3)],
+)
+def test_scores_are_asked_again_a_day_after_a_problem_and_where_a_refusal_is_forgotten(
+    library: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    score: int | str,
+    n_later: int,
+    n_forgotten: int,
+) -> None:
+    monkeypatch.setattr(probe.subprocess, "run", scores := Scores(answer))
+    assert [Probe(library).scores((library,)) for _ in range(2)] == [{library: score}] * 2
+    assert scores.n_children == 1
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + REFUSAL_SECONDS + 60)
+    assert (Probe(library).scores((library,)), scores.n_children) == ({library: score}, n_later)
+    Verdicts().forget_refusals()
+    assert (Probe(library).scores((library,)), scores.n_children) == ({library: score}, n_forgotten)
+
+
+def test_another_processor_asks_again(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe.subprocess, "run", Children(-SIGILL, 0))
+    assert Probe(library).trial(None) == "a trial run died of SIGILL"
+    monkeypatch.setattr(probe, "cpu_identity", lambda: "cpuid 1")
+    assert Probe(library).trial(None) == ""
+
+
+@pytest.mark.parametrize(
+    "content", ['{"KEY": ""}', '{"KEY": {"answer": ""}}', '{"KEY": {"answer": [], "time": 1}}', "[]"]
+)
+def test_verdicts_of_another_form_are_none(content: str, library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe.subprocess, "run", Children(0, 0))
+    assert Probe(library).trial(None) == ""
+    (kept,) = (tmp := library.parent / "fresh" / "cache").iterdir()
+    (key,) = json.loads(kept.read_text())
+    kept.write_text(content.replace("KEY", key))
+    assert Verdicts().find(key) is None
+    Verdicts().forget_refusals()
+    assert Probe(library).trial(None) == ""
+    assert [path.name for path in tmp.iterdir()] == ["backends.json"]

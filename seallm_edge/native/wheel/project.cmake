@@ -18,6 +18,55 @@ function(exchange variable from to)
   set(${variable} "${changed}" PARENT_SCOPE)
 endfunction()
 
+# Compilers differ in the processors that they know: gcc 12 and 13 have no SME, gcc 10 no AVX-VNNI. ggml adds each of its
+# CPU variants by ggml_add_cpu_backend_variant_impl: here it is a function that leaves out those whose flags the compiler
+# refuses. Their names and flags go to stderr, and into the file that SEALLM_LEFT_OUT names.
+if(PROJECT_NAME STREQUAL "ggml" AND GGML_CPU_ALL_VARIANTS)
+  set(cpu_lists "${CMAKE_CURRENT_SOURCE_DIR}/src/ggml-cpu/CMakeLists.txt")
+  file(READ "${cpu_lists}" text)
+  exchange(text "function(ggml_add_cpu_backend_variant_impl " "function(add_cpu_variant ")
+  exchange(text "ggml_add_backend_library(\${GGML_CPU_NAME})" "add_cpu_library(\${GGML_CPU_NAME})")
+  file(WRITE "${cpu_lists}" "${text}")
+
+  # The library of a variant; to know its flags only, a target that nothing builds.
+  function(add_cpu_library name)
+    if(only_flags)
+      add_library(${name} OBJECT EXCLUDE_FROM_ALL)
+    else()
+      ggml_add_backend_library(${name})
+    endif()
+  endfunction()
+
+  function(ggml_add_cpu_backend_variant_impl tag)
+    set(only_flags ON)
+    add_cpu_variant(${tag}-flags)
+    set(only_flags OFF)
+    set(target ggml-cpu-${tag}-flags)
+    if(TARGET ${target}-feats)
+      set_target_properties(${target}-feats PROPERTIES EXCLUDE_FROM_ALL ON)
+    endif()
+    get_target_property(flags ${target} COMPILE_OPTIONS)
+    if(NOT flags)
+      set(flags "")
+    endif()
+    string(REPLACE ";" " " flags "${flags}")
+
+    include(CheckCSourceCompiles)
+    set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+    set(CMAKE_REQUIRED_FLAGS "${flags}")
+    string(MAKE_C_IDENTIFIER "COMPILER_KNOWS_${tag}" knows)
+    check_c_source_compiles("int product(int a, int b) { return a * b; }" ${knows})
+    if(${knows})
+      add_cpu_variant(${tag})
+    else()
+      message(NOTICE "CPU variant ${tag} is left out: the compiler refuses ${flags}")
+      if(SEALLM_LEFT_OUT)
+        file(APPEND "${SEALLM_LEFT_OUT}" "${tag}: ${flags}\n")
+      endif()
+    endif()
+  endfunction()
+endif()
+
 # Where this is not checked (other compilers; other processors, where a * b + c may round once), ggml stays as it is.
 if(PROJECT_NAME STREQUAL "ggml" AND CMAKE_SYSTEM_NAME STREQUAL "Linux"
    AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$" AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
