@@ -109,7 +109,7 @@ def test_cmake_flags_can_be_added_in_either_spelling(
     monkeypatch.setattr("sys.argv", ["build.py", *arguments])
     monkeypatch.setattr("subprocess.run", pip := Pip())
     assert build.main() == 0
-    assert pip.environment["SKBUILD_CMAKE_ARGS"].split(";")[len(build.CMAKE_FLAGS) : -1] == flags
+    assert pip.environment["SKBUILD_CMAKE_ARGS"].split(";")[len(build.CMAKE_FLAGS) : -2] == flags
 
 
 @pytest.mark.parametrize("arguments", [["--cmake-args"], ["--cmake", "-DA=1"], ["-DA=1"]])
@@ -120,6 +120,25 @@ def test_other_arguments_are_refused(
     with pytest.raises(SystemExit, match="2"):
         build.main()
     assert capsys.readouterr().err.startswith("usage: build.py [-h] [--cmake-args ")
+
+
+def test_variants_that_the_compiler_refuses_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Refusing(Pip):
+        def __call__(self, command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+            done = super().__call__(command, **options)
+            if self.environment:
+                flag = next(f for f in self.environment["SKBUILD_CMAKE_ARGS"].split(";") if "LEFT_OUT" in f)
+                Path(flag.partition("=")[2]).write_text("armv9.2_1: -march=armv9.2-a+sme\narmv9.2_2: -msme\n")
+            return done
+
+    monkeypatch.setattr("subprocess.run", Refusing())
+    assert build.main() == 0
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "CPU variant armv9.2_1 is left out: this compiler refuses -march=armv9.2-a+sme; a later one builds it",
+        "CPU variant armv9.2_2 is left out: this compiler refuses -msme; a later one builds it",
+    ]
 
 
 def test_version_flags_and_compiler_make_another_wheel() -> None:
