@@ -1,0 +1,232 @@
+"""The demo model, the converter and the tests of faithful text on processors that are not here, through qemu.
+
+python benchmarks/other_processors.py [arm] [nehalem] [--keep FOLDER]
+
+`arm`: set-up's own wheel, cross-built, in a Debian root for arm64. `nehalem`: this environment, on an x86-64 without
+AVX, where the wheel has to fall back to its code for SSE 4.2. Child processes are emulated too.
+
+Needs root on Debian or Ubuntu x86-64, and their packages debootstrap, g++, g++-aarch64-linux-gnu, libc6-dev, qemu-user
+and qemu-user-static; packages of Debian and of Python come from wherever apt and pip take theirs. binfmt_misc is not
+used. With --keep a second run builds nothing again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DEMO = "smollm2-135m-instruct"
+SEALLM = ("-c", "from seallm_edge.cli import main; main()")
+CROSS_FLAGS = (
+    "-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 "
+    "-DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++"
+)
+CHECKPOINT = "import sys; from pathlib import Path; sys.path.append('tests'); import support.checkpoints as made; "
+CHECKPOINT += "made.write_checkpoint(Path(sys.argv[1]), made.Sizes())"
+FAITHFUL = ("tests/text", "tests/prompt/test_chatml.py", "tests/test_llm.py")
+FAITHFUL_NAMES = "text or prompt or markup or decomposed or graphemes or character"
+# Starts Python through the emulator, under this program's own name: so it is what Python starts its children with.
+LAUNCHER = """
+#include <unistd.h>
+int main(int count, char **arguments) {
+    char *command[count + 16], *emulator[] = { %s, "-0", "%s", "%s" };
+    int n = 0;
+    for (unsigned i = 0; i < sizeof emulator / sizeof *emulator; i++) command[n++] = emulator[i];
+    for (int i = 1; i < count; i++) command[n++] = arguments[i];
+    command[n] = 0;
+    execv(command[0], command);
+    return 126;
+}
+"""
+
+
+@dataclass(frozen=True)
+class Processor:
+    """An emulated processor: how Python starts on it, in which folder and environment, and the CPU code expected."""
+
+    name: str
+    python: tuple[str, ...]
+    folder: Path
+    environment: dict[str, str]
+    scratch: str  # a folder, as Python there sees it
+    variant: str  # how its name begins
+
+
+def main() -> int:
+    """Check the processors asked for; 1 if anything failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("processors", nargs="*", choices=[[], "arm", "nehalem"], default=[])
+    parser.add_argument("--keep", type=Path, help="a folder for the wheel and the root, kept for another run")
+    arguments = parser.parse_args()
+    make = {"arm": arm, "nehalem": nehalem}
+    with tempfile.TemporaryDirectory() as scratch:
+        work = (arguments.keep or Path(scratch)).resolve()
+        work.mkdir(parents=True, exist_ok=True)
+        problems = [
+            f"{name}: {problem}" for name in arguments.processors or make for problem in check(make[name](work))
+        ]
+    print("\n".join(problems) or "all is well")
+    return 1 if problems else 0
+
+
+def check(processor: Processor) -> list[str]:
+    """Run everything on it, printing seconds and last lines; what was wrong."""
+    print(f"== {processor.name}", flush=True)
+    problems = []
+    doctor = run(processor, "doctor", *SEALLM, "doctor", "--json")
+    variant = json.loads(doctor.stdout)["variant"] if doctor.returncode == 0 else "none"
+    print(f"  CPU code: {variant}")
+    if not variant.startswith(processor.variant):
+        problems.append(f"CPU code {variant}, not {processor.variant}")
+    question = ("What is the capital of Japan?", "--temperature", "0", "--max-tokens", "12")
+    if "Tokyo" not in run(processor, "run", *SEALLM, "run", DEMO, *question).stdout:
+        problems.append("it does not answer Tokyo")
+    steps = {
+        "checkpoint": ("-c", CHECKPOINT, f"{processor.scratch}/checkpoint"),
+        "convert": (
+            *SEALLM, "convert", f"{processor.scratch}/checkpoint", "--out", f"{processor.scratch}/out.gguf",
+            "--type", "q8_0", "--verify", "full",
+        ),
+        "tests": ("-m", "pytest", "-o", "timeout=3000", *FAITHFUL, "-k", FAITHFUL_NAMES),
+    }  # fmt: skip
+    problems += [f"{name} failed" for name, step in steps.items() if run(processor, name, *step).returncode]
+    return problems
+
+
+def run(processor: Processor, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Python with these arguments on the processor; prints how long it took and its last lines."""
+    started = time.monotonic()
+    command = [*processor.python, *arguments]
+    done = subprocess.run(
+        command, cwd=processor.folder, env=processor.environment, capture_output=True, text=True, check=False
+    )
+    print(f"  {name}: {time.monotonic() - started:.0f} s, exit code {done.returncode}", flush=True)
+    lines = [*done.stdout.splitlines(), *done.stderr.splitlines()]
+    print("".join(f"    {line[:160]}\n" for line in lines[-4:] if name != "doctor" or done.returncode), end="")
+    return done
+
+
+def nehalem(work: Path) -> Processor:
+    """This environment's Python on an x86-64 without AVX."""
+    emulator = (found("qemu-x86_64"), "-cpu", "Nehalem")
+    shutil.rmtree(folder := work / "nehalem", ignore_errors=True)
+    (folder / "bin").mkdir(parents=True)
+    shutil.copy(Path(sys.prefix, "pyvenv.cfg"), folder)  # so that the launcher has this environment's libraries
+    (folder / "lib").symlink_to(Path(sys.prefix, "lib"))
+    launcher = compiled(folder / "bin/python", folder / "bin/python", Path(sys.executable).resolve(), *emulator)
+    # Without OPENBLAS_CORETYPE: it makes numpy use instructions that such a processor lacks.
+    kept = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"}
+    environment = {**kept, "HOME": str(folder), "SEALLM_HOME": str(folder / "home")}
+    return Processor("Nehalem: x86-64 without AVX", (str(launcher),), REPOSITORY, environment, str(folder), "sse42")
+
+
+def arm(work: Path) -> Processor:
+    """Python of a Debian root for arm64, with a wheel that was built for it here."""
+    root = debian_root(work / "root")
+    emulator = found("qemu-aarch64-static")
+    shutil.copy(emulator, root / "usr/bin")
+    python = next(path for path in (root / "usr/bin").glob("python3.*") if path.name[8:].isdecimal())
+    compiled(root / "usr/bin/emulated", Path("/usr/bin/emulated"), Path("/usr/bin", python.name), emulator)
+    install(root, python.name.removeprefix("python"), cross_built(work / "wheels"))
+    for name in ("tests", "benchmarks", "pyproject.toml"):
+        source, target = REPOSITORY / name, root / "project" / name
+        shutil.copytree(source, target, dirs_exist_ok=True) if source.is_dir() else shutil.copy(source, target)
+    shutil.rmtree(root / "tmp", ignore_errors=True)
+    (root / "tmp").mkdir()
+    enter = 'mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" && exec chroot "$0" /usr/bin/env "$@"'
+    settings = ("--chdir=/project", "HOME=/root", "SEALLM_HOME=/tmp/home", "PYTHONPATH=/site", "LC_ALL=C.UTF-8")
+    command = ("unshare", "--mount", "sh", "-c", enter, str(root), *settings, "/usr/bin/emulated")
+    return Processor("Arm: aarch64, whatever qemu has of it", command, REPOSITORY, dict(os.environ), "/tmp", "armv")
+
+
+def debian_root(root: Path) -> Path:
+    """A Debian root for arm64 of apt's own release and mirror: packages unpacked, nothing of them run."""
+    if (root / "complete").exists():
+        return root
+    targets = output(
+        "apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(COMPONENT)", "Identifier: Packages"
+    )
+    mirror, codename = next(
+        (uri, name) for uri, name, part in map(str.split, targets.splitlines()) if part == "main" and "-" not in name
+    )
+    packages = "--include=python3,libgomp1,libstdc++6"
+    said("debootstrap", "--foreign", "--arch=arm64", "--variant=minbase", packages, codename, str(root), mirror)
+    for package in (root / "var/cache/apt/archives").glob("*.deb"):
+        said("dpkg-deb", "-x", str(package), str(root))
+    (root / "complete").touch()
+    return root
+
+
+def cross_built(shelf: Path) -> Path:
+    """Set-up's wheel for aarch64; its name says otherwise, since pip names wheels after the machine it runs on."""
+    build = REPOSITORY / "seallm_edge/native/wheel/build.py"
+    compiler = {"CC": "aarch64-linux-gnu-gcc", "CXX": "aarch64-linux-gnu-g++", "SEALLM_WHEEL_CACHE": str(shelf)}
+    return Path(output(sys.executable, str(build), "--cmake-args", CROSS_FLAGS, environment=compiler).strip())
+
+
+def install(root: Path, version: str, wheel: Path) -> None:
+    """The package as it is here, its dependencies for aarch64, and the cross-built `wheel`, into the root."""
+    site = root / "site"
+    shutil.rmtree(site, ignore_errors=True)
+    (root / "project").mkdir(exist_ok=True)
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-q")
+    with tempfile.TemporaryDirectory() as folder:
+        said(*pip, "wheel", "--no-deps", "--wheel-dir", folder, str(REPOSITORY))
+        (package,) = Path(folder).glob("*.whl")
+        platforms = ("manylinux2014_aarch64", "manylinux_2_28_aarch64", wheel.stem.rpartition("-")[2])
+        said(
+            *pip, "install", "--target", str(site), "--only-binary=:all:", "--python-version", version,
+            *(f"--platform={platform}" for platform in platforms), "-c", str(REPOSITORY / "constraints.txt"),
+            str(wheel), f"{package}[demo]", "hypothesis", "pytest", "pytest-timeout",
+        )  # fmt: skip
+
+
+def compiled(path: Path, name: Path, python: Path, *emulator: str) -> Path:
+    """The launcher of `python` at `path`; `name` is its path as Python will see it."""
+    words = ", ".join(f'"{word}"' for word in emulator)
+    source = LAUNCHER % (words, name, python)
+    subprocess.run(["gcc", "-static", "-xc", "-", "-o", str(path)], input=source, text=True, check=True)
+    return path
+
+
+def found(program: str) -> str:
+    """The path of a program; ends with what to install where it is missing."""
+    if path := shutil.which(program):
+        return path
+    sys.exit(
+        f"{program} is missing\n  sudo apt install debootstrap g++ g++-aarch64-linux-gnu qemu-user qemu-user-static"
+    )
+
+
+def output(*command: str, environment: dict[str, str] | None = None) -> str:
+    """What a command prints; its messages are shown."""
+    started = time.monotonic()
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}, check=True
+    )
+    print(f"  {time.monotonic() - started:.0f} s: {shlex.join(command)[:100]}", file=sys.stderr)
+    return done.stdout
+
+
+def said(*command: str) -> None:
+    """Run a command; ends with its last words if it fails."""
+    started = time.monotonic()
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{shlex.join(command)}\n{done.stdout[-2000:]}")
+    if (seconds := time.monotonic() - started) > 5:
+        print(f"  {seconds:.0f} s: {shlex.join(command)[:100]}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
