@@ -22,6 +22,8 @@ from .quantizer import TENSOR_TYPES
 _CHILD = Path(__file__).with_name("type_choice_child.py")
 _TIMEOUT_SECONDS = 60
 _CURE = "check the file, or update llama-cpp-python: a new architecture needs a new llama.cpp"
+_AGAIN = "close other programs and try again"
+_STOPPED = frozenset({-1, -2, -9, -15})  # SIGHUP, SIGINT, SIGKILL, SIGTERM: from outside, or because memory ran out
 # "[   3/ 272] blk.0.attn_k.weight - [ 576, 192, 1, 1], type = q4_1, size = 0.07 MiB -> 0.08 MiB (q5_0)"
 _TENSOR_LINE = re.compile(
     r"^\[ *\d+/ *\d+\] (?P<name>.+?) +- \[[ \d,]+\], type = +(?P<now>\w+), "
@@ -42,7 +44,8 @@ def chosen_types(path: Path, file_type: int, has_importance: bool = False) -> di
     names = {tensor.name for tensor in read_parts(path).tensors}
     result = _run_child(path, file_type, has_importance)
     if result.returncode != 0:
-        raise ConversionError(f"llama.cpp cannot quantize {path.name}: {_complaint(result)}", _CURE)
+        hint = _AGAIN if result.returncode in _STOPPED else _CURE
+        raise ConversionError(f"llama.cpp cannot quantize {path.name}: {_complaint(result)}", hint)
     lines = [match.groupdict() for match in _TENSOR_LINE.finditer(result.stdout)]
     chosen = {line["name"]: (line["then"] or line["now"]).upper() for line in lines}
     if len(lines) != len(names) or chosen.keys() != names:
@@ -70,7 +73,7 @@ def _run_child(path: Path, file_type: int, has_importance: bool) -> subprocess.C
             env={**os.environ, "GGML_NO_BACKTRACE": "1"},  # else a dying ggml starts a debugger on itself
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise ConversionError(f"llama.cpp looked at {path.name} for {_TIMEOUT_SECONDS} s", _CURE) from None
+        raise ConversionError(f"llama.cpp looked at {path.name} for {_TIMEOUT_SECONDS} s", _AGAIN) from None
 
 
 def _complaint(result: subprocess.CompletedProcess[str]) -> str:

@@ -1,9 +1,11 @@
 """What llama.cpp says it would do, held against what it does; and files that it refuses or dies of."""
 
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,3 +120,26 @@ def test_frozen_app_says_that_it_cannot(tiny: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     with pytest.raises(ConversionError, match="a frozen app cannot quantize GGUF files"):
         chosen_types(tiny, Q8_0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize(
+    ("ending", "message", "hint"),
+    [
+        (-9, "llama.cpp cannot quantize tiny.gguf: it died of SIGKILL", "close other programs and try again"),
+        (None, "llama.cpp looked at tiny.gguf for 60 s", "close other programs and try again"),
+        (-6, "llama.cpp cannot quantize tiny.gguf: it died of SIGABRT", type_choice._CURE),
+    ],
+)
+def test_only_a_child_that_was_stopped_from_outside_is_worth_another_try(
+    ending: int | None, message: str, hint: str, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def child(command: list[str], **_options: Any) -> subprocess.CompletedProcess[str]:
+        if ending is None:
+            raise subprocess.TimeoutExpired(command, 60)
+        return subprocess.CompletedProcess(command, ending, "", "")
+
+    monkeypatch.setattr(subprocess, "run", child)
+    with pytest.raises(ConversionError) as caught:
+        chosen_types(tiny, Q8_0)
+    assert (caught.value.message, str(caught.value.hint)) == (message, hint)
