@@ -37,9 +37,11 @@ class Screen:
             "/help": lambda _: print(HELP),
         }
 
-    def run(self) -> None:
-        """Take lines and answer them. Raises KeyboardInterrupt when it comes at the prompt."""
-        read_line = line_reader([*self._commands, LEAVE])
+    def run(self, read_line: Callable[[], str | None] | None = None) -> None:
+        """Take lines and answer them, until `read_line` gives None; without it, lines come from the keyboard. Raises
+        KeyboardInterrupt when it comes at the prompt.
+        """
+        read_line = read_line or line_reader([*self._commands, LEAVE])
         llm = self._conversation.llm
         print(f"{llm.name}, {llm.n_ctx:,} tokens of context. /help lists the commands.")
         while (line := read_line()) is not None and line.strip() != LEAVE:

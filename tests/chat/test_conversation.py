@@ -1,0 +1,106 @@
+"""`Conversation`: which messages the next prompt has, whatever became of the turns before."""
+
+import pytest
+
+from seallm_edge import ContextOverflow, EngineError, Message, ScriptedEngine, SeaLLM
+from seallm_edge.chat import Conversation
+
+SYSTEM = "You are a helpful assistant."
+GREETED = [Message("user", "Hi"), Message("assistant", "Halo!")]
+
+
+def prompt(*messages: tuple[str, str]) -> str:
+    """ChatML of `messages`, open for the assistant's."""
+    written = "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in messages)
+    return f"{written}<|im_start|>assistant\n"
+
+
+def say(conversation: Conversation, text: str) -> str:
+    return "".join(conversation.say(text))
+
+
+def test_a_turn_is_two_messages_and_the_next_prompt_has_them() -> None:
+    engine = ScriptedEngine(["Halo!", "Baik."])
+    conversation = Conversation(SeaLLM.from_engine(engine))
+    assert (say(conversation, "Hi"), conversation.messages) == ("Halo!", GREETED)
+    assert say(conversation, "Apa kabar?") == "Baik."
+    assert engine.prompts == [
+        prompt(("system", SYSTEM), ("user", "Hi")),
+        prompt(("system", SYSTEM), ("user", "Hi"), ("assistant", "Halo!"), ("user", "Apa kabar?")),
+    ]
+
+
+def test_its_own_system_message_replaces_the_models_and_is_no_turn() -> None:
+    engine = ScriptedEngine(["Halo!"])
+    conversation = Conversation(SeaLLM.from_engine(engine), system="Be brief.")
+    say(conversation, "Hi")
+    assert engine.prompts == [prompt(("system", "Be brief."), ("user", "Hi"))]
+    assert conversation.messages == GREETED
+
+
+def test_sampling_options_hold_for_every_turn() -> None:
+    engine = ScriptedEngine(["Halo!", "Halo!"])
+    conversation = Conversation(SeaLLM.from_engine(engine), sampling={"max_tokens": 3})
+    assert [say(conversation, "Hi"), say(conversation, "Hi")] == ["Hal", "Hal"]
+    assert [request.sampling.max_tokens for request in engine.requests] == [3, 3]
+
+
+def test_the_last_reply_has_the_newest_figures() -> None:
+    conversation = Conversation(SeaLLM.from_engine(ScriptedEngine(["Halo!", "Baik sekali."])))
+    assert conversation.last_reply is None
+    say(conversation, "Hi")
+    say(conversation, "Apa kabar?")
+    reply = conversation.last_reply
+    assert reply
+    assert (reply.text, reply.finish_reason, reply.usage.reply_tokens) == ("Baik sekali.", "stop", 12)
+
+
+def test_a_message_that_overflows_the_context_leaves_everything_as_it_was() -> None:
+    conversation = Conversation(SeaLLM.from_engine(ScriptedEngine(["Halo!"], n_ctx=200)))
+    say(conversation, "Hi")
+    before = conversation.last_reply
+    with pytest.raises(ContextOverflow, match="the context holds 200"):
+        say(conversation, "long " * 40)
+    assert conversation.messages == GREETED
+    assert conversation.last_reply is before
+
+
+def test_a_turn_that_fails_before_its_first_token_is_not_kept() -> None:
+    engine = ScriptedEngine(["Halo!", EngineError("out of memory"), "Baik."])
+    conversation = Conversation(SeaLLM.from_engine(engine))
+    say(conversation, "Hi")
+    with pytest.raises(EngineError, match=r"^out of memory$"):
+        say(conversation, "Apa kabar?")
+    assert conversation.messages == GREETED
+    say(conversation, "Apa kabar?")
+    assert engine.prompts[2] == engine.prompts[1]
+
+
+def test_a_reply_interrupted_midway_is_kept_as_far_as_it_came() -> None:
+    conversation = Conversation(SeaLLM.from_engine(ScriptedEngine(["Halo!"])))
+    pieces = conversation.say("Hi")
+    assert next(pieces) + next(pieces) == "Ha"
+    with pytest.raises(KeyboardInterrupt):
+        pieces.throw(KeyboardInterrupt)
+    assert conversation.messages == [Message("user", "Hi"), Message("assistant", "Ha")]
+    assert conversation.last_reply
+    assert conversation.last_reply.finish_reason == "cancelled"
+
+
+def test_clear_forgets_the_turns_and_keeps_the_system_message() -> None:
+    engine = ScriptedEngine(["Halo!", "Halo!"])
+    conversation = Conversation(SeaLLM.from_engine(engine), system="Be brief.")
+    say(conversation, "Hi")
+    conversation.clear()
+    assert (conversation.messages, conversation.last_reply) == ([], None)
+    say(conversation, "Hi")
+    assert engine.prompts[1] == engine.prompts[0]
+
+
+def test_take_back_forgets_one_turn_and_tells_what_the_user_said() -> None:
+    conversation = Conversation(SeaLLM.from_engine(ScriptedEngine(["Halo!", "Baik."])))
+    say(conversation, "Hi")
+    say(conversation, "Apa kabar?")
+    assert (conversation.take_back(), conversation.messages) == ("Apa kabar?", GREETED)
+    assert (conversation.take_back(), conversation.messages) == ("Hi", [])
+    assert conversation.take_back() is None
