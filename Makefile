@@ -9,7 +9,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
 .PHONY: help setup chat test docs lint types bench clean
 help:
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 11
 
 setup: $(TOOLS)  ## install everything into .venv (llama.cpp is built once per user)
 
@@ -33,8 +33,11 @@ $(TOOLS): $(READY)  # what tests and checks need besides, 100 MB of it
 chat: $(READY)  ## chat with the small demo model; piped input: one message a line
 	@$(BIN)/seallm chat smollm2-135m-instruct || [ $$? -eq 130 ]  # Ctrl-C is a way to leave
 
-test: $(TOOLS)  ## run the tests
-	@$(BIN)/python -m pytest
+test: $(TOOLS)  ## run the tests; ends with the ten slowest
+	@$(BIN)/python -m pytest --durations=10
+
+test-fast: $(TOOLS)  ## run the tests that need no trained model and no seconds of native work
+	@$(BIN)/python -m pytest -m "not slow"
 
 docs: $(TOOLS)  ## rewrite the outputs that the documents show, and the reference of the commands
 	@$(BIN)/python docs/update.py

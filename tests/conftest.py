@@ -18,6 +18,15 @@ from support.loopback_hub import LoopbackHub
 pytest_plugins = ["support.checkpoints", "support.gguf_files"]
 
 DEMO = "smollm2-135m-instruct"
+SLOW_FIXTURES = {"demo_file", "llm", "trained", "undisturbed", "seallm"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what uses the demo model or starts the command line."""
+    for item in items:
+        if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

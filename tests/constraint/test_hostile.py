@@ -15,6 +15,8 @@ import pytest
 from seallm_edge.constraint import Grammar
 from seallm_edge.errors import InvalidOption
 
+pytestmark = pytest.mark.slow
+
 SCHEMAS: list[Any] = [
     {
         "type": "object",

@@ -15,6 +15,8 @@ from seallm_edge.errors import ConversionError
 from seallm_edge.native.quantizer import requantize_file
 from support import imatrix_files
 
+pytestmark = pytest.mark.slow
+
 SHAPES: dict[str, dict[str, Any]] = {
     "tied, BF16": {"layers": 3, "ff": 256},
     "untied, F16 in 3 shards": {"layers": 3, "tied": False, "dtype": "F16", "shards": 3},

@@ -20,6 +20,8 @@ from seallm_edge.convert.sources.shards import LocalShard
 from seallm_edge.errors import ConversionError
 from seallm_edge.files.positioned import PositionedFile
 
+pytestmark = pytest.mark.slow
+
 Checkpoints = Callable[..., Any]
 
 

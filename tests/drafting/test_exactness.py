@@ -14,6 +14,8 @@ from seallm_edge.native.model import vocabulary_of
 from support.eager_drafting import draft_always
 from support.second_opinion import regrets
 
+pytestmark = pytest.mark.slow
+
 DEMO = "smollm2-135m-instruct"
 DOCUMENTS = Path(__file__).parents[2] / "docs"
 WORDS = ["rice", "a boat", "the rain", "a market", "Jakarta", "Hanoi", "a mango", "the moon", "a teacher", "a song"]

@@ -20,6 +20,8 @@ import pytest
 from seallm_edge import EngineError, SeaLLM
 from seallm_edge.errors import SeaLLMError
 
+pytestmark = pytest.mark.slow
+
 DEMO = "smollm2-135m-instruct"
 GREEDY = {"temperature": 0, "repeat_penalty": 1.0, "max_tokens": 24}
 QUESTIONS = ["What is the capital of Japan?", "Name a fruit.", "Say hello.", "What is two plus two?", "Name a colour."]

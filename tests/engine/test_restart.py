@@ -68,6 +68,7 @@ def test_a_longer_conversation_takes_the_place_of_its_beginning(tiny_file: Path,
     assert len(files(tmp_path)) == 1
 
 
+@pytest.mark.slow
 def test_another_models_snapshots_are_left_alone(tiny_file: Path, tmp_path: Path) -> None:
     with open_tiny(tiny_file, tmp_path) as llm:
         llm.complete(TEXT, **GREEDY)

@@ -5,6 +5,8 @@ import pytest
 from seallm_edge import EngineStats, ScriptedEngine, SeaLLM
 from support.eager_drafting import draft_always
 
+pytestmark = pytest.mark.slow
+
 DEMO = "smollm2-135m-instruct"
 
 

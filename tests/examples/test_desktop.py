@@ -275,6 +275,7 @@ def test_closing_while_the_model_loads_ends_the_loading(desktop: ModuleType) -> 
     assert shares[-1] < 99
 
 
+@pytest.mark.slow
 def test_it_talks_with_a_real_model_and_stays_awake(open_window) -> None:
     from PySide6.QtCore import QTimer
 
@@ -302,6 +303,7 @@ ENDINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("desktop")
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 def test_a_program_whose_window_is_closed_ends_soon_and_cleanly(ending: str) -> None:

@@ -14,6 +14,8 @@ import pytest
 from seallm_edge.errors import ModelFileError
 from seallm_edge.gguf_file import Array, read_header
 
+pytestmark = pytest.mark.slow
+
 WriteGguf = Callable[..., Path]
 
 

@@ -30,6 +30,7 @@ def test_the_readme_stays_short() -> None:
     assert len(README.splitlines()) < 200
 
 
+@pytest.mark.slow
 def test_the_readmes_program_prints_what_the_readme_shows() -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -46,6 +47,7 @@ def test_the_readme_has_commands_to_try() -> None:
     assert DEMO_LINES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_prints_what_its_docstring_shows(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
@@ -60,8 +62,8 @@ def test_an_example_prints_what_its_docstring_shows(path: Path) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_and_targets_that_documents_name_exist(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = re.findall(r"(?:^ {4}|`)(?:\$ )?make ((?:[a-z]+ ?)+)", text, re.MULTILINE)
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = re.findall(r"(?:^ {4}|`)(?:\$ )?make ((?:[a-z-]+ ?)+)", text, re.MULTILINE)
     assert {target for words in named for target in words.split()} <= targets
     assert set(re.findall(r"(?:^ {4}(?:\$ )?|`)seallm ([a-z][a-z-]*)", text, re.MULTILINE)) <= set(COMMANDS)
 

@@ -140,6 +140,7 @@ def test_an_interrupt_while_weights_load_frees_them_and_the_next_load_works(demo
         assert vocabulary.n_tokens == 49_152
 
 
+@pytest.mark.slow
 @posix
 def test_an_interrupt_while_a_model_loads_reaches_python_and_the_next_load_works() -> None:
     def interrupt_midway(share: float) -> None:
@@ -154,6 +155,7 @@ def test_an_interrupt_while_a_model_loads_reaches_python_and_the_next_load_works
         assert llm.chat("What is the capital of Japan?", temperature=0).text == "The capital of Japan is Tokyo."
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize(
     ("callback", "number", "command"),

@@ -24,6 +24,8 @@ from seallm_edge.native.quantizer import (
 )
 from seallm_edge.native.symbols import function
 
+pytestmark = pytest.mark.slow
+
 CONVERTED = ["F32", "F16", "BF16", "Q4_0", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"]
 QUANTIZED = [name for name in TENSOR_TYPES if name in WRITABLE and TENSOR_TYPES[name].block > 1]
 F32, Q8_0 = 0, 7

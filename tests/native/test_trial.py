@@ -20,6 +20,8 @@ from seallm_edge.gguf_file import read_header
 from seallm_edge.native import trial
 from seallm_edge.native.trial import PROMPT, Trial, try_model
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ("The market opens at 6.", "Chợ mở cửa lúc sáu giờ.", "ตลาดเปิด ๖ โมง 👩\u200d🍳", "")
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 

@@ -22,6 +22,8 @@ from seallm_edge.tuning import bench as bench_module
 from seallm_edge.tuning.bench import Load, SpeedBench
 from seallm_edge.tuning.search import Portion, Settings
 
+pytestmark = pytest.mark.slow
+
 SHORT = Portion(32, 4)
 PARENT = """
 import sys, time

@@ -11,6 +11,8 @@ import pytest
 
 from seallm_edge.native.quantizer import TENSOR_TYPES, quantize
 
+pytestmark = pytest.mark.slow
+
 N_PER_ROW = 1024
 DIGESTS = {  # type: first half of the sha256 without importance, and with it
     "Q4_0": ("409087070c44fbea6cdbb86790814e9e", "2b13c6809682cfe6e5cc6fd39b49939b"),

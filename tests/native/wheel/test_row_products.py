@@ -14,6 +14,8 @@ from seallm_edge.gguf_file.types import TENSOR_TYPES
 from seallm_edge.native import symbols
 from seallm_edge.native.backends import ROW_TYPES, find_backends, load_backends
 
+pytestmark = pytest.mark.slow
+
 N, N_OUT, MOST_ROWS = 768, 70, 52  # three super-blocks; weight rows that are no multiple of anything
 NUMBERS = {name: number for number, (name, *_) in TENSOR_TYPES.items()}
 Floats = NDArray[np.float32]
