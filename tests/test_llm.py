@@ -15,6 +15,8 @@ from seallm_edge import ContextOverflow, EngineError, InvalidOption, Message, No
 from seallm_edge.machine import this_machine
 from seallm_edge.text.unicode import graphemes
 
+pytestmark = pytest.mark.slow
+
 CAPITAL = "What is the capital of Japan?"
 
 
@@ -109,10 +111,11 @@ def test_a_character_begun_at_the_limit_is_finished(llm: SeaLLM) -> None:
 
 def test_a_reply_without_limit_ends_with_the_context() -> None:
     with SeaLLM("smollm2-135m-instruct", context=256) as small:
+        (end,) = small.tokenize("<|im_end|>", special=True)
         prompt = "Write the word rice again and again."
-        reply = small.chat(prompt, temperature=0, max_tokens=None, repeat_penalty=1.0, stop=["never said"])
-        if reply.finish_reason == "length":
-            assert reply.usage.prompt_tokens + reply.usage.reply_tokens == small.plan.n_ctx + 1
+        reply = small.chat(prompt, temperature=0, max_tokens=None, logit_bias={end: -100})
+        assert reply.finish_reason == "length"
+        assert reply.usage.prompt_tokens + reply.usage.reply_tokens == small.plan.n_ctx + 1
         again = small.chat(prompt, temperature=0, max_tokens=4)
         assert reply.text.startswith(again.text)
 

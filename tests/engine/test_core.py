@@ -317,8 +317,7 @@ def test_guesses_change_how_soon_a_text_comes_and_never_which(wrong: int) -> Non
         harness.run()
     assert list(guessed.texts.values()) == list(plain.texts.values())
     assert all(len(text) == 30 for text in guessed.texts.values())
-    if wrong != 1:
-        assert guessed.context.n_steps < plain.context.n_steps
+    assert (guessed.context.n_steps < plain.context.n_steps) == (wrong != 1)
 
 
 def test_guesses_beyond_max_tokens_are_not_even_checked() -> None:

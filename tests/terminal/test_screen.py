@@ -57,9 +57,9 @@ def test_bye_and_the_end_of_input_leave(last: list[str], capsys: Captured) -> No
 
 
 def test_empty_lines_are_no_messages(capsys: Captured) -> None:
-    talk, engine = conversation()
-    Screen(talk).run(typed("", "   ", "\n"))
-    assert (capsys.readouterr(), engine.prompts) == ((HEADING, ""), [])
+    talk, engine = conversation("Halo!")
+    Screen(talk).run(typed("", "   ", "\n", "Hi"))
+    assert (capsys.readouterr(), engine.prompts) == ((f"{HEADING}Halo!\n", ""), [asked()])
 
 
 def test_a_message_reaches_the_model_as_typed() -> None:
