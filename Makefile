@@ -7,7 +7,7 @@ READY := .venv/.ready
 TOOLS := .venv/.tools
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: help setup chat test docs lint types bench clean
+.PHONY: help setup chat test test-fast docs lint types bench clean
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 11
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seallm_edge.errors import ModelFileError
+from seallm_edge.files import atomic
 from seallm_edge.files.disk_space import translated_errors
 from seallm_edge.native.quantizer import TENSOR_TYPES
 
@@ -111,15 +111,10 @@ class Report:
         )
 
     def write(self, path: Path) -> None:
-        """Write the report to `path`: beside it first, renamed when it is on the disk. Raises ConversionError."""
+        """Write the report to `path`, whole or not at all. Raises ConversionError."""
         text = json.dumps(self.as_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        partial = path.with_name(path.name + ".partial")
         with translated_errors(path, len(text)):
-            with partial.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
+            atomic.write_text(path, text)
 
     def _sums(self) -> tuple[list[float], list[float]]:
         return [tensor.squared_error for tensor in self.tensors], [tensor.squared for tensor in self.tensors]

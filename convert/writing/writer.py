@@ -6,12 +6,12 @@ What stays after a failure or an interruption, `NAME.partial` and `NAME.journal`
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from seallm_edge.errors import CheckpointError, ConversionError
+from seallm_edge.files.atomic import sync_folder
 from seallm_edge.files.disk_space import translated_errors
 from seallm_edge.files.locking import locked_alone
 from seallm_edge.files.positioned import PositionedFile
@@ -99,7 +99,7 @@ class Output:
         for partial, path in reversed(list(zip(self.partials, self.paths, strict=True))):
             if partial.exists():  # else an earlier run had come this far
                 partial.replace(path)
-        _sync_folder(self.paths[0].parent)
+        sync_folder(self.paths[0].parent)
         self._journal.remove()
 
     @contextlib.contextmanager
@@ -130,7 +130,7 @@ def opened_output(plan: Plan, out: Path, fingerprint: Fingerprint, restart: bool
         stack.callback(output.close)
         if not mark.renaming:
             output.open()
-            _sync_folder(paths[0].parent)
+            sync_folder(paths[0].parent)
         try:
             yield output
         except CheckpointError:
@@ -163,13 +163,3 @@ def _locked_journal(path: Path, stack: contextlib.ExitStack) -> Journal:
         problem = f"another conversion is writing {partial_path(path)}"
         raise ConversionError(problem, Hint("wait for it, or give another name with {out}", out=Option("out")))
     return journal
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DraftTableError
+from ..files import atomic
 
 MAGIC, VERSION = b"SEANGRAM", 1
 N_BUCKETS = 1 << 16
@@ -86,7 +87,7 @@ def step_hash(value: int, token: int) -> int:
 
 
 def write(path: Path, entries: Entries, metadata: dict[str, Any]) -> None:
-    """Write a table, beside and then renamed. Equal hashes are merged: the first stays. Raises OSError."""
+    """Write a table, whole or not at all. Equal hashes are merged: the first stays. Raises OSError."""
     _, first = np.unique(entries.hashes, return_index=True)  # sorted by hash
     hashes = entries.hashes[first]
     names, predictions = np.unique(entries.tokens[first], return_inverse=True)
@@ -103,14 +104,7 @@ def write(path: Path, entries: Entries, metadata: dict[str, Any]) -> None:
     arrays = (buckets, names.astype("<u4"), (hashes & 0xFFFF).astype("<u2"), predictions.astype("<u2"), marks)
     body = text + b"".join(array.tobytes() for array in arrays)
     head = _HEAD.pack(MAGIC, VERSION, len(text), zlib.crc32(body), 0)
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        scratch.write_bytes(head + body)
-        scratch.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            scratch.unlink()
-        raise
+    atomic.write_bytes(path, head + body)
 
 
 def is_table(path: Path) -> bool:

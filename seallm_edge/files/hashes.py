@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from seallm_edge.errors import ModelFileError
 
+from . import atomic
 from .disk_space import translated_errors
 
 _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")  # ref: GNU coreutils, sha256sum
@@ -33,14 +33,9 @@ def sidecar_of(path: Path) -> Path:
 def write_sidecar(path: Path, hashes: Mapping[str, str]) -> None:
     """List `hashes` by file name beside `path`. Raises ConversionError."""
     sidecar = sidecar_of(path)
-    partial = sidecar.with_name(sidecar.name + ".partial")
     text = "".join(f"{digits}  {name}\n" for name, digits in hashes.items())
     with translated_errors(sidecar, len(text)):
-        with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(sidecar)
+        atomic.write_text(sidecar, text)
 
 
 def listed_hashes(sidecar: Path) -> dict[str, str]:

@@ -6,16 +6,15 @@ A record counts only where it was made: on this processor, with as many usable c
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .. import paths
+from ..files import atomic
 from ..machine import this_machine
 from . import symbols
 from .backends import forced_variant
@@ -83,14 +82,7 @@ class Records:
     def _write(self, models: Mapping[str, Any]) -> None:
         file = self._file()
         file.parent.mkdir(parents=True, exist_ok=True)
-        scratch = file.with_suffix(f".{os.getpid()}")
-        try:
-            scratch.write_text(json.dumps({"format": _FORMAT, "models": models}), encoding="utf-8")
-            scratch.replace(file)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                scratch.unlink()
-            raise
+        atomic.write_text(file, json.dumps({"format": _FORMAT, "models": models}))
 
 
 def _with_newest(items: Mapping[str, Any], key: str, value: Any, most: int) -> dict[str, Any]:

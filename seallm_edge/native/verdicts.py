@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from typing import Any
 
 from .. import paths
+from ..files import atomic
 
 logger = logging.getLogger("seallm_edge.native")
 
@@ -56,9 +56,7 @@ class Verdicts:
     def _write(self, entries: dict[str, Any]) -> None:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            scratch = self._file.with_suffix(f".{os.getpid()}")
-            scratch.write_text(json.dumps(entries), encoding="utf-8")
-            scratch.replace(self._file)
+            atomic.write_text(self._file, json.dumps(entries))
         except OSError as error:
             logger.info("verdicts on CPU variants are not kept: %s", error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def test_a_disk_that_cannot_keep_it_is_logged(
     def full(*_arguments: Any, **_options: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(os, "fsync", full)
     caplog.set_level(logging.INFO, "seallm_edge")
     saved_costs.keep(MODEL, plan, COSTS)
     assert "what steps cost is not kept: [Errno 28] No space left on device" in caplog.text

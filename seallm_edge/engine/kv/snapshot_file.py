@@ -10,9 +10,9 @@
         m  state, as `llama_state_seq_get_data` gave it
        32  sha256 of all bytes before
 
-A file gets its name only when all of it is written, so what a killed process leaves is never taken for a snapshot. It
-is not forced to the disk: after a power loss the name may stand before other bytes, and the hash refuses those. sha256
-because processors compute it (SHA-NI, Armv8): nothing else that finds any damage costs less.
+A file gets its name only when all of it is on the disk, so what a killed process leaves is never taken for a snapshot.
+The hash refuses what a disk damages later: sha256 because processors compute it (SHA-NI, Armv8), and nothing else that
+finds any damage costs less.
 
 Knows one file, not which others there are.
 """
@@ -24,7 +24,6 @@ import hashlib
 import os
 import stat
 import struct
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
@@ -32,7 +31,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .snapshot_folder import PARTIAL
+from ...files import atomic
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -93,18 +92,11 @@ def write(path: Path, key: bytes, tokens: Tokens, state: memoryview) -> None:
 
     Raises OSError, with nothing of it left.
     """
-    descriptor, partial = tempfile.mkstemp(PARTIAL, f"{path.name}.", path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            digest = hashlib.sha256()
-            for piece in (_HEAD.pack(_MAGIC, FORMAT, key, len(tokens), len(state)), encoded(tokens), state):
-                _write_hashed(file, memoryview(piece), digest)
-            file.write(digest.digest())
-        Path(partial).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(partial).unlink()
-        raise
+    with atomic.replacing(path, 0o600) as file:
+        digest = hashlib.sha256()
+        for piece in (_HEAD.pack(_MAGIC, FORMAT, key, len(tokens), len(state)), encoded(tokens), state):
+            _write_hashed(file, memoryview(piece), digest)
+        file.write(digest.digest())
 
 
 def read_tokens(path: Path, key: bytes) -> tuple[Tokens, int]:

@@ -22,11 +22,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...files.atomic import SCRATCH_SUFFIX
+
 logger = logging.getLogger("seallm_edge.engine")
 
 MAX_BUDGET_BYTES = 1 << 30
 BUDGET_DISK_SHARE = 50  # one part in so many of the free disk
-PARTIAL = ".partial"
 
 _MINUTE_NS = 60 * 10**9
 _DAY_NS = 24 * 60 * _MINUTE_NS
@@ -47,7 +48,7 @@ class Entry:
     @property
     def is_partial(self) -> bool:
         """Whether it is being written, or was when its writer died."""
-        return self.path.name.endswith(PARTIAL)
+        return self.path.name.endswith(SCRATCH_SUFFIX)
 
 
 class SnapshotFolder:
@@ -66,7 +67,7 @@ class SnapshotFolder:
         """The snapshots of this key that are there now. Raises OSError."""
         with os.scandir(self.path) as listed:
             ours = [item.name for item in listed if item.name.startswith(self._owner)]
-        return [name for name in ours if _NAME.fullmatch(name) and not name.endswith(PARTIAL)]
+        return [name for name in ours if _NAME.fullmatch(name) and not name.endswith(SCRATCH_SUFFIX)]
 
     def entries(self) -> Iterator[Entry]:
         """Every snapshot of any model, whole or partial. Raises OSError."""

@@ -154,6 +154,12 @@ class FullDisk:
         if self.room < 0 and not self._at_close:
             raise OSError(errno.ENOSPC, "No space left on device")
 
+    def flush(self) -> None:
+        self._file.flush()
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
     def __enter__(self) -> "FullDisk":
         return self
 
