@@ -125,12 +125,12 @@ class DraftTableError(SeaLLMError):
 
 
 class NotEnoughMemory(SeaLLMError):
-    """A model that needs more memory than is free; both in bytes."""
+    """A model that needs more memory than is free; `needed` and `free` in bytes."""
 
-    def __init__(self, name: str, needed: int, free: int, hint: Hint | str) -> None:
+    def __init__(self, problem: str, needed: int, free: int, hint: Hint | str) -> None:
         self.needed = needed
         self.free = free
-        super().__init__(f"{name} needs {needed / 1e9:.1f} GB of memory but {free / 1e9:.1f} GB is free", hint)
+        super().__init__(problem, hint)
 
 
 class ContextOverflow(SeaLLMError):

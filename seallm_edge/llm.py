@@ -12,6 +12,7 @@ from .constraint import Constraint, GrammarCompiler
 from .engine import Engine, EngineStats, ModelInfo, Request
 from .engine.prompt_tokens import PromptTokens
 from .errors import ContextOverflow, InvalidOption
+from .files.sizes import readable
 from .gguf_file import Header
 from .hints import Command, Hint, Option
 from .loading import load_engine, resolve
@@ -278,6 +279,5 @@ class SeaLLM:
         enough = n_cells(n_tokens + _REPLY_ROOM)
         if enough > self.info.max_context:
             return Hint(f"shorten it: this model reads {self.info.max_context:,} tokens at most")
-        extra = (enough - self.n_ctx) * self.info.bytes_per_token
-        size = f"{extra / 1e9:.1f} GB" if extra >= 1e8 else f"{extra / 1e6:.0f} MB"
+        size = readable((enough - self.n_ctx) * self.info.bytes_per_token)
         return Hint(f"shorten it, or give {{context}} (needs {size} more)", context=Option("context", enough))

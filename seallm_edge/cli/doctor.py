@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..files.sizes import readable
 from . import options
-from .output import gigabytes, plain, print_facts, print_json
+from .output import plain, print_facts, print_json
 
 if TYPE_CHECKING:
     from ..errors import EngineError
@@ -151,17 +152,17 @@ def examine_model(model: str, **asked: Any) -> dict[str, Any]:
 
 def model_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """The facts of `examine_model` as names and values for people."""
-    on_gpu = f", {gigabytes(facts['gpu_bytes'])} of it on the GPU" if facts["gpu_bytes"] else ""
+    on_gpu = f", {readable(facts['gpu_bytes'])} of it on the GPU" if facts["gpu_bytes"] else ""
     return [
         ("model", f"{plain(facts['model'])} ({facts['type']})"),
         ("file", plain(facts["file"], 1_000)),
         *(("" if number else "plan", reason) for number, reason in enumerate(facts["reasons"])),
         *(("warning", warning) for warning in facts["warnings"]),
-        ("weights", gigabytes(facts["weights_bytes"])),
-        ("KV memory", gigabytes(facts["kv_bytes"])),
-        ("all else", f"{gigabytes(facts['compute_bytes'])}: buffers for a step, vocabulary, the program"),
-        ("in all", f"{gigabytes(facts['total_bytes'])}{on_gpu}"),
-        ("free", gigabytes(facts["memory_available"])),
+        ("weights", readable(facts["weights_bytes"])),
+        ("KV memory", readable(facts["kv_bytes"])),
+        ("all else", f"{readable(facts['compute_bytes'])}: buffers for a step, vocabulary, the program"),
+        ("in all", f"{readable(facts['total_bytes'])}{on_gpu}"),
+        ("free", readable(facts["memory_available"])),
         ("chat format", plain(facts["chat_format"], 500)),
     ]
 
@@ -207,7 +208,7 @@ def _versions() -> dict[str, str]:
 
 
 def _of(free: int, total: int) -> str:
-    return f"{gigabytes(free)} of {gigabytes(total)} free"
+    return f"{readable(free)} of {readable(total)} free"
 
 
 def _others(facts: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..files.sizes import readable
 from . import options
 from .output import diagnostic
 
@@ -42,4 +43,4 @@ def draft_table(
         n = build(
             texts, target, vocabulary.tokenize, vocabulary.fingerprint, sources=sources, most=int(megabytes * 1e6)
         )
-    diagnostic(f"{target}: {n:,} contexts, {target.stat().st_size / 1e6:.1f} MB")
+    diagnostic(f"{target}: {n:,} contexts, {readable(target.stat().st_size)}")

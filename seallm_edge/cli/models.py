@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .output import gigabytes, plain, print_json, print_table
+from ..files.sizes import readable
+from .output import plain, print_json, print_table
 
 if TYPE_CHECKING:
     from ..catalogue.cards import Card
@@ -39,10 +40,10 @@ def models(
     print_sizes(listed)
     print(
         "\nGB on disk. Memory needed: that and the working memory, here for a context of 2,048 tokens."
-        f"\n*: installed. In parentheses: more than the {gigabytes(machine.memory_available)} of memory free now."
+        f"\n*: installed. In parentheses: more than the {readable(machine.memory_available)} of memory free now."
     )
     for entry in others:
-        print(f"also here: {plain(entry.name)} ({gigabytes(entry.size)})")
+        print(f"also here: {plain(entry.name)} ({readable(entry.size)})")
     for card in cards().values():
         if card.stand_in:
             print(f"{card.name}: {card.stand_in}.")
@@ -89,7 +90,7 @@ def print_sizes(listed: list[dict[str, Any]]) -> None:
             facts["name"],
             weights(facts["parameters"]),
             *(_cell(facts, name) for name in types),
-            gigabytes(facts["working_memory"]),
+            readable(facts["working_memory"]),
         ]
         for facts in listed
     )
@@ -106,6 +107,6 @@ def _cell(facts: dict[str, Any], type_name: str) -> str:
     kind = facts["types"].get(type_name)
     if kind is None:
         return ""
-    size = f"{kind['size'] / 1e9:.1f}"
+    size = f"{kind['size'] / 1e9:.2f}"
     mark = "*" if any(entry["type"] == type_name for entry in facts["installed"]) else ""
     return f"{size}{mark}" if kind["fits"] else f"({size}){mark}"

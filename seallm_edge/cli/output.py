@@ -75,11 +75,6 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
-def gigabytes(n_bytes: int) -> str:
-    """Such as "4.7 GB"; below 100 MB in MB."""
-    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"
-
-
 def plain(text: str, limit: int = 200) -> str:
     """One line without control characters, cut at `limit` characters."""
     shown = text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..files.sizes import readable
 from . import options
-from .output import gigabytes, plain, print_facts, print_json, print_table
+from .output import plain, print_facts, print_json, print_table
 
 if TYPE_CHECKING:
     from ..catalogue.cards import Card
@@ -55,11 +56,11 @@ def print_file(header: Header, tensors: bool) -> None:
     if card and card.stand_in:
         print(f"{card.title}: {card.stand_in}.")
     print("\nTensors by type")
-    rows = ((name, f"{count:,}", gigabytes(size)) for name, (count, size) in header.types().items())
+    rows = ((name, f"{count:,}", readable(size)) for name, (count, size) in header.types().items())
     print_table(("type", "tensors", "size"), rows, numbers=("tensors", "size"))
     if tensors:
         print()
-        each = ((plain(t.name), _times(t.shape), t.type_name, gigabytes(t.n_bytes)) for t in header.tensors)
+        each = ((plain(t.name), _times(t.shape), t.type_name, readable(t.n_bytes)) for t in header.tensors)
         print_table(("tensor", "shape", "type", "size"), each, numbers=("size",))
     print("\nMetadata")
     print_table(("key", "value"), ((plain(key), _shown(value)) for key, value in header.metadata.items()))
@@ -118,7 +119,7 @@ def print_card(card: Card) -> None:
     ]
     print_facts([*facts, ("note", card.stand_in)] if card.stand_in else facts)
     print(f"\nto get it, once you have read its licence:\n    {command_to_get(card).worded(command_line_words)}\n")
-    rows = ((facts["type"], gigabytes(facts["size"]), gigabytes(facts["memory_needed"])) for facts in _types(card))
+    rows = ((facts["type"], readable(facts["size"]), readable(facts["memory_needed"])) for facts in _types(card))
     headings = ("type", "size", f"memory needed, {SMALLEST_CONTEXT:,} tokens of context")
     print_table(headings, rows, numbers=headings[1:])
 
@@ -145,7 +146,7 @@ def _summary(header: Header) -> Iterator[tuple[str, str]]:
     yield "name", plain(header.name)
     yield "architecture", plain(header.architecture)
     yield "weights", f"{header.n_params:,} in {len(header.tensors):,} tensors, {header.file_type_name}"
-    yield "size", f"{gigabytes(header.file_size)}, {_bits(header):.2f} bits a weight"
+    yield "size", f"{readable(header.file_size)}, {_bits(header):.2f} bits a weight"
     yield "context", f"{header.context_length:,} tokens, {header.kv_bytes_per_token / 1024:.1f} KiB each"
     yield "vocabulary", f"{header.n_vocab:,} tokens"
     yield "chat format", plain(chatting(header).reason, 500)

@@ -11,7 +11,7 @@ _UNITS = {"M": 10**6, "G": 10**9}
 
 
 def readable(n_bytes: int) -> str:
-    """A size in the unit that suits it, such as "4.68 GB"."""
+    """The one spelling of a size for people, such as "4.68 GB"; below 0.1 GB in MB."""
     return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.2f} MB"
 
 

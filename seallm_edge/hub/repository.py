@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import HubError, InvalidOption, did_you_mean
+from ..files.sizes import readable
 from .connection import Hub, endpoint
 from .digest import Digest, PlainDigest, new_sha256
 from .patience import OnTrouble, Patience, Retries, Stop, Trouble
@@ -61,7 +62,7 @@ class Repository:
             raise HubError(problem, f"see its files: {self._hub.endpoint}/{self.id}/tree/{self.revision}")
         file = self.files[name]
         if file.size > _MAX_SMALL_FILE:
-            problem = f"{name} of {self.id} is {file.size / 1e6:.0f} MB, too large for what it should be"
+            problem = f"{name} of {self.id} is {readable(file.size)}, too large for what it should be"
             raise HubError(problem, "check that the repository is a model's")
         data = bytearray(file.size)
         with self.stream(file) as stream:

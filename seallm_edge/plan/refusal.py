@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..catalogue.cards import Card, cards, match_header
 from ..errors import NotEnoughMemory
+from ..files.sizes import readable
 from ..gguf_file import Header
 from ..hints import Command, Hint, Option
 from ..machine import Gpu, Machine
@@ -26,7 +27,9 @@ def refusal(header: Header, machine: Machine, gpus: Sequence[Gpu], options: Load
     )
     name = f"{header.path.stem} with a context of {plan.n_ctx:,}"
     hint = choice.then("; {force} loads it all the same", force=Option("force", True))
-    return NotEnoughMemory(name, plan.main_bytes + ROOM_BYTES, free, hint)
+    needed = plan.main_bytes + ROOM_BYTES
+    problem = f"{name} needs {readable(needed)} of memory but {readable(free)} is free"
+    return NotEnoughMemory(problem, needed, free, hint)
 
 
 def _smaller_context(header: Header, gpus: Sequence[Gpu], options: LoadOptions, free: int) -> Hint | None:
@@ -51,4 +54,4 @@ def _smaller_model(card: Card | None, free: int, machine: Machine) -> Hint | Non
     kind = card.chat if card else True
     others = (other for other in cards().values() if other != card and other.chat == kind)
     found = largest_that_fits(others, machine)
-    return Hint(f"{found[0].name} ({found[1]}) fits in the {free / 1e9:.1f} GB") if found else None
+    return Hint(f"{found[0].name} ({found[1]}) fits in the {readable(free)}") if found else None

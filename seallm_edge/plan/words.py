@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..files.sizes import readable
 from ..gguf_file import Header
 from ..machine import Machine
 from .memory import ROOM_BYTES
@@ -28,7 +29,7 @@ def reasons(
         is_repacked = "repacked" if plan.repack else "not repacked"
         usual = f"the fastest kernels {'want it' if plan.repack else 'read them as they are'}"
         yield f"weights {is_repacked}: {_why(asked.repack, tuned, usual)}"
-    yield f"prefix cache {plan.prefix_cache_bytes / 1e9:.1f} GB: {_why_prefix_cache(plan, asked)}"
+    yield f"prefix cache {readable(plan.prefix_cache_bytes)}: {_why_prefix_cache(plan, asked)}"
 
 
 def warnings(plan: Plan, header: Header, machine: Machine, asked: LoadOptions) -> Iterator[str]:
@@ -42,14 +43,14 @@ def warnings(plan: Plan, header: Header, machine: Machine, asked: LoadOptions) -
     if plan.threads > machine.cores_usable and asked.threads:
         yield f"{plan.threads} threads share {machine.cores_usable} usable cores: fewer are faster"
     if asked.prefix_cache and asked.prefix_cache > plan.prefix_cache_bytes:
-        given, wanted = plan.prefix_cache_bytes / 1e9, asked.prefix_cache / 1e9
+        given, wanted = readable(plan.prefix_cache_bytes), readable(asked.prefix_cache)
         yield (
-            f"prefix cache {given:.1f} GB, not {wanted:.1f} GB: it takes a quarter of the free memory at most, and no "
+            f"prefix cache {given}, not {wanted}: it takes a quarter of the free memory at most, and no "
             "more than stays free"
         )
     if plan.main_bytes + ROOM_BYTES > machine.memory_available:
-        needed, free = (plan.main_bytes + ROOM_BYTES) / 1e9, machine.memory_available / 1e9
-        yield f"it needs {needed:.1f} GB of memory but {free:.1f} GB is free: it may be very slow, or be killed"
+        needed, free = readable(plan.main_bytes + ROOM_BYTES), readable(machine.memory_available)
+        yield f"it needs {needed} of memory but {free} is free: it may be very slow, or be killed"
 
 
 def _why(asked: object, tuned: Measured | None, usual: str) -> str:
@@ -64,7 +65,7 @@ def _why_context(plan: Plan, first: Plan, machine: Machine) -> str:
         return "the smallest, and more than fits"
     if plan.n_ctx == first.n_ctx:
         return "fits in the free memory"
-    return f"{first.n_ctx:,} would need {(first.main_bytes + ROOM_BYTES) / 1e9:.1f} GB of {free / 1e9:.1f} GB free"
+    return f"{first.n_ctx:,} would need {readable(first.main_bytes + ROOM_BYTES)} of {readable(free)} free"
 
 
 def _why_threads(machine: Machine) -> str:

@@ -101,10 +101,10 @@ def test_doctor_of_a_model_gives_its_plan_the_reasons_and_the_memory(seallm: SEA
         "weights repacked: the fastest kernels want it",
     ]
     assert lines[10:14] == [
-        "weights 96.6 MB",
-        "KV memory 47.2 MB",
-        "all else 0.1 GB: buffers for a step, vocabulary, the program",
-        "in all 0.2 GB",
+        "weights 96.58 MB",
+        "KV memory 47.19 MB",
+        "all else 0.10 GB: buffers for a step, vocabulary, the program",
+        "in all 0.25 GB",
     ]
     assert lines[15] == "chat format the file's own template"
     assert lines[-1] == f"it fits: seallm chat {DEMO}"
@@ -137,9 +137,9 @@ def test_doctor_of_a_model_that_does_not_fit_plans_it_all_the_same_and_says_so(m
 
     assert (facts["can_run"], facts["n_ctx"]) == (False, 2048)
     name = "SmolLM2-135M-Instruct.Q4_1 with a context of 2,048"
-    needed = f"{(facts['main_bytes'] + ROOM_BYTES) / 1e9:.1f}"
-    assert facts["verdict"].startswith(f"{name} needs {needed} GB of memory but 0.1 GB is free\n")
-    assert ("warning", f"it needs {needed} GB of memory but 0.1 GB is free: it may be very slow, or be killed") in (
+    needed = f"{(facts['main_bytes'] + ROOM_BYTES) / 1e9:.2f}"
+    assert facts["verdict"].startswith(f"{name} needs {needed} GB of memory but 0.10 GB is free\n")
+    assert ("warning", f"it needs {needed} GB of memory but 0.10 GB is free: it may be very slow, or be killed") in (
         doctor.model_lines(facts)
     )
 

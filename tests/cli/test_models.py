@@ -20,7 +20,7 @@ def test_models_lists_every_card_and_marks_what_is_here(seallm: SEALLM) -> None:
         "seallms-v3-1.5b",
         "smollm2-135m-instruct",
     ]
-    assert lines[5].split() == ["smollm2-135m-instruct", "135", "M", "0.1*", "0.2", "GB"]
+    assert lines[5].split() == ["smollm2-135m-instruct", "135", "M", "0.10*", "0.20", "GB"]
     assert "smollm2-135m-instruct: English stand-in for trying seallm-edge out; it is no SeaLLMs model." in lines
     assert all(line == line.rstrip() for line in lines)
 
@@ -31,8 +31,8 @@ def test_models_marks_and_lists_files_of_the_store(seallm: SEALLM, home: Path) -
     (home / "models" / "của \x1b[31mtôi.gguf").write_bytes(b"x")
     text = seallm("models").stdout.decode()
 
-    assert "1.0*" in text.replace("(", "").replace(")", "")
-    assert "also here: của \\x1b[31mtôi (0.0 MB)" in text
+    assert "0.99*" in text.replace("(", "").replace(")", "")
+    assert "also here: của \\x1b[31mtôi (0.00 MB)" in text
 
 
 def test_models_as_json_has_bytes(seallm: SEALLM, demo_file: Path) -> None:

@@ -244,4 +244,4 @@ def test_a_pipe_that_stays_open_beside_a_prompt_is_told_of(seallm) -> None:
 def test_a_context_too_small_is_answered_with_the_smallest_that_would_do(seallm) -> None:
     result = seallm("run", DEMO, "hi", "--context", "1")
     assert (result.returncode, result.stdout) == (1, b"")
-    assert result.stderr.endswith(b"shorten it, or give --context 512 (needs 12 MB more)\n")
+    assert result.stderr.endswith(b"shorten it, or give --context 512 (needs 11.77 MB more)\n")

@@ -18,7 +18,12 @@ def test_show_prints_the_metadata_and_the_types_of_a_file(seallm: SEALLM, demo_f
     assert "chat format the file's own template" in lines
     assert "sampling temperature 0.2, top_p 0.9, top_k 50, min_p 0, repeat_penalty 1.05, repeat_last_n 64" in lines
     start = lines.index("Tensors by type")
-    assert lines[start + 1 : start + 5] == ["type tensors size", "Q4_1 210 66.4 MB", "Q8_0 1 30.1 MB", "F32 61 0.1 MB"]
+    assert lines[start + 1 : start + 5] == [
+        "type tensors size",
+        "Q4_1 210 66.36 MB",
+        "Q8_0 1 30.08 MB",
+        "F32 61 0.14 MB",
+    ]
     assert "tokenizer.ggml.tokens 49,152 x string" in lines
     assert "llama.block_count 30" in lines
 
@@ -26,7 +31,7 @@ def test_show_prints_the_metadata_and_the_types_of_a_file(seallm: SEALLM, demo_f
 def test_show_lists_tensors_when_asked(seallm: SEALLM, demo_file: Path) -> None:
     lines = [" ".join(line.split()) for line in seallm("show", demo_file, "--tensors").stdout.decode().splitlines()]
 
-    assert "token_embd.weight 576 x 49,152 Q8_0 30.1 MB" in lines
+    assert "token_embd.weight 576 x 49,152 Q8_0 30.08 MB" in lines
 
 
 def test_show_as_json_leaves_arrays_out(seallm: SEALLM, demo_file: Path) -> None:
@@ -48,7 +53,7 @@ def test_show_prints_the_card_of_a_model_that_is_not_here(seallm: SEALLM) -> Non
     assert lines[0] == "model SeaLLMs-v3-7B-Chat (not installed)"
     assert "weights 7,615,616,512" in lines
     assert "https://huggingface.co/SeaLLMs/SeaLLM-13B-Chat/blob/main/LICENSE" in lines
-    assert "Q4_K_M 4.7 GB 5.0 GB" in lines
+    assert "Q4_K_M 4.68 GB 5.04 GB" in lines
 
 
 def test_show_prints_the_card_as_json(seallm: SEALLM) -> None:

@@ -74,7 +74,7 @@ def test_a_model_that_does_not_fit_is_refused_before_anything_is_loaded(
 
     small = replace(seallm_edge.machine.this_machine(), memory_available=10_000_000)
     monkeypatch.setattr(seallm_edge.machine, "this_machine", lambda: small)
-    with pytest.raises(NotEnoughMemory, match=r"but 0\.0 GB is free"):
+    with pytest.raises(NotEnoughMemory, match=r"but 10\.00 MB is free"):
         tune.measure(read_header(demo_file), 1.0, force=False)
 
 

@@ -130,7 +130,9 @@ def test_a_small_file_that_is_large_is_not_read(hub, folder: Path) -> None:
     hub.add_repository("SeaLLMs/tiny", folder)
     hub.listing("SeaLLMs/tiny")[0]["size"] = 80_000_000
     repository = open_repository("SeaLLMs/tiny")
-    with pytest.raises(HubError, match=r"^config\.json of SeaLLMs/tiny is 80 MB, too large for what it should be\n"):
+    with pytest.raises(
+        HubError, match=r"^config\.json of SeaLLMs/tiny is 80\.00 MB, too large for what it should be\n"
+    ):
         repository.read("config.json")
     assert len(hub.requests) == 1
 

@@ -85,7 +85,7 @@ def test_plenty_of_memory_gives_the_usual_context_and_the_performance_cores(seal
         "flash attention on: usual on a CPU",
         "all layers on the CPU",
         "weights repacked: the fastest kernels want it",
-        "prefix cache 1.1 GB: for resting conversations, of what stays free",
+        "prefix cache 1.07 GB: for resting conversations, of what stays free",
     )
 
 
@@ -103,7 +103,7 @@ def test_less_memory_halves_the_context(seallm_7b: Header) -> None:
     plan = make_plan(seallm_7b, just_enough(full.total_bytes - 1))
 
     assert plan.n_ctx == 4096
-    needed = free = f"{(full.total_bytes + ROOM_BYTES) / GB:.1f}"
+    needed = free = f"{(full.total_bytes + ROOM_BYTES) / GB:.2f}"
     assert plan.reasons[0] == f"context 4,096: 8,192 would need {needed} GB of {free} GB free"
 
 
@@ -120,7 +120,7 @@ def test_refusal_names_a_smaller_type_of_the_same_model(seallm_7b: Header) -> No
         make_plan(seallm_7b, machine(6))
 
     assert str(caught.value) == (
-        "SeaLLMs-v3-7B-Chat-Q8_0 with a context of 2,048 needs 7.3 GB of memory but 6.0 GB is free\n"
+        "SeaLLMs-v3-7B-Chat-Q8_0 with a context of 2,048 needs 7.34 GB of memory but 6.00 GB is free\n"
         "  Q5_K_M of the same model fits: seallm_edge.convert.convert('FOLDER', type='Q5_K_M'); "
         "force=True loads it all the same"
     )
@@ -133,9 +133,9 @@ def test_refusal_names_a_smaller_type_of_the_same_model(seallm_7b: Header) -> No
 @pytest.mark.parametrize(
     ("free", "choice"),
     [
-        (4, "seallms-v3-1.5b-chat (Q8_0) fits in the 4.0 GB"),
-        (1.5, "seallms-v3-1.5b-chat (Q5_K_M) fits in the 1.5 GB"),
-        (0.5, "smollm2-135m-instruct (Q4_1) fits in the 0.5 GB"),
+        (4, "seallms-v3-1.5b-chat (Q8_0) fits in the 4.00 GB"),
+        (1.5, "seallms-v3-1.5b-chat (Q5_K_M) fits in the 1.50 GB"),
+        (0.5, "smollm2-135m-instruct (Q4_1) fits in the 0.50 GB"),
         (0.1, "no model of the catalogue fits; close other programs"),
     ],
 )
@@ -157,8 +157,8 @@ def test_force_plans_what_does_not_fit_and_warns(seallm_7b: Header) -> None:
 
     assert plan.n_ctx == 2048
     assert plan.reasons[0] == "context 2,048: the smallest, and more than fits"
-    needed = f"{(plan.main_bytes + ROOM_BYTES) / GB:.1f}"
-    assert plan.warnings == (f"it needs {needed} GB of memory but 1.0 GB is free: it may be very slow, or be killed",)
+    needed = f"{(plan.main_bytes + ROOM_BYTES) / GB:.2f}"
+    assert plan.warnings == (f"it needs {needed} GB of memory but 1.00 GB is free: it may be very slow, or be killed",)
     assert make_plan(seallm_7b, machine(1), context=9_000, force=True).n_ctx == 9_000
 
 
@@ -175,7 +175,7 @@ def test_asked_values_are_taken(seallm_7b: Header) -> None:
         "batch 32: as asked",
         "flash attention off: as asked",
         "3 of 29 layers on the GPU: as asked",
-        "prefix cache 5.0 GB: as asked",
+        "prefix cache 5.00 GB: as asked",
     )
     assert plan.warnings == ()
 
@@ -349,14 +349,15 @@ def test_prefix_cache_is_an_eighth_of_what_stays_free_and_1_gib_at_most(
 
 def test_prefix_cache_can_be_off(seallm_7b: Header) -> None:
     plan = make_plan(seallm_7b, MACHINE, prefix_cache=0)
-    assert (plan.prefix_cache_bytes, plan.reasons[-1], plan.warnings) == (0, "prefix cache 0.0 GB: as asked", ())
+    assert (plan.prefix_cache_bytes, plan.reasons[-1], plan.warnings) == (0, "prefix cache 0.00 MB: as asked", ())
 
 
 def test_asked_prefix_cache_is_a_quarter_of_free_memory_at_most_and_never_more_than_stays(seallm_7b: Header) -> None:
     plan = make_plan(seallm_7b, MACHINE, prefix_cache=10 * GB)
     assert plan.prefix_cache_bytes == 8 * GB
     assert plan.warnings == (
-        "prefix cache 8.0 GB, not 10.0 GB: it takes a quarter of the free memory at most, and no more than stays free",
+        "prefix cache 8.00 GB, not 10.00 GB: it takes a quarter of the free memory at most, and no more "
+        "than stays free",
     )
     needed = make_plan(seallm_7b, MACHINE).total_bytes
     assert make_plan(seallm_7b, just_enough(needed + GB), prefix_cache=2 * GB).prefix_cache_bytes == GB
