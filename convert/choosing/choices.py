@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from seallm_edge.catalogue.recipes import Model, Recipe, is_quantizable, needs_importance, tensor_type
+from seallm_edge.catalogue.recipes import QuantContext, Recipe, is_quantizable, needs_importance, tensor_type
 from seallm_edge.errors import ConversionError, InvalidOption, did_you_mean
 from seallm_edge.hints import Hint, Option, Part
 from seallm_edge.native.quantizer import TENSOR_TYPES, WRITABLE, TensorType
@@ -54,7 +54,7 @@ class Choice:
     needs_importance: bool
 
 
-def choose(recipe: UserRecipe, tensors: Mapping[str, Shape], model: Model) -> dict[str, Choice]:
+def choose(recipe: UserRecipe, tensors: Mapping[str, Shape], model: QuantContext) -> dict[str, Choice]:
     """The choice for every one of all the `tensors` of a model, by their GGUF names.
 
     An override changes the tensors it names and no other; with llama.cpp's own, naming an attn_v shifts which layers

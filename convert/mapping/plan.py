@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
-from seallm_edge.catalogue.recipes import Model
+from seallm_edge.catalogue.recipes import QuantContext
 from seallm_edge.errors import CheckpointError
 
 from ..choosing.choices import UserRecipe, check_importance, choose
@@ -60,9 +60,9 @@ class MappedCheckpoint:
         tensors = [ContentTensor(item.name, choices[item.name].type, item.source) for item in self.tensors]
         return Content(self.identity.name, recipe.name, metadata, tuple(tensors), values, self.sizes, self.notes)
 
-    def _model(self, has_importance: bool) -> Model:
+    def _model(self, has_importance: bool) -> QuantContext:
         sizes = self.sizes
-        return Model(sizes.n_layer, sizes.n_head // sizes.n_head_kv, sizes.tied, has_importance)
+        return QuantContext(sizes.n_layer, sizes.n_head // sizes.n_head_kv, sizes.tied, has_importance)
 
 
 def map_checkpoint(checkpoint: Checkpoint) -> MappedCheckpoint:

@@ -21,7 +21,7 @@ _BLOCKS = {name: block for name, block, _ in TENSOR_TYPES.values()}
 
 
 @dataclass(frozen=True)
-class Model:
+class QuantContext:
     """What recipes look at in a model: its layers, how many query heads share a KV head, whether the embedding is the
     output matrix too, and whether an importance matrix is at hand.
     """
@@ -33,7 +33,7 @@ class Model:
 
 
 LayerTest = Callable[[int, int], bool]  # layer, number of layers → whether the rule holds there
-ModelTest = Callable[[Model], bool]
+ModelTest = Callable[[QuantContext], bool]
 
 
 def _all_layers(_layer: int, _n_layer: int) -> bool:
@@ -66,20 +66,20 @@ def _more_bits(layer: int, n_layer: int) -> bool:
     return layer < eighth or layer >= 7 * n_layer // 8 or (layer - eighth) % 3 == 2
 
 
-def _all_models(_model: Model) -> bool:
+def _all_models(_model: QuantContext) -> bool:
     return True
 
 
-def _shared_values(model: Model) -> bool:
+def _shared_values(model: QuantContext) -> bool:
     """Four query heads or more share a KV head: its matrices are small, and more bits for them cost little."""
     return model.n_gqa >= 4
 
 
-def _with_importance(model: Model) -> bool:
+def _with_importance(model: QuantContext) -> bool:
     return model.has_importance
 
 
-def _without_importance(model: Model) -> bool:
+def _without_importance(model: QuantContext) -> bool:
     return not model.has_importance
 
 
@@ -247,7 +247,7 @@ def is_quantizable(name: str, shape: tuple[int, ...]) -> bool:
     return prod(shape[:-1]) > 1 and name.endswith(".weight") and not name.endswith("_norm.weight")
 
 
-def tensor_type(recipe: Recipe, name: str, shape: tuple[int, ...], model: Model) -> str:
+def tensor_type(recipe: Recipe, name: str, shape: tuple[int, ...], model: QuantContext) -> str:
     """The type that `recipe` gives to the tensor `name` (its GGUF name) of this shape, rows first."""
     if not is_quantizable(name, shape):
         return "F32"
@@ -277,7 +277,7 @@ def _role_and_layer(name: str) -> tuple[str, int]:
     return (parts[2], int(parts[1])) if is_block else (parts[0], 0)
 
 
-def _by_the_rules(recipe: Recipe, role: str, layer: int, model: Model) -> str:
+def _by_the_rules(recipe: Recipe, role: str, layer: int, model: QuantContext) -> str:
     fitting = (r.type for r in recipe.rules if r.role == role and r.layers(layer, model.n_layer) and r.models(model))
     wanted = next(fitting, recipe.matrix)
     is_raised = role == "attn_v" and model.n_layer == _LAYERS_OF_70B and recipe.raises_70b

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from ..gguf_file.types import TENSOR_TYPES
-from .recipes import RECIPES, Model, tensor_type
+from .recipes import RECIPES, QuantContext, tensor_type
 
 # What cards speak of, the largest file first: the types that serve everyone without an importance matrix.
 TYPES = ("F32", "BF16", "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q4_0")
@@ -45,7 +45,7 @@ class Shape:
 
     def tensor_bytes(self, type_name: str) -> int:
         """Bytes of all weights by the recipe of this name, without an importance matrix. Raises KeyError if none is."""
-        recipe, model = RECIPES[type_name], Model(self.n_layer, self.n_head // self.n_head_kv, self.tied)
+        recipe, model = RECIPES[type_name], QuantContext(self.n_layer, self.n_head // self.n_head_kv, self.tied)
         types = ((tensor_type(recipe, name, shape, model), shape) for name, shape in self._tensors())
         return round(sum(_BYTES[kind] * prod(shape) for kind, shape in types))
 

@@ -9,7 +9,7 @@ import gguf
 import numpy as np
 import pytest
 
-from seallm_edge.catalogue.recipes import RECIPES, Model, needs_importance, recipe_named, tensor_type
+from seallm_edge.catalogue.recipes import RECIPES, QuantContext, needs_importance, recipe_named, tensor_type
 from seallm_edge.errors import EngineError, InvalidOption
 from seallm_edge.gguf_file import read_structure
 from seallm_edge.gguf_file.types import FILE_TYPES
@@ -30,8 +30,8 @@ class Example:
     is_tied: bool
     width: int = 256
 
-    def model(self, has_importance: bool) -> Model:
-        return Model(self.n_layer, self.n_gqa, self.is_tied, has_importance)
+    def model(self, has_importance: bool) -> QuantContext:
+        return QuantContext(self.n_layer, self.n_gqa, self.is_tied, has_importance)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         matrices = ["token_embd", *([] if self.is_tied else ["output"])]

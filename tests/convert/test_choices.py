@@ -8,7 +8,7 @@ import gguf
 import numpy as np
 import pytest
 
-from seallm_edge.catalogue.recipes import RECIPES, Model
+from seallm_edge.catalogue.recipes import RECIPES, QuantContext
 from seallm_edge.convert.choosing.choices import (
     Choice,
     UserRecipe,
@@ -21,7 +21,7 @@ from seallm_edge.convert.choosing.choices import (
 from seallm_edge.errors import ConversionError, InvalidOption
 from seallm_edge.native.quantizer import TENSOR_TYPES, WRITABLE, quantize
 
-MODEL = Model(n_layer=8, n_gqa=1, is_tied=True)
+MODEL = QuantContext(n_layer=8, n_gqa=1, is_tied=True)
 TENSORS: dict[str, tuple[int, ...]] = {
     "token_embd.weight": (300, 256),
     **{f"blk.{layer}.attn_norm.weight": (256,) for layer in range(8)},
