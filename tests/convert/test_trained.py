@@ -1,33 +1,27 @@
 """A trained checkpoint, converted, answers as the file that it was made of."""
 
-import runpy
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from seallm_edge.convert import convert
 from seallm_edge.native.quantizer import requantize_file
+from seallm_edge.quality.kld import kl_divergence
+from support.readings import Reading, token_ids
 
 F16 = 1
 
 
 @pytest.fixture(scope="module")
-def quality() -> dict[str, Any]:
-    """The measuring script: it reads a paragraph and answers a question."""
-    return runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "quality.py"))
-
-
-@pytest.fixture(scope="module")
-def read(quality: dict[str, Any], trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Any]:
+def read(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Reading]:
     """Reads a file, always with the token ids of the checkpoint's own tokenizer."""
-    ids = quality["token_ids"](convert(trained, tmp_path_factory.mktemp("vocabulary") / "q4.gguf", "Q4_0"))
-    return lambda path: quality["Reading"](path, *ids)
+    ids = token_ids(convert(trained, tmp_path_factory.mktemp("vocabulary") / "q4.gguf", "Q4_0"))
+    return lambda path: Reading(path, *ids)
 
 
 @pytest.fixture(scope="module")
-def original(demo_file: Path, read: Callable[[Path], Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+def original(demo_file: Path, read: Callable[[Path], Reading], tmp_path_factory: pytest.TempPathFactory) -> Reading:
     """The GGUF that the checkpoint was made of, requantized to F16 by llama.cpp."""
     path = tmp_path_factory.mktemp("original") / "f16.gguf"
     requantize_file(demo_file, path, F16)
@@ -35,10 +29,10 @@ def original(demo_file: Path, read: Callable[[Path], Any], tmp_path_factory: pyt
 
 
 def test_f16_has_the_originals_distributions_and_its_answer(
-    trained: Path, original: Any, read: Callable[[Path], Any], quality: dict[str, Any], tmp_path: Path
+    trained: Path, original: Reading, read: Callable[[Path], Reading], tmp_path: Path
 ) -> None:
     ours = read(convert(trained, tmp_path / "f16.gguf", "F16"))
-    assert quality["divergence"](original, ours) < 1e-3
+    assert kl_divergence(original.log_probabilities, ours.log_probabilities) < 1e-3
     assert ours.answer == original.answer
 
 
@@ -48,11 +42,10 @@ def test_quantized_it_still_answers_sensibly(
     type_name: str,
     most: float,
     trained: Path,
-    original: Any,
-    read: Callable[[Path], Any],
-    quality: dict[str, Any],
+    original: Reading,
+    read: Callable[[Path], Reading],
     tmp_path: Path,
 ) -> None:
     ours = read(convert(trained, tmp_path / "quantized.gguf", type_name))
-    assert quality["divergence"](original, ours) < most
+    assert kl_divergence(original.log_probabilities, ours.log_probabilities) < most
     assert "Paris" in ours.text

@@ -21,7 +21,7 @@ FLOORS = (
     ("engine",),
     ("stream", "loading"),
     ("llm", FACE),
-    ("chat",),
+    ("chat", "quality"),
     ("terminal",),
     ("cli",),
 )

@@ -1,8 +1,5 @@
 """Plans against fabricated machines; the estimate against llama.cpp's own figures, and against a real process."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +24,7 @@ from seallm_edge.plan.memory import (
     step_bytes,
     working_bytes,
 )
+from support.peak_memory import in_child
 
 
 def make_plan(
@@ -423,9 +421,7 @@ def test_without_flash_attention_a_long_context_takes_larger_buffers(seallm_7b: 
 
 
 def test_estimate_is_what_a_process_takes_with_the_demo_model(demo_file: Path) -> None:
-    measuring = Path(__file__).parents[2] / "benchmarks" / "memory.py"
-    command = [sys.executable, measuring, demo_file, "--contexts", "512", "8192", "--prompt", "200", "--json"]
-    for found in json.loads(subprocess.run(command, capture_output=True, check=True).stdout):
+    for found in (in_child(str(demo_file), n_ctx, 200) for n_ctx in (512, 8192)):
         allowed = max(0.05 * found["taken"], 64_000_000)
         assert found["estimate"] == pytest.approx(found["taken"], abs=allowed)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import runpy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from seallm_edge.convert import convert
 from seallm_edge.errors import CheckpointError
 from support.sentences import SENTENCES
+from support.trained_checkpoint import write_checkpoint as write_trained
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
@@ -240,9 +240,8 @@ def sentences() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def trained(demo_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo model as a Hugging Face checkpoint in Qwen2's layout, F16 in two shards: its words make sense."""
-    script = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "trained_checkpoint.py"))
     folder = tmp_path_factory.mktemp("trained") / "smol-as-qwen2"
-    script["write_checkpoint"](demo_file, folder, n_shards=2)
+    write_trained(demo_file, folder, n_shards=2)
     return folder
 
 

