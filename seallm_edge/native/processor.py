@@ -13,6 +13,7 @@ from pathlib import Path
 _CPUINFO = Path("/proc/cpuinfo")
 _CPUINFO_KEYS = ("model name", "flags", "Features", "CPU part")
 _HWCAPS = (16, 26, 29, 30)  # AT_HWCAP, AT_HWCAP2, AT_HWCAP3, AT_HWCAP4; ref: Linux include/uapi/linux/auxvec.h
+_PR_SVE_GET_VL = 51  # ref: Linux include/uapi/linux/prctl.h
 _N_LEAVES = 16  # more than glibc knows; it answers zeros for the rest
 
 
@@ -39,6 +40,9 @@ def _instructions() -> list[str]:
     if (hwcap := getattr(libc, "getauxval", None)) is not None:
         hwcap.restype, hwcap.argtypes = ctypes.c_ulong, [ctypes.c_ulong]
         found.append("hwcap " + " ".join(f"{hwcap(kind):x}" for kind in _HWCAPS))
+    if (prctl := getattr(libc, "prctl", None)) is not None and platform.machine() == "aarch64":
+        # The hardware capabilities are the same for every length, and ggml's products are not right with all of them.
+        found.append(f"sve {prctl(_PR_SVE_GET_VL)}")
     if (leaf := getattr(libc, "__x86_get_cpuid_feature_leaf", None)) is not None:
         leaf.restype, leaf.argtypes = ctypes.POINTER(_Leaf), [ctypes.c_uint]
         bits = (bit for number in range(_N_LEAVES) for bit in leaf(number).contents.active)
