@@ -35,9 +35,10 @@ def run_interruptibly(
 ) -> Result:
     """What `work(report)` returns or raises. It runs on a thread of its own, if this is the main thread.
 
-    `report` hands a share from 0 to 1 to `on_progress`, which is called in the caller's thread. An exception that a
-    signal or `on_progress` raises here ends the wait: the next `report` raises CallInterrupted in `work`, and a result
-    that comes nevertheless goes to `discard`. A call that does not end within 2 s ends later, on its thread.
+    `report` hands a share from 0 to 1 to `on_progress`, which is called in the caller's thread, and returns after it.
+    An exception that a signal or `on_progress` raises here ends the wait: the next `report` raises CallInterrupted in
+    `work`, and a result that comes nevertheless goes to `discard`. A call that does not end within 2 s ends later, on
+    its thread.
     """
     if threading.current_thread() is not threading.main_thread():
         return work(on_progress or _ignore)
@@ -62,6 +63,7 @@ class _Call(Generic[Result]):
         self._work = work
         self._discard = discard
         self._shares: queue.SimpleQueue[float | None] = queue.SimpleQueue()  # None: the call is over
+        self._seen: queue.SimpleQueue[None] = queue.SimpleQueue()  # an item a share that `on_progress` has had
         self._is_taken: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._is_abandoned = False
         self._results: list[Result] = []
@@ -79,6 +81,7 @@ class _Call(Generic[Result]):
                 if share is None:
                     break
                 on_progress(share)
+                self._seen.put(None)
         if self._errors:
             raise self._errors[0]
         self._is_taken.put(True)
@@ -87,6 +90,7 @@ class _Call(Generic[Result]):
     def abandon(self) -> None:
         """Have the call end at its next report, wait for it a little, and leave its result to `discard`."""
         self._is_abandoned = True
+        self._seen.put(None)
         self._is_taken.put(False)
         if self._thread.is_alive():
             self._thread.join(GRACE_SECONDS)
@@ -107,6 +111,9 @@ class _Call(Generic[Result]):
         if self._is_abandoned:
             raise CallInterrupted
         self._shares.put(share)
+        self._seen.get()
+        if self._is_abandoned:
+            raise CallInterrupted
 
 
 def _ignore(_share: float) -> None:

@@ -104,8 +104,10 @@ def test_a_bias_forbids_or_forces_a_token(llm: SeaLLM) -> None:
     tokyo = llm.tokenize(" Tokyo")
     assert len(tokyo) == 1
     question = {"prompt": "What is the capital of Japan?", "temperature": 0, "max_tokens": 12}
-    assert "Tokyo" in llm.chat(**question).text
-    assert "Tokyo" not in llm.chat(**question, logit_bias={tokyo[0]: -100}).text
+    free, bound = (llm.chat(**question, logprobs=0, logit_bias=bias) for bias in ({}, {tokyo[0]: -100}))
+    assert tokyo[0] in [each.token for each in free.logprobs]
+    assert tokyo[0] not in [each.token for each in bound.logprobs]
+    assert bound.text != free.text
     assert llm.chat(**(question | {"max_tokens": 3}), logit_bias={str(tokyo[0]): 100}).text == " Tokyo" * 3
 
 
