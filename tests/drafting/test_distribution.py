@@ -32,7 +32,7 @@ def expected_shares(llm: SeaLLM) -> dict[tuple[int, ...], float]:
     """How likely each continuation is, by the model's own probabilities at each place."""
     shares: dict[tuple[int, ...], float] = {(): 1.0}
     ended: dict[tuple[int, ...], float] = {}
-    prompt = llm.tokenize(PROMPT)
+    prompt = llm._read(PROMPT)[0]
     (end,) = llm.tokenize("<|im_end|>", special=True)
     for _ in range(N_TOKENS):
         longer = {}
