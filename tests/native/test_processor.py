@@ -60,6 +60,16 @@ def test_other_instructions_are_another_processor_under_the_same_name(monkeypatc
     assert with_hwcaps(monkeypatch, 1, 2, 0, 0) != with_hwcaps(monkeypatch, 1, 3, 0, 0)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
+def test_vectors_of_another_length_are_another_arm_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    said = []
+    for length in (16, 64):
+        monkeypatch.setattr(ctypes, "CDLL", lambda _name, length=length: Library(prctl=lambda *_: length))
+        said.append(cpu_identity().splitlines()[:2])
+    assert said == [["aarch64", "sve 16"], ["aarch64", "sve 64"]]
+
+
 def test_where_the_c_library_says_nothing_the_name_counts(monkeypatch: pytest.MonkeyPatch, cpuinfo: Path) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: Library())
     cpuinfo.unlink()
