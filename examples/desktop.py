@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from PySide6 import QtGui, QtWidgets
 from PySide6.QtCore import QObject, Qt, Signal
 
-from seallm_edge import Message, SeaLLM, Stream
+from seallm_edge import Message, SeaLLM, SeaLLMError, Stream
+from seallm_edge.hints import command_line_words
 
 STYLE = """
     #window, #page, QScrollArea { background: palette(base); }
@@ -72,7 +73,7 @@ class Talk(QObject):
             work(argument)
             self.idle.emit("")
         except Exception as error:  # noqa: BLE001  the window shows whatever it is
-            self.idle.emit(str(error))
+            self.idle.emit(error.worded(command_line_words) if isinstance(error, SeaLLMError) else str(error))
 
     def _load(self, model: Callable[..., SeaLLM]) -> None:
         self.llm = model(on_progress=self._on_progress)
