@@ -9,7 +9,7 @@ SeaLLMError
 ├── HubError             the hub or the network refused, or failed for good
 │   └── HashMismatch     a file came with other bytes than the hub lists
 ├── InvalidOption        an option that does not exist, or a value that it cannot take (also a ValueError)
-├── DraftTableError      a table of guesses that is damaged, or is for another tokenizer
+├── DraftTableError      an n-gram table that is damaged, or is for another tokenizer
 ├── NotEnoughMemory      a model that does not fit in free memory
 ├── ContextOverflow      a prompt that does not fit in the context
 └── EngineError          llama.cpp failed, or cannot run here; or the model was closed
@@ -114,7 +114,7 @@ class InvalidOption(SeaLLMError, ValueError):
 
 
 class DraftTableError(SeaLLMError):
-    """A table of guesses that cannot be made or used: `path`, and the `problem` in words."""
+    """N-gram table for drafting that cannot be made or used: `path`, and the `problem` in words."""
 
     def __init__(self, path: Path | str, problem: str, hint: Hint | str = "") -> None:
         self.path = Path(path)

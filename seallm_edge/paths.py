@@ -31,5 +31,5 @@ def snapshots_dir() -> Path:
 
 
 def draft_tables_dir() -> Path:
-    """Where tables of guesses are that were made here."""
+    """Folder of n-gram tables that the user has made."""
     return home() / "draft-tables"

@@ -100,7 +100,7 @@ class ModelDrafter(Drafter):
         self._sequence = sequence
         self._read: list[int] = []  # the tokens whose KV is there
         self._n_sure = 0  # of them, those that are no draft tokens
-        self._seconds = 0.0  # that guessing took since it was last heard what it brought
+        self._seconds = 0.0  # of drafting since the last feedback
         self._patience = _PATIENCE
 
     def next(self, tokens: Sequence[int], draft: Sequence[int]) -> DraftToken | None:

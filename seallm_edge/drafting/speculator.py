@@ -68,7 +68,7 @@ class Speculator:
         batch tokens.
         """
         started = self._clock()
-        fair = -(-room // len(replies))  # guessing more than can be checked takes time too
+        fair = -(-room // len(replies))  # drafting more than can be verified costs time too
         drafts = [self._propose(reply, min(n, fair)) for reply, n in zip(replies, most, strict=True)]
         self._record_drafting(sum(map(len, drafts)), self._clock() - started)
         likely = sorted(

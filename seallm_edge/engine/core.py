@@ -43,7 +43,7 @@ class EngineCore:
         self._speculation = speculation or NoSpeculation()
         self._counters = counters or Counters()
         self._planner = BatchPlanner(context, self._speculation)
-        self._plan_seconds = self._seconds = 0.0  # that the last step took: guessing, and decoding
+        self._plan_seconds = self._seconds = 0.0  # of the last step: drafting, and decoding
         self._batch = batch
         self._clock = clock
 
