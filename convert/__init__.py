@@ -42,25 +42,32 @@ def convert(
 
 def convert_many(
     source: str | Path,
-    types: Sequence[str],
+    types: Sequence[str] = (),
     out: str | Path | None = None,
     *,
+    recipe: str | Path | None = None,
+    tensors: Sequence[str] = (),
     imatrix: str | Path | None = None,
+    split: str | None = None,
     threads: int | None = None,
     force: bool = False,
     progress: Progress | None = None,
     restart: bool = False,
     verify: str = "quick",
 ) -> list[Path]:
-    """The paths of one GGUF a type, `source` being read once. `imatrix` is an importance matrix's file.
+    """Paths of one GGUF a recipe, from one pass over `source`: the file `recipe` (TOML), then `types`.
 
-    The rest is as for `convert`.
+    `tensors` ("REGEX=TYPE") override the types of single tensors, `imatrix` is an importance matrix's file, `split`
+    ("2G", "700M") the most that a part holds: then the path is that of the first part. The rest is as for `convert`.
     """
+    from seallm_edge.files.sizes import parse_size
+
     from .run import Options, run
-    from .tasks import checkpoint_task, named_recipe
+    from .tasks import checkpoint_task, chosen_recipes
 
     options = Options(threads, force, restart, verify, progress)
-    task = checkpoint_task(source, [named_recipe(name) for name in types], out, imatrix)
+    part_bytes = parse_size(split) if split else None
+    task = checkpoint_task(source, chosen_recipes(types, recipe, tensors), out, imatrix, part_bytes)
     results, _ = run(task.source, task.plans, options)
     return [result.paths[0] for result in results]
 

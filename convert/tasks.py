@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seallm_edge.catalogue.recipes import recipe_named
+from seallm_edge.catalogue.recipes import DEFAULT_TYPE, recipe_named
 from seallm_edge.errors import InvalidOption
 from seallm_edge.hints import Hint, Option
 from seallm_edge.paths import models_dir
 
-from .choosing.choices import Override, UserRecipe
+from .choosing.choices import Override, UserRecipe, parse_override
 from .choosing.imatrix import read_imatrix
+from .choosing.user_recipe import read_recipe
 from .mapping.plan import map_checkpoint
 from .run import Source
 from .sources.checkpoint import open_checkpoint
@@ -39,6 +40,19 @@ def with_overrides(recipe: UserRecipe, overrides: Sequence[Override]) -> UserRec
     if not overrides:
         return recipe
     return UserRecipe(f"{recipe.name}-custom", recipe.base, (*overrides, *recipe.overrides))
+
+
+def chosen_recipes(
+    types: Sequence[str] = (), recipe: str | Path | None = None, tensors: Sequence[str] = ()
+) -> list[UserRecipe]:
+    """Recipes of a conversion: that of the file `recipe`, then those of `types`; the default type if neither is given.
+
+    `tensors` ("REGEX=TYPE") override them all. Raises InvalidOption.
+    """
+    overrides = [parse_override(text) for text in tensors]
+    asked = [read_recipe(recipe)] if recipe else []
+    asked += [named_recipe(name) for name in types or ([] if recipe else [DEFAULT_TYPE])]
+    return [with_overrides(each, overrides) for each in asked]
 
 
 def checkpoint_task(

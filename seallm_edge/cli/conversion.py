@@ -13,7 +13,6 @@ from .output import diagnostic
 from .progress import ProgressLine
 
 if TYPE_CHECKING:
-    from seallm_edge.convert.choosing.choices import UserRecipe
     from seallm_edge.convert.run import Options, Result
     from seallm_edge.convert.tasks import Task
     from seallm_edge.convert.writing.layout import Plan
@@ -49,19 +48,6 @@ def tell_of_trouble() -> ProgressLine:
     line = ProgressLine()
     logging.getLogger("seallm_edge.convert").addHandler(_AboveTheLine(line))
     return line
-
-
-def recipes(types: list[str], file: Path | None, tensors: list[str]) -> list[UserRecipe]:
-    """What is asked for: the file's recipe and the types', or else the default; `tensors` are above all of them."""
-    from seallm_edge.catalogue.recipes import DEFAULT_TYPE
-    from seallm_edge.convert.choosing.choices import parse_override
-    from seallm_edge.convert.choosing.user_recipe import read_recipe
-    from seallm_edge.convert.tasks import named_recipe, with_overrides
-
-    overrides = [parse_override(text) for text in tensors]
-    asked = [read_recipe(file)] if file else []
-    asked += [named_recipe(name) for name in types or ([] if file else [DEFAULT_TYPE])]
-    return [with_overrides(recipe, overrides) for recipe in asked]
 
 
 def parsed_size(text: str) -> int:

@@ -35,9 +35,9 @@ def command(
     restart: options.Restart = False,
 ) -> None:
     """Convert a Hugging Face checkpoint to quantized GGUF files; one on a hub is streamed, never stored."""
-    from seallm_edge.convert.tasks import checkpoint_task
+    from seallm_edge.convert.tasks import checkpoint_task, chosen_recipes
 
     line = options.tell_of_trouble()
-    chosen = options.recipes(types or [], recipe, tensors or [])
+    chosen = chosen_recipes(types or [], recipe, tensors or [])
     task = checkpoint_task(source, chosen, out, imatrix, options.part_bytes(split))
     options.carry_out(task, "converting", options.settings(threads, force, restart, verify), dry_run, line)

@@ -38,8 +38,9 @@ def quantize_command(
 ) -> None:
     """Quantize a GGUF of any architecture that llama.cpp knows, to the bytes that llama.cpp would write."""
     from seallm_edge.convert.gguf_tasks import quantize_task
+    from seallm_edge.convert.tasks import chosen_recipes
 
-    chosen = options.recipes([type_name] if type_name else [], recipe, tensors or [])[0]
+    chosen = chosen_recipes([type_name] if type_name else [], recipe, tensors or [])[0]
     task = quantize_task(source, out, chosen, imatrix, options.part_bytes(size), allow_requantize)
     options.carry_out(task, "quantizing", options.settings(threads, force, restart, verify), dry_run)
 

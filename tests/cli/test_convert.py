@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from seallm_edge.convert import convert_many
+
 Checkpoints = Callable[..., Any]
 
 
@@ -63,3 +65,20 @@ def test_an_existing_output_is_kept_unless_forced(checkpoint: Checkpoints, tmp_p
 
 def test_an_unknown_option_is_a_usage_error(checkpoint: Checkpoints, seallm: Any) -> None:
     assert seallm("convert", checkpoint().path, "--typ", "Q8_0").returncode == 2
+
+
+def test_a_program_can_do_what_the_command_does(checkpoint: Checkpoints, tmp_path: Path, seallm: Any) -> None:
+    source, recipe = checkpoint(vocab=6000).path, tmp_path / "mine.toml"
+    recipe.write_text("name = 'mine'\nbase = 'Q4_K_M'\n[tensors]\n'attn_v' = 'Q8_0'\n", encoding="utf-8")
+    ours, theirs = tmp_path / "program", tmp_path / "command"
+    ours.mkdir()
+    theirs.mkdir()
+    asked = ("--recipe", recipe, "--tensor", "ffn_down=F16", "-t", "Q8_0", "--split", "2M")
+    finished = seallm("convert", source, "-o", theirs, *asked)
+    assert finished.returncode == 0, finished.stderr
+    paths = convert_many(source, ["Q8_0"], ours, recipe=recipe, tensors=["ffn_down=F16"], split="2M")
+    shown = [Path(line).name for line in finished.stdout.decode().splitlines() if line.startswith(str(theirs))]
+    assert [path.name for path in paths] == shown
+    written = {folder: {path.name: path.read_bytes() for path in folder.glob("*.gguf")} for folder in (ours, theirs)}
+    assert len(written[ours]) > 2
+    assert written[ours] == written[theirs]
