@@ -14,16 +14,11 @@ from .progress import ProgressLine
 
 if TYPE_CHECKING:
     from ..gguf_file import Header
-    from ..machine import Machine
-    from ..native.backends import Backends
     from ..tuning.saved_settings import Tuned
     from ..tuning.search import Contest, Result, Settings
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-BATCHES = (64, 128, 256)  # a turn's prompt is no longer, so larger ones could not show themselves
-# Without AVX-512, which makes some processors lower their clock.
-NARROW = ("alderlake", "haswell")
 NAMES = {"threads": "threads", "repack": "repacking", "variant": "CPU code", "n_batch": "batches"}
 
 
@@ -44,80 +39,23 @@ def tune(
     """
     from ..gguf_file import fingerprint, read_header
     from ..store import locate
-    from ..tuning import saved_settings
+    from ..tuning import keep, measure, saved_settings
 
     header = read_header(locate(model))
-    identity = fingerprint(header)
     if forget:
-        print_forgotten(header.path.name, saved_settings.forget(identity), json_output)
+        print_forgotten(header.path.name, saved_settings.forget(fingerprint(header)), json_output)
         return
-    contest = measure(header, seconds, force)
-    tuned = as_tuned(contest)
-    saved_settings.keep(identity, tuned)
+    with ProgressLine() as line:
+
+        def on_round(order: Sequence[Settings], default: Settings) -> None:
+            line.show(_progress_text(order, default, line.seconds, seconds))
+
+        contest = measure(header, seconds=seconds, force=force, on_round=on_round)
+    tuned = keep(header, contest)
     if json_output:
         print_json(facts(header, contest, tuned))
     else:
         print_contest(contest)
-
-
-def measure(header: Header, seconds: float, force: bool) -> Contest:
-    """A contest that has been held, with a progress line on stderr if that is a terminal.
-
-    Raises NotEnoughMemory or EngineError.
-    """
-    from ..machine import this_machine
-    from ..native.backends import load_backends
-    from ..plan import LoadOptions, make_plan
-    from ..tuning.bench import Load, SpeedBench
-    from ..tuning.search import Contest, Settings
-
-    machine, backends = this_machine(), load_backends()
-    plan = make_plan(header, machine, LoadOptions(force=force), gpus=backends.gpus, row_types=backends.row_types)
-    default = Settings(backends.variant, plan.repack, plan.threads, plan.n_batch)
-    load = Load(header.path, plan.gpu_layers, plan.weights_bytes, plan.main_bytes)
-    with ProgressLine() as line, SpeedBench(load) as bench:
-
-        def on_round(order: Sequence[Settings]) -> None:
-            line.show(_progress_text(order, default, line.seconds, seconds))
-
-        contest = Contest(bench, default, choices(machine, backends), seconds, on_round=on_round)
-        contest.run()
-    return contest
-
-
-def choices(machine: Machine, backends: Backends) -> dict[str, Sequence[Any]]:
-    """The values that each setting may have here, in the order in which they are tried."""
-    return {
-        "threads": thread_counts(machine.threads, machine.cores_usable),
-        "repack": (True, False),
-        "variant": variants(backends),
-        "n_batch": BATCHES,
-    }
-
-
-def thread_counts(default: int, usable: int) -> list[int]:
-    """Numbers of threads worth trying: about the default, all cores, and one where it is nearly the default."""
-    near = {default // 2, default - 1, default, default + 1, (default + usable) // 2, usable}
-    return sorted(n for n in near | ({1} if default <= 4 else set()) if 1 <= n <= usable)
-
-
-def variants(backends: Backends) -> list[str]:
-    """CPU variants worth trying: the chosen one, the next best, and another kind; none but the user's, if there is."""
-    from ..native.backends import forced_variant
-
-    if forced_variant():
-        return [backends.variant]
-    others = [name for name in backends.possible if name != backends.variant]
-    narrow = [name for name in others[1:] if name in NARROW]
-    return [backends.variant, *others[:1], *(narrow or others[1:])[:1]]
-
-
-def as_tuned(contest: Contest) -> Tuned:
-    """What a contest has shown, as it is kept."""
-    from ..tuning.saved_settings import Tuned
-
-    best = contest.best
-    return Tuned(best.threads, best.n_batch, best.repack, best.variant, round(contest.gain, 3))
 
 
 def difference(settings: Settings, default: Settings) -> str:

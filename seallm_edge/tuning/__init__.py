@@ -1,1 +1,63 @@
 """Tuning: which settings run a model fastest on this machine, searched by measuring and kept for next time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..gguf_file import Header
+    from .saved_settings import Tuned
+    from .search import Contest, Settings
+
+    OnRound = Callable[[Sequence[Settings], Settings], None]
+
+__all__ = ["keep", "measure", "tune"]
+
+
+def tune(model: str | Path, *, seconds: float = 30.0, force: bool = False, on_round: OnRound | None = None) -> Tuned:
+    """Measure which settings run a model fastest here, and keep them: later loads of it use them.
+
+    `seconds` is about how long to measure; `on_round(candidates, defaults)` is called before each round. Raises
+    ModelNotFound, ModelFileError, NotEnoughMemory or EngineError.
+    """
+    from ..gguf_file import read_header
+    from ..store import locate
+
+    header = read_header(locate(model))
+    return keep(header, measure(header, seconds=seconds, force=force, on_round=on_round))
+
+
+def measure(header: Header, *, seconds: float = 30.0, force: bool = False, on_round: OnRound | None = None) -> Contest:
+    """The finished search of a model's fastest settings; nothing is kept. Raises NotEnoughMemory or EngineError."""
+    from ..machine import this_machine
+    from ..native.backends import load_backends
+    from ..plan import LoadOptions, make_plan
+    from .bench import Load, SpeedBench
+    from .candidates import choices
+    from .search import Contest, Settings
+
+    machine, backends = this_machine(), load_backends()
+    plan = make_plan(header, machine, LoadOptions(force=force), gpus=backends.gpus, row_types=backends.row_types)
+    default = Settings(backends.variant, plan.repack, plan.threads, plan.n_batch)
+    load = Load(header.path, plan.gpu_layers, plan.weights_bytes, plan.main_bytes)
+    with SpeedBench(load) as bench:
+
+        def tell(order: Sequence[Settings]) -> None:
+            if on_round:
+                on_round(order, default)
+
+        contest = Contest(bench, default, choices(machine, backends), seconds, on_round=tell)
+        contest.run()
+    return contest
+
+
+def keep(header: Header, contest: Contest) -> Tuned:
+    """Keep the best settings of a finished search for this model on this machine. Raises OSError."""
+    from ..gguf_file import fingerprint
+    from . import saved_settings
+
+    tuned = saved_settings.as_tuned(contest)
+    saved_settings.keep(fingerprint(header), tuned)
+    return tuned

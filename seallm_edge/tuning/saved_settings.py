@@ -6,10 +6,13 @@ Nothing is trusted that the file says: what is damaged, strange or out of range 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..machine import this_machine
 from ..native.measurements import Records
+
+if TYPE_CHECKING:
+    from .search import Contest
 
 _BATCHES = range(16, 2_049)
 _GAINS = (1.0, 100.0)
@@ -28,6 +31,12 @@ class Tuned:
     repack: bool
     variant: str
     gain: float
+
+
+def as_tuned(contest: Contest) -> Tuned:
+    """The best settings of a finished search, as they are kept."""
+    best = contest.best
+    return Tuned(best.threads, best.n_batch, best.repack, best.variant, round(contest.gain, 3))
 
 
 def find(model_fingerprint: str) -> Tuned | None:

@@ -14,10 +14,10 @@ from typing import Any
 import psutil
 import pytest
 
+from seallm_edge import tuning
 from seallm_edge.cli import tune
 from seallm_edge.errors import EngineError, NotEnoughMemory
 from seallm_edge.gguf_file import fingerprint, read_header
-from seallm_edge.native.backends import Backends
 from seallm_edge.tuning import saved_settings
 from seallm_edge.tuning.saved_settings import Tuned
 from seallm_edge.tuning.search import Contest, Portion, Result, Sample, Settings
@@ -75,7 +75,7 @@ def test_a_model_that_does_not_fit_is_refused_before_anything_is_loaded(
     small = replace(seallm_edge.machine.this_machine(), memory_available=10_000_000)
     monkeypatch.setattr(seallm_edge.machine, "this_machine", lambda: small)
     with pytest.raises(NotEnoughMemory, match=r"but 10\.00 MB is free"):
-        tune.measure(read_header(demo_file), 1.0, force=False)
+        tuning.tune(demo_file, seconds=1.0)
 
 
 def test_an_unknown_model_is_named(seallm: SEALLM) -> None:
@@ -94,42 +94,6 @@ def test_help_says_what_is_measured_and_what_becomes_of_it(seallm: SEALLM) -> No
     assert "Threads, CPU code, repacking of the weights, batch size" in text
     assert "What is kept is used for this model on this computer from then on." in text
     assert {"--seconds", "--forget", "--json", "--force"} <= set(text.split())
-
-
-@pytest.mark.parametrize(
-    ("default", "usable", "counts"),
-    [
-        (1, 1, [1]),
-        (2, 2, [1, 2]),
-        (4, 4, [1, 2, 3, 4]),
-        (4, 12, [1, 2, 3, 4, 5, 8, 12]),
-        (8, 8, [4, 7, 8]),
-        (64, 64, [32, 63, 64]),
-    ],
-)
-def test_threads_are_tried_about_the_default_and_on_all_cores(default: int, usable: int, counts: list[int]) -> None:
-    assert tune.thread_counts(default, usable) == counts
-
-
-@pytest.mark.parametrize(
-    ("possible", "tried"),
-    [
-        ("a", "a"),
-        ("a b", "a b"),
-        ("a b c d", "a b c"),
-        ("zen4 icelake skylakex haswell sse42", "zen4 icelake haswell"),
-        ("icelake haswell sandybridge sse42", "icelake haswell sandybridge"),
-        ("haswell sandybridge sse42", "haswell sandybridge sse42"),
-    ],
-)
-def test_the_best_variants_are_tried_and_one_without_avx512(possible: str, tried: str) -> None:
-    names = tuple(possible.split())
-    assert tune.variants(Backends(names[0], names, {}, (), Path("x"), "0")) == tried.split()
-
-
-def test_where_the_user_insists_on_a_variant_no_other_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEALLM_CPU_VARIANT", "b")
-    assert tune.variants(Backends("b", ("a", "b", "c"), {}, (), Path("x"), "0")) == ["b"]
 
 
 class Bench:
@@ -162,7 +126,7 @@ def held(bench: Bench, seconds: float = 30.0) -> Contest:
 def test_a_gain_is_printed_as_what_was_kept(capsys: pytest.CaptureFixture[str]) -> None:
     contest = held(Bench({DEFAULT: 1.0, replace(DEFAULT, threads=1): 0.8}))
 
-    assert tune.as_tuned(contest) == Tuned(threads=1, n_batch=128, repack=True, variant="zen4", gain=1.25)
+    assert saved_settings.as_tuned(contest) == Tuned(threads=1, n_batch=128, repack=True, variant="zen4", gain=1.25)
     tune.print_contest(contest)
     assert [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()] == [
         "prompt tokens/s reply tokens/s a turn times as fast",
@@ -181,7 +145,7 @@ def test_where_nothing_is_faster_the_defaults_are_kept_and_what_was_left_out_is_
 ) -> None:
     contest = held(Bench({DEFAULT: 1.0}, share=0.5), seconds=0.1)
 
-    assert tune.as_tuned(contest) == Tuned(threads=4, n_batch=128, repack=True, variant="zen4", gain=1.0)
+    assert saved_settings.as_tuned(contest) == Tuned(threads=4, n_batch=128, repack=True, variant="zen4", gain=1.0)
     tune.print_contest(contest)
     assert capsys.readouterr().out.splitlines()[-4:] == [
         "A turn: 256 tokens read and 128 written. The last column compares what was measured side by side.",
@@ -196,7 +160,7 @@ def test_what_only_seemed_faster_is_named(capsys: pytest.CaptureFixture[str]) ->
     bench.renew = lambda: bench.slowness.update({replace(DEFAULT, threads=1): 1.1})
     contest = held(bench)
 
-    assert tune.as_tuned(contest).gain == 1.0
+    assert saved_settings.as_tuned(contest).gain == 1.0
     tune.print_contest(contest)
     assert capsys.readouterr().out.splitlines()[-1] == (
         "the defaults stay: nothing was clearly faster, as 1 thread seemed to be at first"

@@ -17,7 +17,7 @@ FLOORS = (
     ("text", "machine", "reply", "sampling", "prompt", "constraint", "files", "gguf_file", "hub"),
     ("catalogue", "native"),
     ("plan",),
-    ("drafting", "tuning", "store", "convert"),
+    ("drafting", "store", "tuning", "convert"),
     ("engine",),
     ("stream", "loading"),
     ("llm", FACE),

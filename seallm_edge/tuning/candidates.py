@@ -1,0 +1,38 @@
+"""Candidate settings of a machine: the values of each setting that are worth measuring."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..machine import Machine
+from ..native.backends import Backends, forced_variant
+
+BATCHES = (64, 128, 256)  # the workload's prompt is no longer, so larger ones could not show themselves
+# Without AVX-512, which makes some processors lower their clock.
+NARROW = ("alderlake", "haswell")
+
+
+def choices(machine: Machine, backends: Backends) -> dict[str, Sequence[Any]]:
+    """The values that each setting may have here, in the order in which they are tried."""
+    return {
+        "threads": thread_counts(machine.threads, machine.cores_usable),
+        "repack": (True, False),
+        "variant": variants(backends),
+        "n_batch": BATCHES,
+    }
+
+
+def thread_counts(default: int, usable: int) -> list[int]:
+    """Numbers of threads worth trying: about the default, all cores, and one where it is nearly the default."""
+    near = {default // 2, default - 1, default, default + 1, (default + usable) // 2, usable}
+    return sorted(n for n in near | ({1} if default <= 4 else set()) if 1 <= n <= usable)
+
+
+def variants(backends: Backends) -> list[str]:
+    """CPU variants worth trying: the chosen one, the next best, and another kind; none but the user's, if there is."""
+    if forced_variant():
+        return [backends.variant]
+    others = [name for name in backends.possible if name != backends.variant]
+    narrow = [name for name in others[1:] if name in NARROW]
+    return [backends.variant, *others[:1], *(narrow or others[1:])[:1]]

@@ -1,0 +1,44 @@
+"""Which values of each setting are worth measuring on a machine."""
+
+from pathlib import Path
+
+import pytest
+
+from seallm_edge.native.backends import Backends
+from seallm_edge.tuning import candidates
+
+
+@pytest.mark.parametrize(
+    ("default", "usable", "counts"),
+    [
+        (1, 1, [1]),
+        (2, 2, [1, 2]),
+        (4, 4, [1, 2, 3, 4]),
+        (4, 12, [1, 2, 3, 4, 5, 8, 12]),
+        (8, 8, [4, 7, 8]),
+        (64, 64, [32, 63, 64]),
+    ],
+)
+def test_threads_are_tried_about_the_default_and_on_all_cores(default: int, usable: int, counts: list[int]) -> None:
+    assert candidates.thread_counts(default, usable) == counts
+
+
+@pytest.mark.parametrize(
+    ("possible", "tried"),
+    [
+        ("a", "a"),
+        ("a b", "a b"),
+        ("a b c d", "a b c"),
+        ("zen4 icelake skylakex haswell sse42", "zen4 icelake haswell"),
+        ("icelake haswell sandybridge sse42", "icelake haswell sandybridge"),
+        ("haswell sandybridge sse42", "haswell sandybridge sse42"),
+    ],
+)
+def test_the_best_variants_are_tried_and_one_without_avx512(possible: str, tried: str) -> None:
+    names = tuple(possible.split())
+    assert candidates.variants(Backends(names[0], names, {}, (), Path("x"), "0")) == tried.split()
+
+
+def test_where_the_user_insists_on_a_variant_no_other_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEALLM_CPU_VARIANT", "b")
+    assert candidates.variants(Backends("b", ("a", "b", "c"), {}, (), Path("x"), "0")) == ["b"]
