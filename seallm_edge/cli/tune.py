@@ -15,7 +15,7 @@ from .progress import ProgressLine
 if TYPE_CHECKING:
     from ..gguf_file import Header
     from ..tuning.saved_settings import Tuned
-    from ..tuning.search import Contest, Result, Settings
+    from ..tuning.search import Result, Settings, SettingsSearch
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -50,12 +50,12 @@ def tune(
         def on_round(order: Sequence[Settings], default: Settings) -> None:
             line.show(_progress_text(order, default, line.seconds, seconds))
 
-        contest = measure(header, seconds=seconds, force=force, on_round=on_round)
-    tuned = keep(header, contest)
+        search = measure(header, seconds=seconds, force=force, on_round=on_round)
+    tuned = keep(header, search)
     if json_output:
-        print_json(facts(header, contest, tuned))
+        print_json(facts(header, search, tuned))
     else:
-        print_contest(contest)
+        print_search(search)
 
 
 def difference(settings: Settings, default: Settings) -> str:
@@ -70,7 +70,7 @@ def difference(settings: Settings, default: Settings) -> str:
     return ", ".join(changed or words.values())
 
 
-def facts(header: Header, contest: Contest, tuned: Tuned) -> dict[str, Any]:
+def facts(header: Header, search: SettingsSearch, tuned: Tuned) -> dict[str, Any]:
     """All that was measured; speeds in tokens a second."""
     from ..tuning.search import PROMPT_TOKENS, REPLY_TOKENS
 
@@ -78,39 +78,39 @@ def facts(header: Header, contest: Contest, tuned: Tuned) -> dict[str, Any]:
         "model": header.name,
         "path": str(header.path),
         "turn": {"prompt_tokens": PROMPT_TOKENS, "reply_tokens": REPLY_TOKENS},
-        "measured": [asdict(settings) | _speeds(result) for settings, result in contest.results.items()],
-        "others_were_busy": contest.is_busy,
-        "untried": contest.untried,
-        "unproven": contest.unproven and asdict(contest.unproven),
+        "measured": [asdict(settings) | _speeds(result) for settings, result in search.results.items()],
+        "others_were_busy": search.is_busy,
+        "untried": search.untried,
+        "unproven": search.unproven and asdict(search.unproven),
         "kept": asdict(tuned),
     }
 
 
-def print_contest(contest: Contest) -> None:
+def print_search(search: SettingsSearch) -> None:
     """A line for each setting tried, and what was kept."""
     from ..tuning.search import PROMPT_TOKENS, REPLY_TOKENS
 
     headings = ("", "prompt tokens/s", "reply tokens/s", "a turn", "times as fast")
-    print_table(headings, (_row(contest, *found) for found in contest.results.items()), numbers=headings[1:])
+    print_table(headings, (_row(search, *found) for found in search.results.items()), numbers=headings[1:])
     print(
         f"\nA turn: {PROMPT_TOKENS} tokens read and {REPLY_TOKENS} written. "
         "The last column compares what was measured side by side."
     )
-    if contest.is_busy:
+    if search.is_busy:
         print("Other programs are at work: the number of threads was left alone; tune again when they rest.")
-    if contest.untried:
-        names = ", ".join(NAMES[name] for name in contest.untried)
+    if search.untried:
+        names = ", ".join(NAMES[name] for name in search.untried)
         print(f"Not tried, for want of time: {names}. Give more with --seconds.")
-    print(verdict(contest))
+    print(verdict(search))
 
 
-def verdict(contest: Contest) -> str:
+def verdict(search: SettingsSearch) -> str:
     """One line on what is kept, and why."""
-    if contest.best != contest.default:
-        words = difference(contest.best, contest.default)
-        return f"kept: {words} ({contest.gain:.2f} times as fast as the defaults)"
-    if contest.unproven:
-        words = difference(contest.unproven, contest.default)
+    if search.best != search.default:
+        words = difference(search.best, search.default)
+        return f"kept: {words} ({search.gain:.2f} times as fast as the defaults)"
+    if search.unproven:
+        words = difference(search.unproven, search.default)
         return f"the defaults stay: nothing was clearly faster, as {words} seemed to be at first"
     return "the defaults are the best here"
 
@@ -135,8 +135,8 @@ def _speeds(result: Result) -> dict[str, Any]:
     }
 
 
-def _row(contest: Contest, settings: Settings, result: Result) -> list[str]:
-    name = "the defaults: " * (settings == contest.default) + difference(settings, contest.default)
+def _row(search: SettingsSearch, settings: Settings, result: Result) -> list[str]:
+    name = "the defaults: " * (settings == search.default) + difference(settings, search.default)
     typical = result.typical
     if result.failure or not typical:
         return [name, "", "", "", "failed"]
@@ -145,5 +145,5 @@ def _row(contest: Contest, settings: Settings, result: Result) -> list[str]:
 
 
 def _progress_text(order: Sequence[Settings], default: Settings, elapsed: float, seconds: float) -> str:
-    rivals = [difference(settings, default) for settings in order if settings != default]
-    return f"{elapsed:.0f} of about {seconds:.0f} s: {' | '.join(rivals) or 'the defaults'}"
+    candidates = [difference(settings, default) for settings in order if settings != default]
+    return f"{elapsed:.0f} of about {seconds:.0f} s: {' | '.join(candidates) or 'the defaults'}"

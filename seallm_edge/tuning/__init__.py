@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..gguf_file import Header
     from .saved_settings import Tuned
-    from .search import Contest, Settings
+    from .search import Settings, SettingsSearch
 
     OnRound = Callable[[Sequence[Settings], Settings], None]
 
@@ -29,14 +29,16 @@ def tune(model: str | Path, *, seconds: float = 30.0, force: bool = False, on_ro
     return keep(header, measure(header, seconds=seconds, force=force, on_round=on_round))
 
 
-def measure(header: Header, *, seconds: float = 30.0, force: bool = False, on_round: OnRound | None = None) -> Contest:
+def measure(
+    header: Header, *, seconds: float = 30.0, force: bool = False, on_round: OnRound | None = None
+) -> SettingsSearch:
     """The finished search of a model's fastest settings; nothing is kept. Raises NotEnoughMemory or EngineError."""
     from ..machine import this_machine
     from ..native.backends import load_backends
     from ..plan import LoadOptions, make_plan
     from .bench import Load, SpeedBench
     from .candidates import choices
-    from .search import Contest, Settings
+    from .search import Settings, SettingsSearch
 
     machine, backends = this_machine(), load_backends()
     plan = make_plan(header, machine, LoadOptions(force=force), gpus=backends.gpus, row_types=backends.row_types)
@@ -48,16 +50,16 @@ def measure(header: Header, *, seconds: float = 30.0, force: bool = False, on_ro
             if on_round:
                 on_round(order, default)
 
-        contest = Contest(bench, default, choices(machine, backends), seconds, on_round=tell)
-        contest.run()
-    return contest
+        search = SettingsSearch(bench, default, choices(machine, backends), seconds, on_round=tell)
+        search.run()
+    return search
 
 
-def keep(header: Header, contest: Contest) -> Tuned:
+def keep(header: Header, search: SettingsSearch) -> Tuned:
     """Keep the best settings of a finished search for this model on this machine. Raises OSError."""
     from ..gguf_file import fingerprint
     from . import saved_settings
 
-    tuned = saved_settings.as_tuned(contest)
+    tuned = saved_settings.as_tuned(search)
     saved_settings.keep(fingerprint(header), tuned)
     return tuned

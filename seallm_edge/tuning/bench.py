@@ -1,7 +1,7 @@
-"""Speeds of a model under different settings, measured in child processes: the `Bench` of a contest.
+"""`SpeedBench`: throughput of a model under different settings, measured in child processes.
 
-Children, because a process has one CPU variant and keeps it, and because a crash there is but a lost try. Each keeps
-its weights loaded for as long as memory lets it.
+Child processes, because a process keeps the CPU variant it loaded, and a crash there is only a lost try. Each keeps its
+weights loaded as long as memory suffices.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import psutil
 
 from ..machine import this_machine
 from .bench_process import SpeedProcess
-from .search import PROMPT_TOKENS, REPLY_TOKENS, Portion, Sample, Settings
+from .search import PROMPT_TOKENS, REPLY_TOKENS, Sample, Settings, Workload
 
 _LOADING_PATIENCE = 300.0  # seconds
 _PATIENCE = 60.0
@@ -25,7 +25,7 @@ _HANGS = 30  # times as slow as the slowest so far
 
 @dataclass(frozen=True)
 class Load:
-    """What a child loads: the file, layers on the GPU; bytes of its weights, and of all the main memory it needs."""
+    """Model that a child loads: file, layers on the GPU, bytes of its weights and of all main memory it needs."""
 
     path: Path
     gpu_layers: int
@@ -34,7 +34,7 @@ class Load:
 
 
 class SpeedBench:
-    """Measures one model. A context manager: leaving it, in whatever way, ends all children."""
+    """Bench of one model. A context manager: leaving it ends all children."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
@@ -42,35 +42,35 @@ class SpeedBench:
         self._slowest_token = 0.0
         self._work = _Work()
 
-    def measure(self, settings: Settings, portion: Portion) -> Sample:
-        """The speeds of one try. Raises EngineError if the child refuses, dies or hangs."""
+    def measure(self, settings: Settings, workload: Workload) -> Sample:
+        """Throughput of one try. Raises EngineError if the child refuses, dies or hangs."""
         kind = settings.variant, settings.repack
         request = {"threads": settings.threads, "n_batch": settings.n_batch, "n_ctx": PROMPT_TOKENS + REPLY_TOKENS}
-        n_tokens = sum(portion)
+        n_tokens = sum(workload)
         try:
             child = self._child(kind)
             child.load(_LOADING_PATIENCE + 2 * self._load.weights_bytes / _SLOWEST_DISK)
-            answer = child.ask({**request, **portion._asdict()}, self._patience(n_tokens))
+            answer = child.ask({**request, **workload._asdict()}, self._patience(n_tokens))
         except BaseException:
             self._end(kind)
             raise
         self._slowest_token = max(self._slowest_token, sum(answer.values()) / n_tokens)
-        return Sample(portion.read / answer["read_seconds"], portion.write / answer["write_seconds"])
+        return Sample(workload.read / answer["read_seconds"], workload.write / answer["write_seconds"])
 
-    def renew(self) -> None:
-        """End all children: what is measured next is loaded anew."""
+    def restart_workers(self) -> None:
+        """End all children; the next measurements load the model again."""
         for kind in list(self._children):
             self._end(kind)
 
-    def others_share(self) -> float:
-        """The part of all processors' time that other programs have taken since this bench is there."""
-        return self._work.others_share(child.seconds() for child in self._children.values())
+    def background_load(self) -> float:
+        """Share of all processors' time that other programs have taken since this bench was made."""
+        return self._work.background_load(child.seconds() for child in self._children.values())
 
     def __enter__(self) -> SpeedBench:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.renew()
+        self.restart_workers()
 
     def _child(self, kind: tuple[str, bool]) -> SpeedProcess:
         variant, repack = kind
@@ -114,7 +114,7 @@ class _Work:
         """Count `seconds` of a process that has gone as ours."""
         self._ours += seconds
 
-    def others_share(self, ours: Iterable[float]) -> float:
+    def background_load(self, ours: Iterable[float]) -> float:
         """The part, from 0 to 1, of all time that neither we, nor processes of ours with so many seconds, took."""
         busy, everything = (
             now - then for now, then in zip(_processors_seconds(), (self._busy, self._all), strict=True)

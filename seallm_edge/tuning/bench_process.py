@@ -1,4 +1,4 @@
-"""The parent's side of `bench_child.py`: a process that is asked and answers a line at a time."""
+"""`SpeedProcess`: the parent's side of `bench_child.py`: one line of JSON asked, one answered."""
 
 from __future__ import annotations
 

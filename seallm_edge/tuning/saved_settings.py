@@ -12,7 +12,7 @@ from ..machine import this_machine
 from ..native.measurements import Records
 
 if TYPE_CHECKING:
-    from .search import Contest
+    from .search import SettingsSearch
 
 _BATCHES = range(16, 2_049)
 _GAINS = (1.0, 100.0)
@@ -33,10 +33,10 @@ class Tuned:
     gain: float
 
 
-def as_tuned(contest: Contest) -> Tuned:
+def as_tuned(search: SettingsSearch) -> Tuned:
     """The best settings of a finished search, as they are kept."""
-    best = contest.best
-    return Tuned(best.threads, best.n_batch, best.repack, best.variant, round(contest.gain, 3))
+    best = search.best
+    return Tuned(best.threads, best.n_batch, best.repack, best.variant, round(search.gain, 3))
 
 
 def find(model_fingerprint: str) -> Tuned | None:

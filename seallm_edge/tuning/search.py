@@ -1,9 +1,8 @@
-"""Which settings of llama.cpp make a chat's turn shortest: rounds between the defaults and their rivals.
+"""`SettingsSearch`: which llama.cpp settings run one chat turn fastest, by rounds between the defaults and candidates.
 
-One setting is changed at a time, and the best so far goes on. Computers are noisy and are used by others, so nothing
-is compared but what was measured side by side, in turns, and nothing is taken for better than the defaults unless it
-has beaten them a second time, in processes of its own, by a clear margin and nearly always. Knows no llama.cpp: a
-`Bench` measures.
+One setting is changed at a time, and the best so far is kept. Machines are noisy and shared, so only measurements taken
+side by side, alternating, are compared, and settings replace the defaults only after a confirmation in fresh processes
+by a clear margin. Knows no llama.cpp: a `Bench` measures.
 """
 
 from __future__ import annotations
@@ -16,44 +15,44 @@ from typing import Any, NamedTuple, Protocol
 
 from ..errors import EngineError
 
-# A turn of a chat: what is weighed. Half of these tokens are seldom more than a question and its answer in English.
+# Benchmark workload: one chat turn of 256 prompt and 128 generated tokens.
 PROMPT_TOKENS, REPLY_TOKENS = 256, 128
-MARGIN = 0.03  # what a rival must gain of the defaults' time to be worth keeping
-# Work of other programs changes what the best number of threads is, and will be over some day.
+MARGIN = 0.03  # share of the defaults' time that a candidate must save
+# Above this share of other programs' load the best number of threads is another one, for a while.
 BUSY_SHARE = 0.15
 
 _STAGE_ROUNDS = 4
 _HOPELESS = (1.1, 1.0, 1 - MARGIN)  # after one round, two, three
-_MOST_FINAL_ROUNDS = 18
-_LATE_FINAL_ROUNDS = 9  # as many when the time is over, where a single pair stands against a clear gain
-_ROUNDS_A_PROCESS = 3  # in the final: a process can be slow for as long as it lives
-_SEARCH_SHARE = 0.6  # of the time; the rest is the final's
-_SLICES = 90  # that the time shall suffice for
+_MAX_CONFIRMATION_ROUNDS = 18
+_LATE_CONFIRMATION_ROUNDS = 9  # the most once time is over and one pair contradicts a clear gain
+_ROUNDS_A_PROCESS = 3  # of the confirmation: a process can be slow for as long as it lives
+_SEARCH_SHARE = 0.6  # of the time; the rest is for the confirmation
+_SLICES = 90  # tries that the time must suffice for
 _FEWEST_READ, _FEWEST_WRITTEN, _MOST_WRITTEN = 32, 4, 64
 
 
-class Portion(NamedTuple):
-    """How many tokens of a turn are tried: of the prompt, `read`; of the reply, `write`."""
+class Workload(NamedTuple):
+    """Size of one try, in tokens: `read` of the prompt, `write` of the reply."""
 
     read: int
     write: int
 
 
 class Sample(NamedTuple):
-    """What one try has shown: tokens of a prompt read a second, and of a reply written a second."""
+    """Throughput of one try in tokens/s: `read` for prefill, `write` for decode."""
 
     read: float
     write: float
 
     @property
     def turn_seconds(self) -> float:
-        """Seconds of a whole turn at these speeds."""
+        """Seconds of the whole workload at this throughput."""
         return PROMPT_TOKENS / self.read + REPLY_TOKENS / self.write
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be chosen, by the names of `Tuned`."""
+    """Settings under search, by the names of `Tuned`."""
 
     variant: str
     repack: bool
@@ -62,23 +61,23 @@ class Settings:
 
 
 class Bench(Protocol):
-    """Where settings are tried."""
+    """Bench that measures settings."""
 
-    def measure(self, settings: Settings, portion: Portion) -> Sample:
-        """The speeds of one try. Raises EngineError where llama.cpp refuses, crashes or hangs with these settings."""
+    def measure(self, settings: Settings, workload: Workload) -> Sample:
+        """Throughput of one try. Raises EngineError where llama.cpp refuses, crashes or hangs with these settings."""
 
-    def renew(self) -> None:
-        """Let what is measured from now on run in new processes: where memory came to lie is worth some percent."""
+    def restart_workers(self) -> None:
+        """Measure in new processes from now on: memory placement is worth some percent."""
 
-    def others_share(self) -> float:
-        """The part of all processors' time, from 0 to 1, that other programs have taken since the bench is there."""
+    def background_load(self) -> float:
+        """Share of all processors' time, from 0 to 1, that other programs have taken since the bench was made."""
 
 
 @dataclass
 class Result:
-    """What was measured of some settings: `samples`, and `ratio`, the time of a turn over that of the defaults.
+    """Measurements of one candidate: `samples`, and `ratio`, the workload's time over that of the defaults.
 
-    `failure` says why there is no more of it; "" where nothing failed.
+    `failure` says why it was dropped; "" where nothing failed.
     """
 
     samples: list[Sample] = field(default_factory=list)
@@ -87,19 +86,19 @@ class Result:
 
     @property
     def typical(self) -> Sample | None:
-        """The median speeds; None where nothing was measured."""
+        """Median throughput; None where nothing was measured."""
         if not self.samples:
             return None
         return Sample(median(s.read for s in self.samples), median(s.write for s in self.samples))
 
 
-class Contest:
-    """Finds `best`, which stays `default` where nothing is clearly better, and its `gain`: how many times as fast.
+class SettingsSearch:
+    """Search for `best`, which stays `default` where nothing is clearly better, and its `gain`: how many times as fast.
 
-    `values` are what each setting may be, by name, in the order in which they are tried. `seconds` is about what the
-    contest takes; a large model takes what its final needs. `results` are those of all settings tried, in order.
-    `is_busy` says that other programs were at work, and the number of threads was left alone for that; `untried` names
-    the settings that the time did not suffice for. `unproven` is what came to the final and lost it.
+    `values` are the candidates of each setting by name, in order. `seconds` is the approximate duration; a large model
+    takes what its confirmation needs. `results` are those of all settings tried, in order. `is_busy`: other programs
+    were running, so the number of threads was left alone. `untried` names the settings that time did not suffice for.
+    `unproven` is the candidate that lost its confirmation.
     """
 
     def __init__(
@@ -127,56 +126,55 @@ class Contest:
         self._speed = Sample(1.0, 1.0)  # so slow that the first tries are the shortest
 
     def run(self) -> None:
-        """Hold the contest. Raises EngineError where even the defaults cannot be measured."""
+        """Run the search. Raises EngineError where even the defaults cannot be measured."""
         self._calibrate()
         found = self.default
         search_ends = self._started + self._seconds * _SEARCH_SHARE
         for n, (name, values) in enumerate(self._values.items()):
-            if name == "threads" and self._bench.others_share() > BUSY_SHARE:
+            if name == "threads" and self._bench.background_load() > BUSY_SHARE:
                 self.is_busy = True
                 continue
-            rivals = [replace(found, **{name: value}) for value in values if value != getattr(found, name)]
+            candidates = [replace(found, **{name: value}) for value in values if value != getattr(found, name)]
             share = (search_ends - self._clock()) / (len(self._values) - n)
-            found = self._stage(found, rivals, self._clock() + share)
-            if rivals and not self.results.keys() & set(rivals):
+            found = self._stage(found, candidates, self._clock() + share)
+            if candidates and not self.results.keys() & set(candidates):
                 self.untried.append(name)
         if found != self.default:
-            self._final(found, self._started + self._seconds)
+            self._confirmation(found, self._started + self._seconds)
             self.unproven = None if self.best == found else found
 
     def _calibrate(self) -> None:
-        """See how fast the defaults are, for portions that the time suffices for."""
+        """Measure the defaults, for the size of later workloads."""
         for _ in range(2):  # the first try loads, and the second is too short to count
             self._speed = self._round([self.default])[self.default]
         del self.results[self.default].samples[0]
 
-    def _stage(self, best: Settings, rivals: Sequence[Settings], deadline: float) -> Settings:
-        """The best of these settings, as far as the time until `deadline` lets it be seen; `best` if none is better."""
-        ratios: dict[Settings, list[float]] = {rival: [] for rival in rivals}
+    def _stage(self, best: Settings, candidates: Sequence[Settings], deadline: float) -> Settings:
+        """The best of these settings, as far as the time until `deadline` tells; `best` if none is better."""
+        ratios: dict[Settings, list[float]] = {candidate: [] for candidate in candidates}
         for n in range(1, _STAGE_ROUNDS + 1):
-            waiting = [r for r in rivals if not (_is_hopeless(ratios[r]) or self._has_failed(r))]
+            waiting = [r for r in candidates if not (_is_hopeless(ratios[r]) or self._has_failed(r))]
             may_skip = n > 1 or len(self.results) > 1
             if not waiting or (may_skip and self._is_too_late([best, *waiting], deadline)):
                 break
             samples = self._round(_in_turns([best, *waiting], n))
             if best not in samples:
                 return self.default
-            for rival in waiting:
-                if rival in samples:
-                    ratios[rival].append(samples[rival].turn_seconds / samples[best].turn_seconds)
-        return self._winner(best, {rival: found for rival, found in ratios.items() if found})
+            for candidate in waiting:
+                if candidate in samples:
+                    ratios[candidate].append(samples[candidate].turn_seconds / samples[best].turn_seconds)
+        return self._winner(best, {candidate: found for candidate, found in ratios.items() if found})
 
     def _is_too_late(self, order: Sequence[Settings], deadline: float) -> bool:
         """Whether the stage's time is over, or this round would take more than is left of it all."""
-        parts = [self._portion(settings, order) for settings in order]
+        parts = [self._workload(settings, order) for settings in order]
         seconds = sum(part.read / self._speed.read + part.write / self._speed.write for part in parts)
         now = self._clock()
         return now >= deadline or now + seconds > self._started + self._seconds
 
-    def _portion(self, settings: Settings, order: Sequence[Settings]) -> Portion:
-        """What of a turn is tried: as much as the time allows for one of many tries, and half of that for reading.
-
-        Where kernels are compared, at least a whole batch: those that lose on a quarter of it may win on all.
+    def _workload(self, settings: Settings, order: Sequence[Settings]) -> Workload:
+        """Workload of one of many tries within the time: half of it prefill, and where kernels are compared at least
+        one whole batch, since a kernel that loses on a quarter batch may win on a full one.
         """
         seconds = self._seconds / _SLICES / 2
         n_read = max(_FEWEST_READ, min(PROMPT_TOKENS, round(self._speed.read * seconds)))
@@ -185,23 +183,25 @@ class Contest:
             reads = {other: min(other.n_batch, PROMPT_TOKENS) for other in order}
             seconds = max(seconds, max(reads.values()) / self._speed.read / 2)
         n_written = max(_FEWEST_WRITTEN, min(_MOST_WRITTEN, round(self._speed.write * seconds)))
-        return Portion(reads[settings], n_written)
+        return Workload(reads[settings], n_written)
 
     def _has_failed(self, settings: Settings) -> bool:
         return settings in self.results and self.results[settings].failure != ""
 
     def _winner(self, best: Settings, ratios: Mapping[Settings, Sequence[float]]) -> Settings:
-        for rival, found in ratios.items():
-            self.results[rival].ratio = median(found) * self.results[best].ratio
-        leading = [rival for rival, found in ratios.items() if _leads(found) and not self._has_failed(rival)]
-        return min(leading, key=lambda rival: median(ratios[rival]), default=best)
+        for candidate, found in ratios.items():
+            self.results[candidate].ratio = median(found) * self.results[best].ratio
+        leading = [
+            candidate for candidate, found in ratios.items() if _leads(found) and not self._has_failed(candidate)
+        ]
+        return min(leading, key=lambda candidate: median(ratios[candidate]), default=best)
 
-    def _final(self, found: Settings, deadline: float) -> None:
-        """Put the best that was found against the defaults, both in new processes, and these more than once."""
+    def _confirmation(self, found: Settings, deadline: float) -> None:
+        """Confirm the best candidate against the defaults, in fresh processes, several times."""
         ratios: list[float] = []
         while not _is_decided(ratios, self._clock() >= deadline):
             if len(ratios) % _ROUNDS_A_PROCESS == 0:
-                self._bench.renew()
+                self._bench.restart_workers()
             samples = self._round(_in_turns([self.default, found], len(ratios)))
             if found not in samples:
                 return
@@ -211,14 +211,14 @@ class Contest:
             self.best, self.gain = found, 1 / median(ratios)
 
     def _round(self, order: Iterable[Settings]) -> dict[Settings, Sample]:
-        """A sample of each, one after the other; those that fail are left out. Raises EngineError for the defaults."""
+        """One sample of each, alternating; those that fail are left out. Raises EngineError for the defaults."""
         order = list(order)
         self._on_round(order)
         samples = {}
         for settings in order:
             result = self.results.setdefault(settings, Result())
             try:
-                samples[settings] = self._bench.measure(settings, self._portion(settings, order))
+                samples[settings] = self._bench.measure(settings, self._workload(settings, order))
                 result.samples.append(samples[settings])
             except EngineError as error:
                 if settings == self.default:
@@ -235,11 +235,11 @@ def wins(ratios: Sequence[float]) -> bool:
 
 
 def _is_decided(ratios: Sequence[float], is_late: bool) -> bool:
-    """Whether a final with these needs no more rounds, or shall have none."""
+    """Whether a confirmation with these needs no more rounds, or shall have none."""
     n = len(ratios)
-    if n == _MOST_FINAL_ROUNDS or (n >= 3 and median(ratios) >= 1):
+    if n == _MAX_CONFIRMATION_ROUNDS or (n >= 3 and median(ratios) >= 1):
         return True
-    return is_late and n >= 6 and (wins(ratios) or _losses(ratios) > 1 or n >= _LATE_FINAL_ROUNDS)
+    return is_late and n >= 6 and (wins(ratios) or _losses(ratios) > 1 or n >= _LATE_CONFIRMATION_ROUNDS)
 
 
 def _losses(ratios: Sequence[float]) -> int:
@@ -247,7 +247,7 @@ def _losses(ratios: Sequence[float]) -> int:
 
 
 def _leads(ratios: Sequence[float]) -> bool:
-    """Whether a rival with these is worth going on with: the fewer there are, the more they must show."""
+    """Whether a candidate with these is worth going on with: the fewer there are, the more they must show."""
     n = len(ratios)
     return median(ratios) <= 1 - MARGIN * max(1.0, 3 / n) and _losses(ratios) <= n // 4
 
@@ -257,8 +257,6 @@ def _is_hopeless(ratios: Sequence[float]) -> bool:
     return bool(ratios) and median(ratios) > _HOPELESS[min(len(ratios), len(_HOPELESS)) - 1]
 
 
-def _in_turns(contestants: Sequence[Settings], n_round: int) -> Iterable[Settings]:
-    """There, and back again in the next round: what grows slower or faster meanwhile harms nobody, and who was last is
-    first, which saves loading where only one has room.
-    """
-    return contestants if n_round % 2 == 0 else reversed(contestants)
+def _in_turns(candidates: Sequence[Settings], n_round: int) -> Iterable[Settings]:
+    """Reverse the order every round (ABBA), so that drift cancels and the last-loaded candidate is measured first."""
+    return candidates if n_round % 2 == 0 else reversed(candidates)

@@ -1,4 +1,4 @@
-"""`seallm tune`, from the command line with the demo model, and what it prints of a contest."""
+"""`seallm tune`, from the command line with the demo model, and what it prints of a search."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from seallm_edge.errors import EngineError, NotEnoughMemory
 from seallm_edge.gguf_file import fingerprint, read_header
 from seallm_edge.tuning import saved_settings
 from seallm_edge.tuning.saved_settings import Tuned
-from seallm_edge.tuning.search import Contest, Portion, Result, Sample, Settings
+from seallm_edge.tuning.search import Result, Sample, Settings, SettingsSearch, Workload
 
 SEALLM = Any  # the fixture that runs the command line
 DEMO = "smollm2-135m-instruct"
@@ -102,32 +102,32 @@ class Bench:
     def __init__(self, slowness: dict[Settings, float], share: float = 0.0) -> None:
         self.now, self.slowness, self._share = 0.0, slowness, share
 
-    def measure(self, settings: Settings, portion: Portion) -> Sample:
+    def measure(self, settings: Settings, workload: Workload) -> Sample:
         if settings.variant == "icelake":
             raise EngineError("measuring demo on icelake died of SIGILL")
         slowness = self.slowness.get(settings, 1.25)
         self.now += 0.1 * slowness
         return Sample(256 / slowness, 128 / slowness)
 
-    def renew(self) -> None:
+    def restart_workers(self) -> None:
         pass
 
-    def others_share(self) -> float:
+    def background_load(self) -> float:
         return self._share
 
 
-def held(bench: Bench, seconds: float = 30.0) -> Contest:
+def held(bench: Bench, seconds: float = 30.0) -> SettingsSearch:
     values = {"threads": (1, 4), "repack": (True, False), "variant": ("zen4", "icelake")}
-    contest = Contest(bench, DEFAULT, values, seconds, clock=lambda: bench.now)
-    contest.run()
-    return contest
+    search = SettingsSearch(bench, DEFAULT, values, seconds, clock=lambda: bench.now)
+    search.run()
+    return search
 
 
 def test_a_gain_is_printed_as_what_was_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    contest = held(Bench({DEFAULT: 1.0, replace(DEFAULT, threads=1): 0.8}))
+    search = held(Bench({DEFAULT: 1.0, replace(DEFAULT, threads=1): 0.8}))
 
-    assert saved_settings.as_tuned(contest) == Tuned(threads=1, n_batch=128, repack=True, variant="zen4", gain=1.25)
-    tune.print_contest(contest)
+    assert saved_settings.as_tuned(search) == Tuned(threads=1, n_batch=128, repack=True, variant="zen4", gain=1.25)
+    tune.print_search(search)
     assert [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()] == [
         "prompt tokens/s reply tokens/s a turn times as fast",
         "the defaults: 4 threads, repacked, zen4, batches of 128 256.0 128.0 2.0 s 1.00",
@@ -143,10 +143,10 @@ def test_a_gain_is_printed_as_what_was_kept(capsys: pytest.CaptureFixture[str]) 
 def test_where_nothing_is_faster_the_defaults_are_kept_and_what_was_left_out_is_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    contest = held(Bench({DEFAULT: 1.0}, share=0.5), seconds=0.1)
+    search = held(Bench({DEFAULT: 1.0}, share=0.5), seconds=0.1)
 
-    assert saved_settings.as_tuned(contest) == Tuned(threads=4, n_batch=128, repack=True, variant="zen4", gain=1.0)
-    tune.print_contest(contest)
+    assert saved_settings.as_tuned(search) == Tuned(threads=4, n_batch=128, repack=True, variant="zen4", gain=1.0)
+    tune.print_search(search)
     assert capsys.readouterr().out.splitlines()[-4:] == [
         "A turn: 256 tokens read and 128 written. The last column compares what was measured side by side.",
         "Other programs are at work: the number of threads was left alone; tune again when they rest.",
@@ -157,11 +157,11 @@ def test_where_nothing_is_faster_the_defaults_are_kept_and_what_was_left_out_is_
 
 def test_what_only_seemed_faster_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     bench = Bench({DEFAULT: 1.0, replace(DEFAULT, threads=1): 0.8})
-    bench.renew = lambda: bench.slowness.update({replace(DEFAULT, threads=1): 1.1})
-    contest = held(bench)
+    bench.restart_workers = lambda: bench.slowness.update({replace(DEFAULT, threads=1): 1.1})
+    search = held(bench)
 
-    assert saved_settings.as_tuned(contest).gain == 1.0
-    tune.print_contest(contest)
+    assert saved_settings.as_tuned(search).gain == 1.0
+    tune.print_search(search)
     assert capsys.readouterr().out.splitlines()[-1] == (
         "the defaults stay: nothing was clearly faster, as 1 thread seemed to be at first"
     )

@@ -20,18 +20,18 @@ from seallm_edge.errors import EngineError
 from seallm_edge.native.backends import load_backends
 from seallm_edge.tuning import bench as bench_module
 from seallm_edge.tuning.bench import Load, SpeedBench
-from seallm_edge.tuning.search import Portion, Settings
+from seallm_edge.tuning.search import Settings, Workload
 
 pytestmark = pytest.mark.slow
 
-SHORT = Portion(32, 4)
+SHORT = Workload(32, 4)
 PARENT = """
 import sys, time
 from pathlib import Path
-from seallm_edge.tuning.search import Portion, Settings
+from seallm_edge.tuning.search import Workload, Settings
 from seallm_edge.tuning.bench import Load, SpeedBench
 with SpeedBench(Load(Path(sys.argv[1]), 0, 10**8, 10**8)) as bench:
-    bench.measure(Settings(sys.argv[2], True, 1, 32), Portion(32, 4))
+    bench.measure(Settings(sys.argv[2], True, 1, 32), Workload(32, 4))
     print("measured", flush=True)
     time.sleep(60)
 """
@@ -99,7 +99,7 @@ def test_only_one_process_has_weights_where_memory_is_short(
 def test_after_renewal_everything_is_measured_in_other_processes(bench: SpeedBench, settings: Settings) -> None:
     bench.measure(settings, SHORT)
     first = children()
-    bench.renew()
+    bench.restart_workers()
     assert children() == []
     bench.measure(settings, SHORT)
     assert set(first).isdisjoint(children())
@@ -165,7 +165,7 @@ def measure_until_interrupted(load: Load, settings: Settings) -> None:
         timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
         while True:
-            bench.measure(settings, Portion(256, 64))
+            bench.measure(settings, Workload(256, 64))
 
 
 @posix
@@ -187,8 +187,8 @@ def test_what_others_took_is_what_neither_this_process_nor_its_children_did(monk
     monkeypatch.setattr(bench_module, "_processors_seconds", lambda: (clock["busy"], clock["all"]))
     monkeypatch.setattr(bench_module, "_own_seconds", lambda: clock["own"])
     work = bench_module._Work()
-    assert work.others_share([]) == 0.0
+    assert work.background_load([]) == 0.0
     clock.update(busy=110.0, all=1_020.0, own=6.0)
     work.add(2.0)
-    assert work.others_share([1.0, 2.0]) == pytest.approx((10 - 1 - 2 - 3) / 20)
-    assert work.others_share([100.0]) == 0.0
+    assert work.background_load([1.0, 2.0]) == pytest.approx((10 - 1 - 2 - 3) / 20)
+    assert work.background_load([100.0]) == 0.0

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from seallm_edge.errors import EngineError
-from seallm_edge.tuning.search import MARGIN, Contest, Portion, Sample, Settings, wins
+from seallm_edge.tuning.search import MARGIN, Sample, Settings, SettingsSearch, Workload, wins
 
 DEFAULT = Settings("zen4", True, 4, 128)
 VALUES = {
@@ -43,7 +43,7 @@ class Computer:
         seed: int = 0,
     ) -> None:
         self.now = 0.0
-        self.measured: list[tuple[Settings, Portion]] = []
+        self.measured: list[tuple[Settings, Workload]] = []
         self.n_tries = Counter[Settings]()
         self.n_renewed = 0
         self._cost, self._turn, self._others, self._failing = cost, turn, others, failing
@@ -51,7 +51,7 @@ class Computer:
         self._random = random.Random(seed)
         self._processes: dict[tuple[str, bool], float] = {}
 
-    def measure(self, settings: Settings, portion: Portion) -> Sample:
+    def measure(self, settings: Settings, workload: Workload) -> Sample:
         self.n_tries[settings] += 1
         if self._failing(settings):
             raise EngineError("llama.cpp has crashed")
@@ -62,15 +62,15 @@ class Computer:
         wave = 1 + self._waves * (1 + math.sin(self.now / 5)) / 2
         slowness = self._cost(settings) * self._processes[kind] * self._chance(self._noise) * wave
         sample = Sample(256 / (self._turn * slowness / 2), 128 / (self._turn * slowness / 2))
-        self.now += portion.read / sample.read + portion.write / sample.write
-        self.measured.append((settings, portion))
+        self.now += workload.read / sample.read + workload.write / sample.write
+        self.measured.append((settings, workload))
         return sample
 
-    def renew(self) -> None:
+    def restart_workers(self) -> None:
         self._processes.clear()
         self.n_renewed += 1
 
-    def others_share(self) -> float:
+    def background_load(self) -> float:
         return self._others
 
     def _chance(self, spread: float) -> float:
@@ -79,10 +79,10 @@ class Computer:
         return self._random.lognormvariate(0, spread) * hiccup
 
 
-def held(computer: Computer, default: Settings = DEFAULT, seconds: float = 30.0) -> Contest:
-    contest = Contest(computer, default, VALUES, seconds, clock=lambda: computer.now)
-    contest.run()
-    return contest
+def held(computer: Computer, default: Settings = DEFAULT, seconds: float = 30.0) -> SettingsSearch:
+    search = SettingsSearch(computer, default, VALUES, seconds, clock=lambda: computer.now)
+    search.run()
+    return search
 
 
 def _changed(settings: Settings) -> list[str]:
@@ -146,22 +146,22 @@ def test_what_is_clearly_faster_is_kept_with_its_gain(
     cost, n_found = costs(**best), 0
     tolerance = max(1e-6, 4 * noise["noise"])
     for seed in range(20):
-        contest = held(Computer(cost, seed=seed, **noise))
-        if best.keys() <= set(_changed(contest.best)):
+        search = held(Computer(cost, seed=seed, **noise))
+        if best.keys() <= set(_changed(search.best)):
             n_found += 1
-            assert contest.gain == pytest.approx(1 / math.prod(best.values()), rel=tolerance)
+            assert search.gain == pytest.approx(1 / math.prod(best.values()), rel=tolerance)
     assert n_found >= least
 
 
 def test_of_several_faster_ones_the_fastest_is_kept() -> None:
-    contest = held(Computer(costs(variant_haswell=0.8, variant_icelake=0.9)))
-    assert contest.best == replace(DEFAULT, variant="haswell")
-    assert contest.results[replace(DEFAULT, variant="icelake")].ratio == pytest.approx(0.9)
+    search = held(Computer(costs(variant_haswell=0.8, variant_icelake=0.9)))
+    assert search.best == replace(DEFAULT, variant="haswell")
+    assert search.results[replace(DEFAULT, variant="icelake")].ratio == pytest.approx(0.9)
 
 
 def test_a_gain_below_the_margin_is_left_alone() -> None:
-    contest = held(Computer(costs(threads_3=0.98)))
-    assert (contest.best, contest.gain) == (DEFAULT, 1.0)
+    search = held(Computer(costs(threads_3=0.98)))
+    assert (search.best, search.gain) == (DEFAULT, 1.0)
 
 
 def test_equals_leave_the_defaults_and_hold_no_final() -> None:
@@ -172,28 +172,28 @@ def test_equals_leave_the_defaults_and_hold_no_final() -> None:
 
 def test_without_rivals_the_defaults_are_measured_once_more_than_to_load_them() -> None:
     computer = Computer(costs())
-    contest = Contest(computer, DEFAULT, {"repack": (True,)}, 30.0, clock=lambda: computer.now)
-    contest.run()
-    assert (contest.best, contest.untried, len(contest.results[DEFAULT].samples)) == (DEFAULT, [], 1)
+    search = SettingsSearch(computer, DEFAULT, {"repack": (True,)}, 30.0, clock=lambda: computer.now)
+    search.run()
+    assert (search.best, search.untried, len(search.results[DEFAULT].samples)) == (DEFAULT, [], 1)
     assert computer.n_tries[DEFAULT] == 2
 
 
 def test_a_process_that_is_slow_as_long_as_it_lives_makes_no_other_setting_faster() -> None:
     computer = Computer(costs())
     computer._processes["zen4", True] = 2.0  # of the first process with the defaults
-    contest = held(computer)
-    assert contest.best == DEFAULT
+    search = held(computer)
+    assert search.best == DEFAULT
     assert computer.n_renewed == 1
-    assert contest.results[replace(DEFAULT, repack=False)].ratio == pytest.approx(1.0)
+    assert search.results[replace(DEFAULT, repack=False)].ratio == pytest.approx(1.0)
 
 
 def test_settings_that_crash_lose_and_say_why() -> None:
     computer = Computer(costs(variant_icelake=0.5, threads_3=0.8), failing=lambda s: s.variant == "icelake")
-    contest = held(computer)
-    assert contest.best == replace(DEFAULT, threads=3)
+    search = held(computer)
+    assert search.best == replace(DEFAULT, threads=3)
     crashed = replace(DEFAULT, threads=3, variant="icelake")
-    assert contest.results[crashed].failure == "llama.cpp has crashed"
-    assert contest.results[crashed].typical is None
+    assert search.results[crashed].failure == "llama.cpp has crashed"
+    assert search.results[crashed].typical is None
     assert computer.n_tries[crashed] == 1
 
 
@@ -204,12 +204,12 @@ def test_a_winner_that_crashes_in_the_final_is_not_kept() -> None:
 
 
 def test_a_leader_that_crashes_later_is_not_kept() -> None:
-    leader, rival = replace(DEFAULT, threads=3), replace(DEFAULT, threads=3, repack=False)
+    leader, candidate = replace(DEFAULT, threads=3), replace(DEFAULT, threads=3, repack=False)
     computer = Computer(costs(threads_3=0.5))
-    computer._failing = lambda s: s == leader and computer.n_tries[rival] > 0
-    contest = held(computer)
-    assert contest.best == DEFAULT
-    assert contest.results[leader].failure == "llama.cpp has crashed"
+    computer._failing = lambda s: s == leader and computer.n_tries[candidate] > 0
+    search = held(computer)
+    assert search.best == DEFAULT
+    assert search.results[leader].failure == "llama.cpp has crashed"
 
 
 def test_one_hiccup_in_the_final_does_not_undo_a_clear_gain() -> None:
@@ -230,9 +230,9 @@ def test_defaults_that_crash_are_an_error() -> None:
 
 def test_while_others_are_at_work_the_number_of_threads_is_left_alone() -> None:
     computer = Computer(costs(threads_3=0.5, repack_False=0.8), others=0.4)
-    contest = held(computer)
-    assert contest.is_busy
-    assert contest.best == replace(DEFAULT, repack=False)
+    search = held(computer)
+    assert search.is_busy
+    assert search.best == replace(DEFAULT, repack=False)
     assert {settings.threads for settings, _ in computer.measured} == {DEFAULT.threads}
 
 
@@ -253,7 +253,7 @@ def test_a_large_model_is_measured_enough_for_a_final_whatever_the_time() -> Non
 def test_no_more_than_a_turns_prompt_is_read_however_large_the_batch() -> None:
     computer = Computer(costs())
     held(computer, replace(DEFAULT, n_batch=512))
-    assert max(portion.read for _, portion in computer.measured) == 256
+    assert max(workload.read for _, workload in computer.measured) == 256
 
 
 def test_what_the_time_did_not_suffice_for_is_named() -> None:
@@ -264,16 +264,16 @@ def test_what_the_time_did_not_suffice_for_is_named() -> None:
 def test_a_round_that_would_take_more_than_is_left_of_the_time_is_left_out() -> None:
     computer = Computer(costs(), turn=30.0)
     values = {"threads": (3, 4), "n_batch": (64, 128, 256)}  # a round of the three takes 48 seconds
-    contest = Contest(computer, DEFAULT, values, 60.0, clock=lambda: computer.now)
-    contest.run()
-    assert contest.untried == ["n_batch"]
+    search = SettingsSearch(computer, DEFAULT, values, 60.0, clock=lambda: computer.now)
+    search.run()
+    assert search.untried == ["n_batch"]
     assert computer.now < 36
 
 
 def test_kernels_are_compared_on_whole_batches_and_threads_on_less() -> None:
     computer = Computer(costs(), turn=20.0)
     held(computer, seconds=120.0)
-    reads = {(s.threads == 4, s.repack, s.variant): portion.read for s, portion in computer.measured if s != DEFAULT}
+    reads = {(s.threads == 4, s.repack, s.variant): workload.read for s, workload in computer.measured if s != DEFAULT}
     assert {reads[key] for key in reads if not key[0]} == {32}
     assert {reads[key] for key in reads if not key[1] or key[2] != "zen4"} == {128}
 
@@ -281,7 +281,7 @@ def test_kernels_are_compared_on_whole_batches_and_threads_on_less() -> None:
 def test_batches_are_compared_by_whole_batches() -> None:
     computer = Computer(costs(), turn=8.0)
     held(computer, seconds=60.0)
-    by_batch = {settings.n_batch: portion.read for settings, portion in computer.measured if settings.n_batch != 128}
+    by_batch = {settings.n_batch: workload.read for settings, workload in computer.measured if settings.n_batch != 128}
     assert by_batch == {64: 64, 256: 256}
 
 
