@@ -9,7 +9,7 @@ from pathlib import Path
 from ..native.batch import Batch
 from ..native.context import Context
 from ..native.model import Model
-from ..native.pages import give_back_freed
+from ..native.pages import release_freed
 from ..native.sampler import Sampler
 from ..plan import Plan
 from .contract import Request, Speculate, Speculation
@@ -93,7 +93,7 @@ class Loaded:
             self._context.close()
             self._model.close()
             self._speculation.close()
-            give_back_freed()
+            release_freed()
 
 
 def load(

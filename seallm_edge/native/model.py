@@ -15,7 +15,7 @@ from ..gguf_file import read_header
 from . import log, symbols
 from .backends import load_backends
 from .interruptible import OnProgress, run_interruptibly
-from .residence import Residence
+from .page_residency import PageResidency
 
 _LONGEST_PIECE = 256  # bytes; a longer one is asked for again with the length that llama.cpp names
 _PROBES = range(0, 1 << 17, 128)  # tokens that tell vocabularies apart; rows of padding come after them
@@ -45,16 +45,16 @@ class Model:
         self.path = paths[0]
         self._llama = symbols.llama_cpp()
         log.relay().take_complaints()
-        residence = Residence(paths) if (repack or n_gpu_layers) and not vocabulary_only else None
+        residency = PageResidency(paths) if (repack or n_gpu_layers) and not vocabulary_only else None
         parameters = self._llama.llama_model_default_params()
         parameters.n_gpu_layers = n_gpu_layers
         parameters.use_extra_bufts = repack
         parameters.vocab_only = vocabulary_only
 
         def load(report: OnProgress) -> Any:
-            pointer = self._load(paths, parameters, _Loading(residence.watch if residence else None, report))
-            if residence:
-                residence.settle(pointer)
+            pointer = self._load(paths, parameters, _Loading(residency.watch if residency else None, report))
+            if residency:
+                residency.settle(pointer)
             return pointer
 
         self.pointer = run_interruptibly(load, on_progress=on_progress, discard=self._llama.llama_model_free)

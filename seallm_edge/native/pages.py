@@ -1,4 +1,4 @@
-"""The pages of mapped files: given back to the kernel, or had in memory. Linux alone; elsewhere nothing happens.
+"""Pages of mapped files: released to the kernel, or prefaulted. Linux alone; elsewhere nothing happens.
 
 Pages given back stay in the kernel's file cache and come from there when they are read: contents never change.
 Knows no models.
@@ -23,38 +23,40 @@ _DONTNEED, _NOHUGEPAGE, _POPULATE_READ = 4, 15, 22
 _HUGE = 1 << 21  # reading weights through huge pages is some 5% faster
 
 
-def give_back(paths: Iterable[Path]) -> None:
-    """Take all pages of these files out of this process's memory, where they are mapped read-only and shared."""
+def release(paths: Iterable[Path]) -> None:
+    """Drop the pages of these files from this process's memory, where they are mapped read-only and shared
+    (MADV_DONTNEED).
+    """
     for whole in mapped(paths):
         _advise(whole, _DONTNEED)
 
 
-def give_back_freed() -> None:
-    """Have the C library give back what was freed and it still holds: some 25 MB after a model of 100 MB."""
+def release_freed() -> None:
+    """Return freed heap memory to the system (malloc_trim): some 25 MB after a model of 100 MB."""
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):  # glibc has it
         trim(0)
 
 
-def have(whole: Range) -> None:
-    """Have all pages of a mapping in memory, and now."""
+def populate(whole: Range) -> None:
+    """Prefault the mapping (MADV_POPULATE_READ)."""
     _advise(whole, _POPULATE_READ)  # a kernel before 5.14 refuses: they come when they are read
 
 
-def have_only(whole: Range, parts: Iterable[Range]) -> None:
-    """Have the pages of `parts` of a mapping in memory, and now, and no others of it."""
+def populate_only(whole: Range, parts: Iterable[Range]) -> None:
+    """Prefault the pages of `parts` of a mapping, and drop its other pages."""
     parts = sorted(_pages(part, outward=True) for part in parts)
     blocks = [_pages(part, _HUGE) for part in parts]
     for edge in gaps(whole, [block for block in blocks if block[0] < block[1]]):
         _advise(edge, _NOHUGEPAGE)  # a huge page cannot be given back in part
     _advise(whole, _DONTNEED)
     for part in parts:
-        have(part)
+        populate(part)
     for gap in gaps(whole, parts):
         _advise(gap, _DONTNEED)  # the kernel has mapped whole blocks of its cache, of up to 2 MB
 
 
 def mapped(paths: Iterable[Path]) -> list[Range]:
-    """Where these files are mapped read-only and shared; nothing where that cannot be told."""
+    """Address ranges where these files are mapped read-only and shared; empty where that cannot be told."""
     if sys.platform != "linux":
         return []
     named = frozenset(os.path.realpath(path) for path in paths)
@@ -66,7 +68,7 @@ def mapped(paths: Iterable[Path]) -> list[Range]:
 
 
 def mappings(maps: str, named: Iterable[str]) -> Iterator[Range]:
-    """Every read-only shared mapping of the files `named`, out of the text of /proc/PID/maps."""
+    """Read-only shared mappings of the files `named`, parsed from the text of /proc/PID/maps."""
     wanted = {name.replace("\n", "\\012") for name in named}  # ref: linux, fs/seq_file.c, mangle_path
     for line in maps.split("\n"):
         addresses, permissions, _, _, _, name = (line.split(" ", 5) + [""] * 6)[:6]

@@ -1,7 +1,7 @@
 """A model and a machine → a `Plan`: context, KV types, threads, batches, layers on the GPU, bytes. Or why not, before
 anything is loaded. Nothing is loaded or measured here.
 
-`options` are checked, `sizes` gives what a context takes, `choice` takes the largest that fits, `words` says why.
+`options` are checked, `estimate` counts what a context takes, `choice` takes the largest that fits, `explain` says why.
 """
 
 from .choice import make_plan

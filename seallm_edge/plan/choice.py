@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from ..gguf_file import Header
 from ..machine import Gpu, Machine
+from .estimate import estimate
+from .explain import reasons, warnings
 from .memory import ROOM_BYTES, SMALLEST_CONTEXT
 from .options import LoadOptions, Measured
 from .refusal import refusal
 from .result import Plan
-from .sizes import sized
-from .words import reasons, warnings
 
 USUAL_CONTEXT = 8_192
 LARGEST_USUAL_PREFIX_CACHE = 1 << 30
@@ -39,7 +39,7 @@ def make_plan(
         chosen = replace(chosen, repack=not _is_fast_as_it_lies(header, row_types))
     n_threads = chosen.threads or machine.threads
     contexts = [chosen.context] if chosen.context else _contexts(header)
-    plans = [sized(header, gpus, chosen, n_ctx, n_threads) for n_ctx in contexts]
+    plans = [estimate(header, gpus, chosen, n_ctx, n_threads) for n_ctx in contexts]
     free = machine.memory_available
     fitting = [plan for plan in plans if plan.main_bytes + ROOM_BYTES <= free]
     if not fitting and not asked.force:

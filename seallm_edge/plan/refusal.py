@@ -10,10 +10,10 @@ from ..files.sizes import readable
 from ..gguf_file import Header
 from ..hints import Command, Hint, Option
 from ..machine import Gpu, Machine
+from .estimate import estimate
 from .memory import ROOM_BYTES, SMALLEST_CONTEXT, best_type, largest_that_fits
 from .options import LoadOptions
 from .result import Plan
-from .sizes import sized
 
 
 def refusal(header: Header, machine: Machine, gpus: Sequence[Gpu], options: LoadOptions, plan: Plan) -> NotEnoughMemory:
@@ -36,7 +36,7 @@ def _smaller_context(header: Header, gpus: Sequence[Gpu], options: LoadOptions, 
     """A context that fits, by halves, where a larger one was asked for."""
     n_ctx = 1 << ((options.context or 1) - 1).bit_length() >> 1
     while n_ctx >= SMALLEST_CONTEXT // 4:
-        if sized(header, gpus, options, n_ctx, 1).main_bytes + ROOM_BYTES <= free:
+        if estimate(header, gpus, options, n_ctx, 1).main_bytes + ROOM_BYTES <= free:
             return Hint("{context} fits", context=Option("context", n_ctx))
         n_ctx //= 2
     return None

@@ -18,7 +18,7 @@ from seallm_edge.machine import this_machine
 from seallm_edge.native import pages
 from seallm_edge.native.context import Context
 from seallm_edge.native.model import Model
-from seallm_edge.native.residence import Residence
+from seallm_edge.native.page_residency import PageResidency
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="pages are given back on Linux alone")
 MB = 1 << 20
@@ -62,7 +62,7 @@ def test_pages_given_back_leave_memory_and_come_again_unchanged(tmp_path: Path) 
     file, other = Mapped(tmp_path / "one.bin"), Mapped(tmp_path / "other.bin")
     assert resident(file.path) == 16 * MB
 
-    pages.give_back([file.path])
+    pages.release([file.path])
     assert resident(file.path) == 0
     assert resident(other.path) == 16 * MB
     assert file.read()
@@ -84,15 +84,15 @@ def test_a_link_stands_for_its_file(tmp_path: Path) -> None:
 @linux_only
 def test_all_but_the_wanted_pages_leave_memory_and_those_come_at_once(tmp_path: Path) -> None:
     file = Mapped(tmp_path / "file.bin")
-    pages.give_back([file.path])
+    pages.release([file.path])
     page = mmap.PAGESIZE
 
-    pages.have_only(file.range(0, 16 * MB), [file.range(5 * MB + 100, 12 * MB), file.range(8, 9)])
+    pages.populate_only(file.range(0, 16 * MB), [file.range(5 * MB + 100, 12 * MB), file.range(8, 9)])
     assert resident(file.path) == 7 * MB + page
     assert file.read()
-    pages.have_only(file.range(0, 16 * MB), [])
+    pages.populate_only(file.range(0, 16 * MB), [])
     assert resident(file.path) == 0
-    pages.have(file.range(0, 16 * MB))
+    pages.populate(file.range(0, 16 * MB))
     assert resident(file.path) == 16 * MB
 
 
@@ -104,7 +104,7 @@ def test_private_and_writable_mappings_are_left_alone(tmp_path: Path) -> None:
         private = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE)
         shared = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_SHARED)
     private[:3] = b"new"
-    pages.give_back([path])
+    pages.release([path])
 
     assert pages.mapped([path]) == []
     assert (private[:3], shared[:3]) == (b"new", b"old")
@@ -193,8 +193,8 @@ def untouched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Loaded]:
 
     def load(path: Path) -> Loaded:
         with monkeypatch.context() as patch:
-            patch.setattr(Residence, "watch", lambda *_: None)
-            patch.setattr(Residence, "settle", lambda *_: None)
+            patch.setattr(PageResidency, "watch", lambda *_: None)
+            patch.setattr(PageResidency, "settle", lambda *_: None)
             return Loaded(path, repack=True)
 
     return load
@@ -262,7 +262,7 @@ def test_without_llama_cpps_word_on_tensors_pages_come_back_as_they_are_read(
     def refuse(*_: object) -> None:
         raise EngineError("this build of llama.cpp has no such function")
 
-    monkeypatch.setattr(Residence, "_places", refuse)
+    monkeypatch.setattr(PageResidency, "_places", refuse)
     loaded = Loaded(q4_0, repack=True)
     assert loaded.left == 0
     assert loaded.after_work > 0

@@ -21,7 +21,7 @@ _GET_TENSOR = "_ZNK11llama_model10get_tensorEPKc"  # llama_model::get_tensor; no
 _EMBEDDING, _OUTPUT = "token_embd.weight", "output.weight"
 
 
-class Residence:
+class PageResidency:
     """Keeps watch over the files of one model while it loads, and after it."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -31,7 +31,7 @@ class Residence:
     def watch(self, share: float) -> None:
         """Give back pages that have been copied, so that loading does not take twice the memory; `share` is done."""
         if share >= self._next:
-            pages.give_back(self._parts)
+            pages.release(self._parts)
             self._next = min(share + _GIVE_BACK_EVERY, 1.0)
 
     def settle(self, model: Any) -> None:
@@ -49,9 +49,9 @@ class Residence:
         wanted = [place for tensor, place in places if _is_wanted(tensor, is_tied, copied)]
         for whole in mapped:
             if copied:
-                pages.have_only(whole, [place for place in wanted if _is_in(place, whole)])
+                pages.populate_only(whole, [place for place in wanted if _is_in(place, whole)])
             else:
-                pages.have(whole)
+                pages.populate(whole)
 
     def _places(self, model: Any) -> Iterator[tuple[Tensor, pages.Range]]:
         """Every tensor with the addresses at which llama.cpp has it, wherever they are."""

@@ -24,7 +24,7 @@ USUAL_KV_TYPE = "f16"
 GPU_MARGIN_BYTES = 400_000_000
 
 
-def sized(header: Header, gpus: Sequence[Gpu], options: LoadOptions, n_ctx: int, threads: int) -> Plan:
+def estimate(header: Header, gpus: Sequence[Gpu], options: LoadOptions, n_ctx: int, threads: int) -> Plan:
     """The plan for a context of `n_ctx` tokens, whether it fits in main memory or not; without its words."""
     keys, values = options.cache_type_k or USUAL_KV_TYPE, options.cache_type_v or USUAL_KV_TYPE
     kv = kv_bytes(header, n_ctx, keys, values)
