@@ -1,6 +1,6 @@
 """Models into GGUF files: from a Hugging Face checkpoint (converting) or another GGUF, in one pass, without torch.
 
-`tasks` makes ready what a command has to do (a source, and plans by `plan` and `layout`); `run` does it.
+`tasks` prepares what a command does (a source, and layouts by `mapped_checkpoint` and `layout`); `run` does it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .checking.verification import Verification
-    from .writing.layout import Plan
+    from .writing.layout import Layout
     from .writing.pipeline import Progress
 
 __all__ = ["convert", "convert_many", "merge", "plan_conversion", "quantize", "split", "verify"]
@@ -72,7 +72,7 @@ def convert_many(
     return [result.paths[0] for result in results]
 
 
-def plan_conversion(source: str | Path, type: str = "Q4_K_M") -> Plan:  # noqa: A002
+def plan_conversion(source: str | Path, type: str = "Q4_K_M") -> Layout:  # noqa: A002
     """What `convert` would write, to the byte. Reads no weights, but a tied model's own output matrix if it has one.
 
     `plan.content.notes` says what a user must know of it. Raises as `convert` does.

@@ -17,7 +17,7 @@ from .choosing.imatrix import Importance, read_imatrix
 from .run import Source
 from .sources.gguf_source import GgufSource, open_gguf, quantized_metadata, quantized_order
 from .tasks import Task, output_path
-from .writing.layout import Content, ContentTensor, lay_out
+from .writing.layout import GgufSpec, TensorSpec, lay_out
 from .writing.writer import part_paths
 
 # What loses nothing worth speaking of when it is quantized once more.
@@ -83,7 +83,7 @@ def merge_task(path: Path, out: Path | None = None) -> Task:
 
 def _task(
     source: GgufSource,
-    content: Content,
+    content: GgufSpec,
     out: Path,
     file_name: str,
     part_bytes: int | None,
@@ -107,25 +107,25 @@ def _task(
 
 def _quantized(
     source: GgufSource, recipe: UserRecipe, choices: dict[str, Choice], importance: Importance | None
-) -> Content:
+) -> GgufSpec:
     tensors = {tensor.name: tensor for tensor in source.tensors}
     values = importance.fitting({name: t.shape for name, t in tensors.items()}) if importance else {}
     check_importance(choices, values if importance else None)
     extra = importance.metadata() if importance else {}
-    return Content(
+    return GgufSpec(
         source.header.name,
         recipe.name,
         quantized_metadata(source, recipe.file_type, extra),
-        tuple(ContentTensor(name, choices[name].type, tensors[name]) for name in quantized_order(tensors)),
+        tuple(TensorSpec(name, choices[name].type, tensors[name]) for name in quantized_order(tensors)),
         values,
         source.header,
     )
 
 
-def _copied(source: GgufSource) -> Content:
+def _copied(source: GgufSource) -> GgufSpec:
     metadata = {key: value for key, value in source.metadata_bytes.items() if key not in SPLIT_KEYS}
-    tensors = tuple(ContentTensor(t.name, TENSOR_TYPES[t.dtype], t) for t in source.tensors)
-    return Content(source.header.name, source.header.file_type_name, metadata, tensors, sized=source.header)
+    tensors = tuple(TensorSpec(t.name, TENSOR_TYPES[t.dtype], t) for t in source.tensors)
+    return GgufSpec(source.header.name, source.header.file_type_name, metadata, tensors, sized=source.header)
 
 
 def _quantizable(path: Path) -> set[str]:

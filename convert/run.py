@@ -22,7 +22,7 @@ from .checking.checks import QUICK, Checks, check_mode
 from .checking.report import Report
 from .sources.shards import Shard
 from .writing.journal import Fingerprint
-from .writing.layout import Plan
+from .writing.layout import Layout
 from .writing.pipeline import Job, Progress, Statistics, default_threads, end_of, write_weights
 from .writing.writer import Output, opened_output, part_paths, partial_path
 
@@ -77,7 +77,7 @@ class Result:
     report: Report | None
 
 
-def run(source: Source, plans: Mapping[Path, Plan], options: Options) -> tuple[list[Result], Statistics | None]:
+def run(source: Source, plans: Mapping[Path, Layout], options: Options) -> tuple[list[Result], Statistics | None]:
     """Write each plan to its path: (what came out of each, what the time went to if any weights were written).
 
     The plans' notes are logged as warnings.
@@ -104,7 +104,7 @@ def run(source: Source, plans: Mapping[Path, Plan], options: Options) -> tuple[l
     return [Result(output.paths, reports.get(output)) for output in outputs], statistics
 
 
-def _check_room(plans: Mapping[Path, Plan]) -> None:
+def _check_room(plans: Mapping[Path, Layout]) -> None:
     """Raise ConversionError if what goes to one folder does not fit there all together."""
     for path in plans:
         beside = {other: plan for other, plan in plans.items() if other.parent == path.parent}
@@ -134,7 +134,7 @@ def _compare_hashes(source: Source, output: Output) -> None:
         raise ConversionError(problem, Hint("check the disk, then give {restart}", restart=Option("restart", True)))
 
 
-def _fingerprint(source: Source, plan: Plan, checks: Checks) -> Fingerprint:
+def _fingerprint(source: Source, plan: Layout, checks: Checks) -> Fingerprint:
     weights = hashlib.sha256()
     for shard in source.shards:
         weights.update(f"{shard.path.name}\0{shard.size}\0{shard.identity}\0".encode())

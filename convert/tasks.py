@@ -14,11 +14,11 @@ from seallm_edge.paths import models_dir
 from .choosing.choices import Override, UserRecipe, parse_override
 from .choosing.imatrix import read_imatrix
 from .choosing.user_recipe import read_recipe
-from .mapping.plan import map_checkpoint
+from .mapping.mapped_checkpoint import map_checkpoint
 from .run import Source
 from .sources.checkpoint import open_checkpoint
 from .sources.files import open_files
-from .writing.layout import Plan, lay_out
+from .writing.layout import Layout, lay_out
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Task:
     """A source, and the plans of what shall be made of it by the paths they go to."""
 
     source: Source
-    plans: Mapping[Path, Plan]
+    plans: Mapping[Path, Layout]
 
 
 def named_recipe(type_name: str) -> UserRecipe:

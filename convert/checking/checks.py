@@ -17,7 +17,7 @@ from seallm_edge.native.trial import try_model
 from seallm_edge.text.samples import TEXTS
 
 from ..writing.journal import Errors
-from ..writing.layout import ContentTensor, Place
+from ..writing.layout import TensorLocation, TensorSpec
 from ..writing.writer import Output
 from .bounds import dequantized, within_bound
 from .report import Report, TensorError, report_path
@@ -122,7 +122,7 @@ def _check_samples(output: Output) -> None:
         _check_row(output, tensor, place, chance.randrange(tensor.source.n_rows))
 
 
-def _check_row(output: Output, tensor: ContentTensor, place: Place, row: int) -> None:
+def _check_row(output: Output, tensor: TensorSpec, place: TensorLocation, row: int) -> None:
     source, kind = tensor.source, tensor.type
     raw = np.empty(source.row_bytes, np.uint8)
     source.shard.read(source.offset + row * source.row_bytes, raw.data)

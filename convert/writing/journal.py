@@ -1,7 +1,8 @@
-"""How far a conversion has come, on disk beside it: a killed one goes on from there.
+"""Journal of a conversion, on disk beside its output, from which a killed conversion resumes.
 
-The journal is a file of lines. The first says what the conversion is of; each later one is a `Mark`, written only after
-the weights before it have reached the disk. The last whole line counts: a line cut off by a power loss is none.
+The journal is a file of lines. The first identifies the conversion; each later one is a `ResumePoint`, written only
+after the weights before it have reached the disk. The last whole line counts: a line cut off by a power loss is
+ignored.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a conversion is of. `source`, `recipe` and `version` are compared, the `…_name`s are for people."""
+    """Identity of a conversion. `source`, `recipe` and `version` are compared; the `…_name`s are for people."""
 
     source: str
     source_name: str
@@ -35,8 +36,8 @@ class Fingerprint:
 
 
 @dataclass(frozen=True)
-class Mark:
-    """Everything before byte `offset` of shard number `shard` is done.
+class ResumePoint:
+    """Resume point: everything before byte `offset` of shard number `shard` is written.
 
     `digest` is the running sha256 of that shard there (None where it cannot be continued); `errors` are the sums of
     squared errors and of squares by tensor name, where they were asked for. `renaming` says that the output is whole,
@@ -51,20 +52,22 @@ class Mark:
 
     @property
     def place(self) -> tuple[int, int]:
-        """Marks are in the order of their places."""
+        """Sort key: shard, then offset."""
         return self.shard, self.offset
 
 
 class Journal:
-    """The journal of one output, open for writing. Its descriptor is what the output is locked by."""
+    """Journal of one output, open for writing. Its descriptor holds the output's lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.file = path.open("a+b", buffering=0)  # created if it is not there, never emptied by opening
         self._errors: dict[str, tuple[float, float]] = {}
 
-    def resume(self, fingerprint: Fingerprint) -> Mark | None:
-        """The last mark of the journal, None if it holds none. Raises ConversionError if it is of something else."""
+    def resume(self, fingerprint: Fingerprint) -> ResumePoint | None:
+        """The last resume point, None if there is none. Raises ConversionError if the journal is of
+        another conversion.
+        """
         self.file.seek(0)
         lines, n_bytes = _whole_lines(self.file.read())
         if not lines:
@@ -72,38 +75,38 @@ class Journal:
         _check_same(self.path, lines[0], fingerprint)
         self.file.truncate(n_bytes)  # what follows must not be appended to half a line
         if len(lines) == 1:
-            return Mark()
+            return ResumePoint()
         for line in lines[1:]:
             self._errors |= {name: (a, b) for name, (a, b) in line["errors"].items()}
         last = lines[-1]
         digest = bytes.fromhex(last["digest"]) if last["digest"] else None
-        return Mark(last["shard"], last["offset"], digest, dict(self._errors), last["renaming"])
+        return ResumePoint(last["shard"], last["offset"], digest, dict(self._errors), last["renaming"])
 
     def begin(self, fingerprint: Fingerprint) -> None:
-        """Start anew."""
+        """Start over."""
         self._errors.clear()
         self.file.truncate(0)
         self._append({"format": _FORMAT, **asdict(fingerprint)})
 
-    def record(self, mark: Mark) -> None:
-        """Write down `mark`, on the disk when this returns. What it says must be there already. OSError."""
+    def record(self, mark: ResumePoint) -> None:
+        """Append a resume point and sync it. What it says must be on the disk already. OSError."""
         changed = {name: sums for name, sums in mark.errors.items() if self._errors.get(name) != sums}
         self._errors |= changed
         digest = mark.digest.hex() if mark.digest else None
         self._append({**asdict(mark), "digest": digest, "errors": changed})
 
     def is_in_place(self) -> bool:
-        """Whether the open file is the one that has the name now."""
+        """Whether the open file still has its name."""
         return self.path.exists() and os.path.samestat(self.path.stat(), os.fstat(self.file.fileno()))
 
     def remove(self) -> None:
-        """Remove it, for there is nothing to go on with. The lock goes with its closing."""
+        """Remove the file: nothing is left to resume. The lock goes with its closing."""
         if os.name == "nt":  # which removes no open file
             self.close()
         self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Close it; what is written stays."""
+        """Close the file; what is written stays."""
         with contextlib.suppress(OSError):  # a full disk was told of when the line was written
             self.file.close()
 
@@ -116,7 +119,7 @@ class Journal:
 
 
 def _whole_lines(data: bytes) -> tuple[list[dict[str, Any]], int]:
-    """The lines before the first one that was not written whole, and how many bytes they are."""
+    """The lines before the first one that was not written whole, and their number of bytes."""
     found, n_bytes = [], 0
     for line in data.splitlines(keepends=True):
         checksum, _, text = line.removesuffix(b"\n").partition(b" ")
@@ -128,7 +131,7 @@ def _whole_lines(data: bytes) -> tuple[list[dict[str, Any]], int]:
 
 
 def _check_same(path: Path, line: Mapping[str, Any], now: Fingerprint) -> None:
-    """Refuse by name what a journal's conversion was of, if it is not the one that is asked for."""
+    """Refuse by name a journal whose conversion is not the one asked for."""
     hint = Hint(
         "{restart} starts over; or give another name with {out}", restart=Option("restart", True), out=Option("out")
     )

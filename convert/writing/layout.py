@@ -1,6 +1,7 @@
-"""A GGUF known to the byte before any weight is read: what it holds, and where in which file each part of it goes.
+"""`Layout`: a GGUF known to the byte before any weight is read: its contents, and the place of each part in which file.
 
-Knows nothing of checkpoints: whoever makes a `Content` (a checkpoint and a recipe, another GGUF) gets its `Plan`.
+Knows nothing of checkpoints: whoever makes a `GgufSpec` (from a checkpoint and a recipe, or another GGUF) gets its
+`Layout`.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ _MOST_PARTS = 9_999
 
 
 @dataclass(frozen=True)
-class ContentTensor:
-    """A tensor of the GGUF: its name, its type there, and where its weights come from."""
+class TensorSpec:
+    """Tensor of the GGUF: name, type, and the source of its weights."""
 
     name: str
     type: TensorType
@@ -40,7 +41,7 @@ class ContentTensor:
         return self.source.n_rows * self.type.row_bytes(self.source.n_per_row)
 
     def columns(self, importance: Mapping[str, Floats], row: int) -> Floats | None:
-        """How much each column matters in the expert that has this row; None where that is not known."""
+        """Importance of each column in the expert that holds this row; None where it is unknown."""
         values = importance.get(self.name)
         if values is None or len(self.source.shape) < 2:
             return None
@@ -50,24 +51,24 @@ class ContentTensor:
 
 
 @dataclass(frozen=True)
-class Content:
-    """All that a GGUF will hold: `metadata` encoded, `tensors` in their order, `importance` by tensor name.
+class GgufSpec:
+    """Contents of a GGUF: `metadata` encoded, `tensors` in order, `importance` by tensor name.
 
     `name` is the model's, `label` the name of its mix of types; an importance has a number a column of each expert;
-    `sized` is what its memory follows from, where that is known; `notes` are sentences that its user must read.
+    `sized` are the dimensions for memory estimates, where known; `notes` are sentences that the user must read.
     """
 
     name: str
     label: str
     metadata: Mapping[str, bytes]
-    tensors: tuple[ContentTensor, ...]
+    tensors: tuple[TensorSpec, ...]
     importance: Mapping[str, Floats] = field(default_factory=dict)
     sized: Sized | None = None
     notes: tuple[str, ...] = ()
 
     @property
     def n_parameters(self) -> int:
-        """Weights in all tensors."""
+        """Number of weights in all tensors."""
         return sum(prod(tensor.source.shape) for tensor in self.tensors)
 
     @property
@@ -90,8 +91,8 @@ class Content:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a tensor goes: the number of the file, and the byte in it."""
+class TensorLocation:
+    """Location of a tensor: the number of the file, and the byte in it."""
 
     part: int
     offset: int
@@ -99,19 +100,21 @@ class Place:
 
 @dataclass(frozen=True)
 class PartFile:
-    """One file of the GGUF: what stands before its tensors, and its whole size in bytes."""
+    """One file of the GGUF: the bytes before its tensors, and its size."""
 
     header: bytes
     size: int
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A `content` laid out: `places[i]` is where `content.tensors[i]` goes in `parts`. A split one may have one."""
+class Layout:
+    """A `content` laid out: `places[i]` is the location of `content.tensors[i]` in `parts`. A split layout may have one
+    part.
+    """
 
-    content: Content
+    content: GgufSpec
     parts: tuple[PartFile, ...]
-    places: tuple[Place, ...]
+    places: tuple[TensorLocation, ...]
     is_split: bool
 
     @property
@@ -131,8 +134,8 @@ class Plan:
         return found.hexdigest()
 
 
-def lay_out(content: Content, part_bytes: int | None = None) -> Plan:
-    """The plan for one file, or for llama.cpp's split files with at most `part_bytes` of tensors in each.
+def lay_out(content: GgufSpec, part_bytes: int | None = None) -> Layout:
+    """Layout as one file, or as llama.cpp's split files with at most `part_bytes` of tensors in each.
 
     As llama.cpp's own tool counts: headers come on top. Raises InvalidOption for a tensor larger than that.
     """
@@ -148,15 +151,15 @@ def lay_out(content: Content, part_bytes: int | None = None) -> Plan:
         metadata = content.metadata if part_bytes is None else _part_metadata(content, number, len(groups))
         header = encode.header(metadata, entries)
         parts.append(PartFile(header, len(header) + offsets[-1]))
-        places += [Place(number, len(header) + offset) for offset in offsets[:-1]]
-    return Plan(content, tuple(parts), tuple(places), part_bytes is not None)
+        places += [TensorLocation(number, len(header) + offset) for offset in offsets[:-1]]
+    return Layout(content, tuple(parts), tuple(places), part_bytes is not None)
 
 
-def _grouped(content: Content, part_bytes: int | None) -> Iterator[list[ContentTensor]]:
+def _grouped(content: GgufSpec, part_bytes: int | None) -> Iterator[list[TensorSpec]]:
     if part_bytes is None:
         yield list(content.tensors)
         return
-    group: list[ContentTensor] = []
+    group: list[TensorSpec] = []
     size = 0
     for tensor in content.tensors:
         n_bytes = encode.padded(tensor.n_bytes)
@@ -171,15 +174,15 @@ def _grouped(content: Content, part_bytes: int | None) -> Iterator[list[ContentT
     yield group
 
 
-def _offsets(tensors: list[ContentTensor]) -> list[int]:
-    """Where each tensor begins behind the header, and then where the file ends."""
+def _offsets(tensors: list[TensorSpec]) -> list[int]:
+    """Offset of each tensor behind the header, and the end of the file."""
     offsets = [0]
     for tensor in tensors:
         offsets.append(encode.padded(offsets[-1] + tensor.n_bytes))
     return offsets
 
 
-def _part_metadata(content: Content, number: int, count: int) -> dict[str, bytes]:
+def _part_metadata(content: GgufSpec, number: int, count: int) -> dict[str, bytes]:
     """The first file has all of the metadata. ref: llama.cpp tools/gguf-split"""
     return {
         **(content.metadata if number == 0 else {}),

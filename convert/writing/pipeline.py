@@ -1,6 +1,6 @@
-"""One pass over the weights: workers take a piece, store it in each output's type, and write it at its place.
+"""One pass over the weights: workers take a chunk, quantize it to each output's type, and write it at its place.
 
-What is written is brought to the disk and recorded as it goes, so that whatever ends the pass, the next goes on.
+Writes are synced and journalled on the way, so that whatever ends the pass, the next one resumes.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from seallm_edge.errors import HashMismatch
 
 from ..sources.shards import Shard, SourceTensor
-from .feed import Feed, Piece, largest_piece
-from .journal import Errors, Mark
-from .layout import ContentTensor, Place
-from .ledger import Ledger
-from .workbench import Workbench
+from .journal import Errors, ResumePoint
+from .layout import TensorLocation, TensorSpec
+from .progress_tracker import ProgressTracker
+from .quantize_buffers import QuantizeBuffers
+from .row_reader import RowChunk, RowReader, largest_piece
 from .writer import Output
 
 Progress = Callable[[int, int], None]  # source bytes done, source bytes in all
@@ -34,7 +34,7 @@ _RECORD_SECONDS = 0.5  # between flushes of what was written: what a power loss 
 
 @dataclass(frozen=True)
 class Job:
-    """`outputs` to be filled from `shards`; with `sums_errors` each tensor's error is summed up on the way."""
+    """`outputs` to fill from `shards`; with `sums_errors` each tensor's quantization error is summed up on the way."""
 
     outputs: Sequence[Output]
     shards: Sequence[Shard]
@@ -53,22 +53,22 @@ class Statistics:
 
 
 def default_threads() -> int:
-    """The logical processors that this process may use."""
+    """Number of logical processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def end_of(shards: Sequence[Shard]) -> Mark:
-    """The mark behind all of them."""
-    return Mark(len(shards))
+def end_of(shards: Sequence[Shard]) -> ResumePoint:
+    """The resume point behind all shards."""
+    return ResumePoint(len(shards))
 
 
 def write_weights(job: Job, progress: Progress | None = None) -> tuple[list[Errors], Statistics]:
-    """Fill the job's outputs with all tensors: (each output's sums of errors, what the time went to).
+    """Fill the job's outputs with all tensors: (each output's error sums, where the time went).
 
     `progress` is called from this thread, ten times a second. Raises CheckpointError, ConversionError and HubError; an
-    error or an interruption stops every worker first and records what is done.
+    error or an interruption stops every worker first and records the resume points.
     """
     run = _Pass(job)
     started = time.monotonic()
@@ -87,7 +87,7 @@ def write_weights(job: Job, progress: Progress | None = None) -> tuple[list[Erro
         run.record()
     spent = run.spent
     statistics = Statistics(time.monotonic() - started, spent["read"], spent["compute"], spent["write"])
-    return [mark.errors for mark in run.ledger.marks()], statistics
+    return [mark.errors for mark in run.tracker.marks()], statistics
 
 
 def _watch(workers: list[Future[None]], recorder: Future[None], run: _Pass, progress: Progress | None) -> None:
@@ -99,20 +99,20 @@ def _watch(workers: list[Future[None]], recorder: Future[None], run: _Pass, prog
         if recorder.done():
             recorder.result()
         if progress:
-            progress(run.first_bytes + run.ledger.done_bytes, run.all_bytes)
+            progress(run.first_bytes + run.tracker.done_bytes, run.all_bytes)
 
 
 @dataclass(frozen=True)
 class _Task:
-    """A source tensor in shard number `shard`, and for each output the tensor made of it and its place."""
+    """Source tensor in shard number `shard`, and for each output the tensor made of it and its location."""
 
     shard: int
     source: SourceTensor
-    targets: Sequence[tuple[ContentTensor, Place]]
+    targets: Sequence[tuple[TensorSpec, TensorLocation]]
 
 
 class _Pass:
-    """What the threads of one pass share."""
+    """State shared by the threads of one pass."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -120,46 +120,46 @@ class _Pass:
         sources = [task.source for task in self._tasks]
         start = min((output.start for output in job.outputs), key=lambda mark: mark.place)
         most_weights = max(1, min(_LARGEST_PIECE, _BUFFER_BYTES // (16 * job.threads)))
-        self._feed = Feed(job.shards, sources, start, most_weights)
+        self._feed = RowReader(job.shards, sources, start, most_weights)
         self._n_raw = largest_piece(sources, most_weights)
         self._stopping = threading.Event()
         self._recorded = [output.start.place for output in job.outputs]
         self._recording = threading.Lock()
         self._is_closed = False
-        self.ledger = Ledger([output.start for output in job.outputs])
+        self.tracker = ProgressTracker([output.start for output in job.outputs])
         self.spent = Counter[str]()
         self.all_bytes = sum(source.n_bytes for source in sources)
         self.first_bytes = sum(_bytes_before(task, start) for task in self._tasks)
 
     def work(self) -> None:
-        """Take pieces until none is left. One thread runs it, on a workbench of its own."""
-        bench, watch = Workbench(self._n_raw), _Stopwatch()
+        """Process chunks until none is left. One thread runs it, on buffers of its own."""
+        bench, watch = QuantizeBuffers(self._n_raw), _Stopwatch()
         while (piece := self._feed.take(bench.raw)) is not None:
             watch.lap("read")
             bench.begin(piece)
-            self.ledger.add(piece, [self._store(n, piece, bench, watch) for n in range(len(self._job.outputs))])
+            self.tracker.add(piece, [self._store(n, piece, bench, watch) for n in range(len(self._job.outputs))])
         watch.lap("read")
         with self._recording:
             self.spent += watch.laps
 
     def keep_recording(self) -> None:
-        """Bring what is done to the disk every now and then, until the pass stops."""
+        """Sync and journal every now and then, until the pass stops."""
         while not self._stopping.wait(_RECORD_SECONDS):
             self.record()
 
     def record(self) -> None:
-        """Bring what is done to the disk, and say so in the journals."""
+        """Sync what is written, and record it in the journals."""
         with self._recording:
             if self._is_closed:
                 return
-            marks = self.ledger.marks()
+            marks = self.tracker.marks()
             for number, (output, mark) in enumerate(zip(self._job.outputs, marks, strict=True)):
                 if mark.place > self._recorded[number]:
                     output.record(mark)
                     self._recorded[number] = mark.place
 
     def stop(self) -> None:
-        """Let every thread end at its next piece."""
+        """End every thread at its next chunk."""
         self._stopping.set()
         self._feed.close()
 
@@ -169,18 +169,18 @@ class _Pass:
             shard.check_unchanged()
 
     def take_back_shard(self) -> None:
-        """Record that nothing of the shard that the feed is at counts: its bytes were not what was promised."""
+        """Record that nothing of the current shard counts: its bytes were not those promised."""
         number = self._feed.shard
         spoilt = {t.name: (0.0, 0.0) for task in self._tasks if task.shard == number for t, _ in task.targets}
         with self._recording:
             self._is_closed = True
-            for output, mark in zip(self._job.outputs, self.ledger.marks(), strict=True):
+            for output, mark in zip(self._job.outputs, self.tracker.marks(), strict=True):
                 is_spoilt = mark.place > (number, 0)
-                output.record(Mark(number, errors={**mark.errors, **spoilt}) if is_spoilt else mark)
+                output.record(ResumePoint(number, errors={**mark.errors, **spoilt}) if is_spoilt else mark)
 
-    def _store(self, number: int, piece: Piece, bench: Workbench, watch: _Stopwatch) -> Errors:
-        """Write the piece to one output: {tensor: its sums of errors}, if they are asked for."""
-        if self.ledger.is_done(number, piece):
+    def _store(self, number: int, piece: RowChunk, bench: QuantizeBuffers, watch: _Stopwatch) -> Errors:
+        """Write the chunk to one output: {tensor: its error sums}, if they are asked for."""
+        if self.tracker.is_done(number, piece):
             return {}
         output = self._job.outputs[number]
         tensor, place = self._tasks[piece.task].targets[number]
@@ -194,23 +194,23 @@ class _Pass:
 
 
 class _Stopwatch:
-    """Where a thread's seconds go."""
+    """Seconds of a thread by activity."""
 
     def __init__(self) -> None:
         self.laps = Counter[str]()
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
-        """What has passed since the last lap went to `name`."""
+        """Add the time since the last lap to `name`."""
         now = time.perf_counter()
         self.laps[name] += now - self._last  # type: ignore[assignment]  # a Counter of seconds
         self._last = now
 
 
 def _tasks(job: Job) -> list[_Task]:
-    """The tensors in the order of their bytes: shard after shard, each from its beginning to its end."""
+    """Tensors in byte order: shard after shard, each from its beginning to its end."""
     shard_numbers = {id(shard): number for number, shard in enumerate(job.shards)}
-    targets: dict[int, list[tuple[ContentTensor, Place]]] = {}
+    targets: dict[int, list[tuple[TensorSpec, TensorLocation]]] = {}
     sources: dict[int, SourceTensor] = {}
     for output in job.outputs:
         for tensor, place in zip(output.plan.content.tensors, output.plan.places, strict=True):
@@ -220,8 +220,8 @@ def _tasks(job: Job) -> list[_Task]:
     return sorted(tasks, key=lambda task: (task.shard, task.source.offset))
 
 
-def _bytes_before(task: _Task, mark: Mark) -> int:
-    """How much of a tensor the mark has behind it."""
+def _bytes_before(task: _Task, mark: ResumePoint) -> int:
+    """Bytes of a tensor that lie before the resume point."""
     if task.shard != mark.shard:
         return task.source.n_bytes if task.shard < mark.shard else 0
     return min(max(mark.offset - task.source.offset, 0), task.source.n_bytes)

@@ -1,6 +1,6 @@
-"""An output and its way to its final name: written beside, recorded as it grows, renamed when whole and checked.
+"""Output of a conversion on its way to its final name: written beside, journalled, renamed when whole and checked.
 
-What stays after a failure or an interruption, `NAME.partial` and `NAME.journal`, is what the same command goes on from.
+A failure or an interruption leaves `NAME.partial` and `NAME.journal`, from which the same command resumes.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from seallm_edge.files.locking import locked_alone
 from seallm_edge.files.positioned import PositionedFile
 from seallm_edge.hints import Hint, Option
 
-from .journal import Fingerprint, Journal, Mark
-from .layout import PartFile, Plan
+from .journal import Fingerprint, Journal, ResumePoint
+from .layout import Layout, PartFile
 
 
-def part_paths(out: Path, plan: Plan) -> tuple[Path, ...]:
-    """The files of an output: `out` itself, or llama.cpp's names for the parts of a split one."""
+def part_paths(out: Path, plan: Layout) -> tuple[Path, ...]:
+    """File paths of an output: `out` itself, or llama.cpp's names for the parts of a split one."""
     if not plan.is_split:
         return (out,)
     stem, count = out.name.removesuffix(".gguf"), len(plan.parts)
@@ -30,12 +30,12 @@ def part_paths(out: Path, plan: Plan) -> tuple[Path, ...]:
 
 
 class Output:
-    """One plan being written: its files under their `.partial` names, and the journal that tells how far they are.
+    """Output being written: files under their `.partial` names, and the journal of how far they are.
 
-    `opened_output` makes it. `start` is the mark to go on from. `write` and `read` may be called by many threads.
+    `opened_output` makes it. `start` is the resume point. Many threads may call `write` and `read`.
     """
 
-    def __init__(self, plan: Plan, paths: tuple[Path, ...], journal: Journal, start: Mark) -> None:
+    def __init__(self, plan: Layout, paths: tuple[Path, ...], journal: Journal, start: ResumePoint) -> None:
         self.plan = plan
         self.paths = paths
         self.start = start
@@ -44,11 +44,11 @@ class Output:
 
     @property
     def partials(self) -> tuple[Path, ...]:
-        """Where its files are until they are finished."""
+        """Paths of its files until they are finished."""
         return tuple(partial_path(path) for path in self.paths)
 
     def open(self) -> None:
-        """Bring the files to their whole size and write their headers. Raises ConversionError."""
+        """Extend the files to their final size and write their headers. Raises ConversionError."""
         with self._translated():
             for path, part in zip(self.partials, self.plan.parts, strict=True):
                 _make_whole_sized(path, part)
@@ -69,15 +69,15 @@ class Output:
                     Hint("{restart} starts over", restart=Option("restart", True)),
                 )
 
-    def record(self, mark: Mark) -> None:
-        """Bring all that was written to the disk, then write down that `mark` is reached. Raises ConversionError."""
+    def record(self, mark: ResumePoint) -> None:
+        """Sync what was written, then record the resume point. Raises ConversionError."""
         with self._translated():
             for file in self._files:
                 file.sync()
             self._journal.record(mark)
 
-    def finish(self, mark: Mark) -> None:
-        """Give the files their final names, the first of a split set last. Raises ConversionError."""
+    def finish(self, mark: ResumePoint) -> None:
+        """Rename the files to their final names, the first of a split set last. Raises ConversionError."""
         self.record(replace(mark, renaming=True))
         self.close()
         with self._translated():
@@ -109,11 +109,11 @@ class Output:
 
 
 @contextlib.contextmanager
-def opened_output(plan: Plan, out: Path, fingerprint: Fingerprint, restart: bool) -> Iterator[Output]:
-    """The output of `plan` that will be called `out`, this process's alone, begun anew or to be gone on with.
+def opened_output(plan: Layout, out: Path, fingerprint: Fingerprint, restart: bool) -> Iterator[Output]:
+    """Output of `plan` at `out`, locked by this process, started over or resumed.
 
     What was written stays when the block fails, unless the source was at fault. Raises ConversionError if the disk has
-    no room, the folder refuses, another conversion writes the same file, or the journal is of another conversion.
+    no space, the folder refuses, another conversion writes the same file, or the journal is of another conversion.
     """
     paths = part_paths(out, plan)
     partials = [partial_path(path) for path in paths]
@@ -124,7 +124,7 @@ def opened_output(plan: Plan, out: Path, fingerprint: Fingerprint, restart: bool
             if mark is None or not (mark.renaming or _are_there(partials, plan)):
                 for partial in partials:
                     partial.unlink(missing_ok=True)
-                mark = Mark()
+                mark = ResumePoint()
                 journal.begin(fingerprint)
         output = Output(plan, paths, journal, mark)
         stack.callback(output.close)
@@ -139,23 +139,23 @@ def opened_output(plan: Plan, out: Path, fingerprint: Fingerprint, restart: bool
 
 
 def partial_path(path: Path) -> Path:
-    """What the file is called until it is finished."""
+    """Path of the file until it is finished."""
     return path.with_name(path.name + ".partial")
 
 
-def _are_there(partials: list[Path], plan: Plan) -> bool:
+def _are_there(partials: list[Path], plan: Layout) -> bool:
     sizes = [partial.stat().st_size if partial.exists() else -1 for partial in partials]
     return sizes == [part.size for part in plan.parts]
 
 
 def _make_whole_sized(path: Path, part: PartFile) -> None:
-    """Make the file if it is not there; a hole stands where tensors will be."""
+    """Create the file if it is missing; it has holes where tensors will be."""
     with path.open("ab") as file:
         file.truncate(part.size)
 
 
 def _locked_journal(path: Path, stack: contextlib.ExitStack) -> Journal:
-    """The journal beside `path`. A second conversion to the same name would ruin it, so it is refused."""
+    """The locked journal beside `path`. A second conversion to the same name is refused: it would ruin the output."""
     journal = Journal(path.with_name(path.name + ".journal"))
     stack.callback(journal.close)
     # The other one may have ended, and removed its journal, between our opening and our locking it.

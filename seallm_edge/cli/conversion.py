@@ -15,7 +15,7 @@ from .progress import ProgressLine
 if TYPE_CHECKING:
     from seallm_edge.convert.run import Options, Result
     from seallm_edge.convert.tasks import Task
-    from seallm_edge.convert.writing.layout import Plan
+    from seallm_edge.convert.writing.layout import Layout
 
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="A recipe of your own, a TOML file.")]
 Tensors = Annotated[
@@ -107,7 +107,7 @@ def _run_shown(task: Task, doing: str, options: Options, line: ProgressLine) -> 
         raise
 
 
-def _outcome(task: Task, result: Result, plan: Plan, seconds: float) -> str:
+def _outcome(task: Task, result: Result, plan: Layout, seconds: float) -> str:
     from seallm_edge.files.sizes import readable
 
     lines = [str(result.paths[0]), f"{readable(plan.file_size)}{_in_parts(plan)} in {seconds:.1f} s"]
@@ -118,7 +118,7 @@ def _outcome(task: Task, result: Result, plan: Plan, seconds: float) -> str:
     return "\n".join(lines)
 
 
-def _in_parts(plan: Plan) -> str:
+def _in_parts(plan: Layout) -> str:
     return f" in {len(plan.parts)} files" if plan.is_split else ""
 
 
@@ -136,7 +136,7 @@ def _next_command(path: Path) -> str:
     return f"a base model, which goes on from a text: seallm run {name}"
 
 
-def _described(plan: Plan, out: Path) -> str:
+def _described(plan: Layout, out: Path) -> str:
     """The plan as text: a line for each type, then the whole, then the memory that it will need."""
     from seallm_edge.files.sizes import readable
 
@@ -155,7 +155,7 @@ def _described(plan: Plan, out: Path) -> str:
     )
 
 
-def _memory(plan: Plan) -> list[str]:
+def _memory(plan: Layout) -> list[str]:
     """What a computer must have free to run it, where that can be told."""
     from seallm_edge.files.sizes import readable
     from seallm_edge.plan.memory import working_bytes

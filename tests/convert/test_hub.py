@@ -137,19 +137,19 @@ def spoil(hub: Any, shard: Path, at: int) -> bytes:
 
 def stop_within_last_shard(hub: Any, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop a conversion when it has a part of the third shard, leaving its partial file and journal."""
-    from seallm_edge.convert.writing.workbench import Workbench
+    from seallm_edge.convert.writing.quantize_buffers import QuantizeBuffers
 
     seen: list[str] = []
-    real = Workbench.begin
+    real = QuantizeBuffers.begin
 
-    def begin(bench: Workbench, piece: Any) -> None:
+    def begin(bench: QuantizeBuffers, piece: Any) -> None:
         seen.append(piece.source.shard.path.name)
         if seen.count("model-00003-of-00003.safetensors") == 4:
             raise Stop
         real(bench, piece)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Workbench, "begin", begin)
+        patch.setattr(QuantizeBuffers, "begin", begin)
         with pytest.raises(Stop):
             convert(SOURCE, out, "Q8_0", threads=1)
 

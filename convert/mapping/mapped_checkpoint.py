@@ -1,4 +1,6 @@
-"""What a checkpoint becomes: every tensor's name and type and all metadata, known before a weight is read."""
+"""`MappedCheckpoint`: a checkpoint in GGUF's terms: tensor names, shapes and metadata, known before a
+weight is read.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from seallm_edge.errors import CheckpointError
 from ..choosing.choices import UserRecipe, check_importance, choose
 from ..choosing.imatrix import Importance
 from ..sources.checkpoint import Checkpoint
-from ..writing.layout import Content, ContentTensor
+from ..writing.layout import GgufSpec, TensorSpec
 from .architectures import (
     Architecture,
     MappedTensor,
@@ -31,7 +33,7 @@ from .tokenizer import read_vocabulary
 
 @dataclass(frozen=True)
 class MappedCheckpoint:
-    """A checkpoint understood: the same for whatever types it will be stored in; `notes` are for its user to read."""
+    """Checkpoint mapped to GGUF, whatever types it will be stored in; `notes` are for its user to read."""
 
     architecture: Architecture
     sizes: Hyperparameters
@@ -41,8 +43,10 @@ class MappedCheckpoint:
     vocabulary: Mapping[str, bytes]
     notes: tuple[str, ...]
 
-    def content(self, recipe: UserRecipe, importance: Importance | None = None) -> Content:
-        """What a GGUF by this recipe holds. Raises InvalidOption and ConversionError where the two do not fit it."""
+    def content(self, recipe: UserRecipe, importance: Importance | None = None) -> GgufSpec:
+        """Contents of the GGUF by this recipe. Raises InvalidOption and ConversionError where the
+        recipe does not fit.
+        """
         shapes = {item.name: item.source.shape for item in self.tensors}
         if importance:
             importance.check_fits(shapes)
@@ -57,8 +61,8 @@ class MappedCheckpoint:
             **self.vocabulary,
             **(importance.metadata() if importance else {}),
         }
-        tensors = [ContentTensor(item.name, choices[item.name].type, item.source) for item in self.tensors]
-        return Content(self.identity.name, recipe.name, metadata, tuple(tensors), values, self.sizes, self.notes)
+        tensors = [TensorSpec(item.name, choices[item.name].type, item.source) for item in self.tensors]
+        return GgufSpec(self.identity.name, recipe.name, metadata, tuple(tensors), values, self.sizes, self.notes)
 
     def _model(self, has_importance: bool) -> QuantContext:
         sizes = self.sizes
@@ -66,7 +70,7 @@ class MappedCheckpoint:
 
 
 def map_checkpoint(checkpoint: Checkpoint) -> MappedCheckpoint:
-    """The checkpoint in GGUF's words. Reads no weights, but to compare a tied model's own output matrix.
+    """Map a checkpoint to GGUF. Reads no weights, except to compare a tied model's own output matrix.
 
     Raises CheckpointError, and ConversionError where a disk cannot be read.
     """

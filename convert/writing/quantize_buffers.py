@@ -1,6 +1,6 @@
-"""One thread's memory, and what is done in it to a piece: widened to f32 once, stored in each type that is asked for.
+"""`QuantizeBuffers`: one thread's memory for a chunk: widened to f32 once, then quantized to each type asked for.
 
-Memory is a few buffers a thread, whatever the model's size. Knows nothing of files, names or recipes.
+A few buffers a thread, whatever the model's size. Knows nothing of files, names or recipes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from seallm_edge.native.quantizer import TENSOR_TYPES, TensorType
 if TYPE_CHECKING:
     from seallm_edge.native.quantizer import Bytes, Floats
 
-    from .feed import Piece
+    from .row_reader import RowChunk
 
 # Signed integers that have a number's bits, and the bits of an infinity.
 _INFINITY = {"F32": ("i4", 0x7F800000), "F16": ("i2", 0x7C00), "BF16": ("i2", 0x7F80)}
@@ -25,8 +25,8 @@ _INFINITY = {"F32": ("i4", 0x7F800000), "F16": ("i2", 0x7C00), "BF16": ("i2", 0x
 _HUGE = ("i4", 0x4F800000)
 
 
-class Workbench:
-    """Buffers for one piece after the other; `raw` is where a piece's source bytes are to be put."""
+class QuantizeBuffers:
+    """Buffers for one chunk after the other; `raw` is where a chunk's source bytes go."""
 
     def __init__(self, n_raw: int) -> None:
         self.raw: Bytes = np.empty(n_raw, np.uint8)
@@ -35,8 +35,8 @@ class Workbench:
         self._back: Floats = np.empty(0, np.float32)
         self._rows: Floats | None = None
 
-    def begin(self, piece: Piece) -> None:
-        """Look at the piece in `raw`. Raises CheckpointError for numbers that are not finite."""
+    def begin(self, piece: RowChunk) -> None:
+        """Check the chunk in `raw`. Raises CheckpointError for numbers that are not finite."""
         self._rows = None
         raw, dtype = self.raw[: piece.n_bytes], piece.source.dtype
         if dtype in _INFINITY:
@@ -47,8 +47,8 @@ class Workbench:
             problem = f"{piece.source.name} holds numbers that are not finite"
             raise CheckpointError(piece.source.shard.path, problem, "download or copy this file again")
 
-    def stored(self, piece: Piece, kind: TensorType, importance: Floats | None) -> Bytes:
-        """The piece's bytes as `kind`. They stay until the next call.
+    def stored(self, piece: RowChunk, kind: TensorType, importance: Floats | None) -> Bytes:
+        """Bytes of the chunk as `kind`. They stay until the next call.
 
         Raises CheckpointError for numbers that are too large for it.
         """
@@ -74,8 +74,8 @@ class Workbench:
             ) from error
         return out
 
-    def errors(self, piece: Piece, kind: TensorType, stored: Bytes) -> tuple[float, float]:
-        """(sum of squared errors, sum of squares) of the piece, stored as `kind` in these bytes."""
+    def errors(self, piece: RowChunk, kind: TensorType, stored: Bytes) -> tuple[float, float]:
+        """(sum of squared errors, sum of squares) of the chunk, stored as `kind` in these bytes."""
         if piece.source.dtype not in quantizer.WIDENABLE | {"F32"}:
             return 0.0, 0.0
         rows = self._widened(piece)
@@ -88,8 +88,8 @@ class Workbench:
         np.subtract(back, rows, out=back)
         return float(np.dot(back, back)), squares
 
-    def _widened(self, piece: Piece) -> Floats:
-        """The piece's weights as f32, made once for all types."""
+    def _widened(self, piece: RowChunk) -> Floats:
+        """Weights of the chunk as f32, computed once for all types."""
         if self._rows is None:
             raw = self.raw[: piece.n_bytes]
             n_weights = piece.n_rows * piece.source.n_per_row

@@ -1,7 +1,7 @@
-"""The weights in the order of their files, a piece at a time, to whichever worker asks next.
+"""`RowReader`: source weights in file order, one chunk of rows at a time, for whichever worker asks next.
 
-From a disk each worker reads its own piece. Through a network there is one stream: who asks reads from it, one after
-the other, while the rest compute; no byte of it is passed over, so that its sha256 can be checked.
+From a disk each worker reads its own chunk. A network has one stream: workers read from it one after the other, while
+the rest compute; no byte is skipped, so that its sha256 can be checked.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..sources.shards import Shard, ShardStream, SourceTensor
-from .journal import Mark
+from .journal import ResumePoint
 
 if TYPE_CHECKING:
     from seallm_edge.native.quantizer import Bytes
@@ -24,15 +24,17 @@ _AHEAD_PIECES = 16  # after so many, twice as many are asked for: a disk is neve
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Rows of one tensor: number `index` of the pass, of task number `task`; `end` is what is done once it is."""
+class RowChunk:
+    """Rows of one tensor: number `index` of the pass, of task number `task`; `end` is the resume point once it is
+    written.
+    """
 
     index: int
     task: int
     source: SourceTensor
     first_row: int
     n_rows: int
-    end: Mark
+    end: ResumePoint
 
     @property
     def n_bytes(self) -> int:
@@ -40,14 +42,14 @@ class Piece:
         return self.n_rows * self.source.row_bytes
 
 
-class Feed:
-    """Gives out the pieces of `sources` from `start` on, none of more than `most_weights` weights or one row.
+class RowReader:
+    """Deals out the chunks of `sources` from `start` on, each at most `most_weights` weights or one row.
 
-    `sources` are in the order of their bytes, `shards` in that of the marks. Any thread may call any method.
+    `sources` are in byte order, `shards` in that of the resume points. Any thread may call any method.
     """
 
     def __init__(
-        self, shards: Sequence[Shard], sources: Sequence[SourceTensor], start: Mark, most_weights: int
+        self, shards: Sequence[Shard], sources: Sequence[SourceTensor], start: ResumePoint, most_weights: int
     ) -> None:
         self._shards = shards
         self._lock = threading.Lock()
@@ -57,8 +59,8 @@ class Feed:
         self.shard = start.shard  # the number of the one that pieces are given out of
         self._pieces = self._given_out(sources, start, most_weights)
 
-    def take(self, buffer: Bytes) -> Piece | None:
-        """The next piece, its bytes at the start of `buffer`; None when there is none left, or after `close`.
+    def take(self, buffer: Bytes) -> RowChunk | None:
+        """The next chunk, its bytes at the start of `buffer`; None when there is none left, or after `close`.
 
         Raises CheckpointError, and HubError of a hub.
         """
@@ -74,16 +76,16 @@ class Feed:
         return piece
 
     def close(self) -> None:
-        """Give out no more, and end a stream that a worker waits for."""
+        """Deal out no more chunks, and end a stream that a worker waits for."""
         self._is_closed = True
         if stream := self._stream:
             stream.close()
 
-    def _given_out(self, sources: Sequence[SourceTensor], start: Mark, most_weights: int) -> Iterator[Piece]:
+    def _given_out(self, sources: Sequence[SourceTensor], start: ResumePoint, most_weights: int) -> Iterator[RowChunk]:
         index = 0
         for number in range(start.shard, len(self._shards)):
             self.shard, shard = number, self._shards[number]
-            begin = start if number == start.shard else Mark(number)
+            begin = start if number == start.shard else ResumePoint(number)
             self._stream = shard.stream(begin.offset, begin.digest)
             for task, source in enumerate(sources):
                 if source.shard is shard:
@@ -96,19 +98,19 @@ class Feed:
                 self._stream.close()
                 self._stream = None
 
-    def _piece(self, index: int, task: int, source: SourceTensor, shard: int, first_row: int, n_rows: int) -> Piece:
+    def _piece(self, index: int, task: int, source: SourceTensor, shard: int, first_row: int, n_rows: int) -> RowChunk:
         begin = source.offset + first_row * source.row_bytes
         digest = None
         if self._stream:
             self._stream.skip(begin - self._stream.position)
             self._stream.readinto(self._buffer[: n_rows * source.row_bytes].data)
             digest = self._stream.digest_state()
-        end = Mark(shard, begin + n_rows * source.row_bytes, digest)
-        return Piece(index, task, source, first_row, n_rows, end)
+        end = ResumePoint(shard, begin + n_rows * source.row_bytes, digest)
+        return RowChunk(index, task, source, first_row, n_rows, end)
 
 
 def _row_ranges(source: SourceTensor, begin: int, most_weights: int) -> Iterator[tuple[int, int]]:
-    """(first row, number of rows) of each piece that lies behind byte `begin`; none crosses from expert to expert."""
+    """(first row, number of rows) of each chunk behind byte `begin`; none crosses from expert to expert."""
     done = max(begin - source.offset, 0) // max(source.row_bytes, 1)
     per_expert = source.shape[-2] if len(source.shape) > 1 else 1
     step = max(1, most_weights // source.n_per_row)
@@ -119,6 +121,6 @@ def _row_ranges(source: SourceTensor, begin: int, most_weights: int) -> Iterator
 
 
 def largest_piece(sources: Sequence[SourceTensor], most_weights: int) -> int:
-    """Bytes of the largest piece that a feed of these gives out."""
+    """Bytes of the largest chunk that a reader of these sources deals out."""
     rows = ((s.row_bytes, max(1, most_weights // s.n_per_row), s.n_rows) for s in sources)
     return max(row * min(step, n_rows) for row, step, n_rows in rows)
