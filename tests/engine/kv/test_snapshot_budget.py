@@ -1,9 +1,7 @@
 """What snapshots of all models may take together: unused and stale ones go, and what was used longest ago."""
 
-import os
 import random
 import shutil
-import time
 from collections import OrderedDict
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,32 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from seallm_edge.engine.kv.snapshots import Snapshots
-
-KEY = "0a1b-first"
-HEAD_AND_HASH = 56 + 32
-DAY = 24 * 3600
-PLENTY = 1 << 30
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "a" / "snapshots"
-
-
-def size(n_tokens: int, n_state: int) -> int:
-    return HEAD_AND_HASH + 4 * n_tokens + n_state
-
-
-def age(path: Path, days: float) -> None:
-    then = time.time() - days * DAY
-    os.utime(path, (then, then))
-
-
-def loaded(snapshots: Snapshots, tokens: list[int]) -> tuple[list[int], bytes] | None:
-    """What `find` and `load` give for these tokens."""
-    found = snapshots.find(tokens)
-    kept = snapshots.load(found) if found else None
-    return (kept[0], bytes(kept[1])) if kept else None
+from support.snapshots import KEY, PLENTY, age, loaded, size
 
 
 @pytest.mark.parametrize(

@@ -11,24 +11,9 @@ import pytest
 
 from seallm_edge.engine.kv import snapshot_file
 from seallm_edge.engine.kv.snapshots import Snapshots
+from support.snapshots import KEY, PLENTY, STATE, TOKENS, after_restart
 
-KEY = "0a1b-first"
-TOKENS = [3, 1, 4, 151_645, 5]
-STATE = random.Random(0).randbytes(120)
-PLENTY = 1 << 30
 DAMAGES_A_SEED = 30
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "snapshots"
-
-
-@pytest.fixture
-def good(folder: Path) -> Path:
-    """The file of a sound snapshot."""
-    assert Snapshots(folder, KEY, PLENTY).save(TOKENS, STATE)
-    return next(folder.iterdir())
 
 
 def contents(tokens: list[int], state: bytes, key: str = KEY, version: int = 1, magic: bytes = b"SEALLMKV") -> bytes:
@@ -36,14 +21,6 @@ def contents(tokens: list[int], state: bytes, key: str = KEY, version: int = 1, 
     whole = magic + struct.pack("<I", version) + hashlib.sha256(key.encode()).digest()
     whole += struct.pack("<IQ", len(tokens), len(state)) + struct.pack(f"<{len(tokens)}i", *tokens) + state
     return whole + hashlib.sha256(whole).digest()
-
-
-def after_restart(folder: Path) -> tuple[list[int], bytes] | None:
-    """What a process that begins now finds and loads."""
-    snapshots = Snapshots(folder, KEY, PLENTY)
-    found = snapshots.find(TOKENS)
-    kept = snapshots.load(found) if found else None
-    return (kept[0], bytes(kept[1])) if kept else None
 
 
 def refused(path: Path) -> bool:

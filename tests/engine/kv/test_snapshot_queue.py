@@ -15,26 +15,7 @@ import pytest
 
 from seallm_edge.engine.kv import snapshot_file
 from seallm_edge.engine.kv.snapshots import Snapshots
-
-KEY = "0a1b-first"
-PLENTY = 1 << 30
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "a" / "snapshots"
-
-
-@pytest.fixture
-def snapshots(folder: Path) -> Snapshots:
-    return Snapshots(folder, KEY, PLENTY)
-
-
-def loaded(snapshots: Snapshots, tokens: list[int]) -> tuple[list[int], bytes] | None:
-    """What `find` and `load` give for these tokens."""
-    found = snapshots.find(tokens)
-    kept = snapshots.load(found) if found else None
-    return (kept[0], bytes(kept[1])) if kept else None
+from support.snapshots import KEY, loaded
 
 
 class Disk:

@@ -15,31 +15,7 @@ from pathlib import Path
 import pytest
 
 from seallm_edge.engine.kv.snapshots import Snapshots
-
-KEY = "0a1b-first"
-TOKENS = [3, 1, 4, 151_645, 5]
-STATE = random.Random(0).randbytes(120)
-PLENTY = 1 << 30
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "snapshots"
-
-
-@pytest.fixture
-def good(folder: Path) -> Path:
-    """The file of a sound snapshot."""
-    assert Snapshots(folder, KEY, PLENTY).save(TOKENS, STATE)
-    return next(folder.iterdir())
-
-
-def after_restart(folder: Path) -> tuple[list[int], bytes] | None:
-    """What a process that begins now finds and loads."""
-    snapshots = Snapshots(folder, KEY, PLENTY)
-    found = snapshots.find(TOKENS)
-    kept = snapshots.load(found) if found else None
-    return (kept[0], bytes(kept[1])) if kept else None
+from support.snapshots import KEY, PLENTY, STATE, TOKENS, after_restart
 
 
 def child(code: str, *arguments: object) -> subprocess.Popen[bytes]:
@@ -214,6 +190,7 @@ def gone(folder: Path) -> None:
 def test_place_that_cannot_be_written_is_logged(
     folder: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None]
 ) -> None:
+    folder.parent.mkdir()
     spoil(folder)
     snapshots = Snapshots(folder, KEY, PLENTY)
     assert not snapshots.save(TOKENS, STATE)

@@ -12,41 +12,11 @@ import pytest
 
 from seallm_edge.engine.kv import snapshot_file
 from seallm_edge.engine.kv.snapshots import Snapshots, snapshot_key
-
-KEY = "0a1b-first"
-HEAD_AND_HASH = 56 + 32
-DAY = 24 * 3600
-PLENTY = 1 << 30
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "a" / "snapshots"
-
-
-@pytest.fixture
-def snapshots(folder: Path) -> Snapshots:
-    return Snapshots(folder, KEY, PLENTY)
-
-
-def size(n_tokens: int, n_state: int) -> int:
-    return HEAD_AND_HASH + 4 * n_tokens + n_state
+from support.snapshots import DAY, KEY, PLENTY, age, loaded, size
 
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()} if folder.exists() else set()
-
-
-def age(path: Path, days: float) -> None:
-    then = time.time() - days * DAY
-    os.utime(path, (then, then))
-
-
-def loaded(snapshots: Snapshots, tokens: list[int]) -> tuple[list[int], bytes] | None:
-    """What `find` and `load` give for these tokens."""
-    found = snapshots.find(tokens)
-    kept = snapshots.load(found) if found else None
-    return (kept[0], bytes(kept[1])) if kept else None
 
 
 @pytest.mark.parametrize(
