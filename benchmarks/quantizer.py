@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = (1536, 8960)  # hidden and FFN size of SeaLLMs-v3-1.5B
 TYPES = ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "Q4_0", "IQ4_XS", "IQ4_NL"]
-LEAST_SECONDS = 0.02  # of one round
+MIN_SECONDS = 0.02  # of one round
 
 
 def main() -> None:
@@ -126,7 +126,7 @@ def speed(name: str, n_per_row: int, has_importance: bool) -> float:
 
     rows = KINDS["gaussian BF16"](98304 // n_per_row * n_per_row)
     n_weights, started = 0, time.thread_time()
-    while (seconds := time.thread_time() - started) < LEAST_SECONDS:
+    while (seconds := time.thread_time() - started) < MIN_SECONDS:
         quantized(rows, name, n_per_row, has_importance)
         n_weights += rows.size
     return n_weights / seconds

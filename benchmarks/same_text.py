@@ -59,7 +59,7 @@ def check_always(llm: SeaLLM) -> None:
     """Let a model believe that draft tokens cost nothing, and let unlikely ones be checked too: weights that were never
     trained are sure of none.
     """
-    speculator_module._LEAST_LIKELY = 0.0
+    speculator_module._MIN_PROBABILITY = 0.0
     speculator = llm._engine._worker._loaded._core._speculation
     speculator.costs = speculator.policy._costs = StepCosts()  # those it had are kept for real runs
     for n_batch_tokens in [*range(1, 64)] * 16:

@@ -26,7 +26,7 @@ from .writing.layout import Layout
 from .writing.pipeline import Job, Progress, Statistics, default_threads, end_of, write_weights
 from .writing.writer import Output, opened_output, part_paths, partial_path
 
-_MOST_THREADS = 256
+_MAX_THREADS = 256
 
 _log = logging.getLogger(__name__)
 
@@ -46,23 +46,23 @@ class Options:
 
     def __post_init__(self) -> None:
         check_mode(self.verify)
-        if self.threads is not None and not 1 <= self.threads <= _MOST_THREADS:
+        if self.threads is not None and not 1 <= self.threads <= _MAX_THREADS:
             problem = f"{self.threads} threads cannot work"
-            raise InvalidOption(problem, f"give 1 to {_MOST_THREADS} threads")
+            raise InvalidOption(problem, f"give 1 to {_MAX_THREADS} threads")
 
 
 @dataclass(frozen=True)
 class Source:
     """Where the weights of a run come from: `name` for people, and what the results are checked against.
 
-    `licence` is what to tell before they are fetched; `tokenizer` is a tokenizer.json; what we cannot run
+    `license` is what to tell before they are fetched; `tokenizer` is a tokenizer.json; what we cannot run
     (`is_runnable` False) is not loaded. `listed` hashes are written down beside a split output, with those of its
     parts; `expected` is the sha256 that a single file must have.
     """
 
     name: str
     shards: Sequence[Shard]
-    licence: str = ""
+    license: str = ""
     tokenizer: bytes | None = None
     is_runnable: bool = True
     listed: Mapping[str, str] = field(default_factory=dict)

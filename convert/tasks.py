@@ -76,7 +76,7 @@ def checkpoint_task(
         content = mapped.content(recipe, importance)
         path = output_path(out, f"{content.name}-{recipe.name}.gguf", is_one=len(recipes) == 1)
         plans[path] = lay_out(content, part_bytes)
-    return Task(Source(files.origin, checkpoint.shards, files.licence, files.read("tokenizer.json")), plans)
+    return Task(Source(files.origin, checkpoint.shards, files.license, files.read("tokenizer.json")), plans)
 
 
 def output_path(out: str | Path | None, file_name: str, is_one: bool = True) -> Path:

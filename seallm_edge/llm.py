@@ -28,7 +28,7 @@ from .text.unicode import normalize
 Prompt = str | Iterable[Message | Mapping[str, Any]]
 Schema = Mapping[str, Any] | bool | str | type
 _REPLY_ROOM = 256  # tokens that a hint leaves for the answer
-_MOST_CHOICES = 64
+_MAX_CHOICES = 64
 _DEFAULTS = LoadOptions()
 
 
@@ -135,8 +135,8 @@ class SeaLLM:
         """`n` replies to one prompt; see `stream`. They come side by side, and the prompt is read once. With a `seed`,
         each has its own: seed, seed + 1, and so on.
         """
-        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= _MOST_CHOICES:
-            raise InvalidOption(f"n is {n!r}", f"give a whole number from 1 to {_MOST_CHOICES}")
+        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= _MAX_CHOICES:
+            raise InvalidOption(f"n is {n!r}", f"give a whole number from 1 to {_MAX_CHOICES}")
         tokens, words = self._read(prompt)
         seed = self.sampling.replace(sampling).seed
         seeds = [sampling if seed is None else {**sampling, "seed": seed + i} for i in range(n)]

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 _SUMS, _COUNTS = ".in_sum2", ".counts"
 _DATASETS = "imatrix.datasets"
-_LARGEST_COUNT = 2**31 - 1
-_MOST_ENTRIES = 32_768
-_MOST_NAME_BYTES = 255
-_MOST_DATASET_BYTES = 1 << 16
+_MAX_COUNT = 2**31 - 1
+_MAX_ENTRIES = 32_768
+_MAX_NAME_BYTES = 255
+_MAX_DATASET_BYTES = 1 << 16
 _I32 = struct.Struct("<i")
 # llama.cpp lets the embedding have other sizes and then does without: it is looked up, not multiplied.
 _LOOKED_UP = ("token_embd.weight", "per_layer_token_embd.weight")
 # What llama-quantize's buffer for such a text holds.
-_MOST_TEXT_BYTES = 127
+_MAX_TEXT_BYTES = 127
 _CURE = "make one of the unquantized model with llama-imatrix"
 _AGAIN = "download or copy the file again"
 
@@ -132,8 +132,8 @@ def _pairs(header: Header) -> dict[str, tuple[Tensor, Tensor]]:
 
 def _number(header: Header, key: str) -> int:
     value = header.metadata.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST_COUNT:
-        _fail(header.path, f"lacks {key}, a number from 0 to {_LARGEST_COUNT:,}", _CURE)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_COUNT:
+        _fail(header.path, f"lacks {key}, a number from 0 to {_MAX_COUNT:,}", _CURE)
     return value
 
 
@@ -141,8 +141,8 @@ def _mean(path: Path, name: str, sums: Floats, counts: Floats) -> Floats:
     """Sums of squares by how many there were, for each expert; 1 for an expert that never had its turn."""
     _check_values(path, name, sums)
     _check_values(path, f"{name}{_COUNTS}", counts)
-    if counts.max() > _LARGEST_COUNT:
-        _fail(path, f"{name}{_COUNTS} holds {counts.max():,.0f}, more than {_LARGEST_COUNT:,}", _AGAIN)
+    if counts.max() > _MAX_COUNT:
+        _fail(path, f"{name}{_COUNTS} holds {counts.max():,.0f}, more than {_MAX_COUNT:,}", _AGAIN)
     if sums.size % counts.size:
         _fail(path, f"{name}: {counts.size:,} counts do not go with {sums.size:,} values", _AGAIN)
     # Whole numbers first, halves away from 0, as lround does.
@@ -157,7 +157,7 @@ def _read_dat(path: Path) -> Importance:
     values: dict[str, Floats] = {}
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         reader = _DatReader(path, data)
-        for number in range(reader.count("the number of its entries", _MOST_ENTRIES)):
+        for number in range(reader.count("the number of its entries", _MAX_ENTRIES)):
             name, entry = reader.entry(number + 1)
             if name in values:
                 _fail(path, f"{name} is there twice", _AGAIN)
@@ -188,7 +188,7 @@ class _DatReader:
     def entry(self, number: int) -> tuple[str, Floats]:
         """(tensor name, values) of the entry at hand."""
         what = f"entry {number:,}"
-        raw = self._take(self.count(f"the length of the name of {what}", _MOST_NAME_BYTES), f"the name of {what}")
+        raw = self._take(self.count(f"the length of the name of {what}", _MAX_NAME_BYTES), f"the name of {what}")
         name = raw.decode(errors="replace")
         if not name.isprintable() or "\ufffd" in name:
             _fail(self._path, f"is no importance matrix: the name of {what} would be {name!r:.60}", _CURE)
@@ -206,7 +206,7 @@ class _DatReader:
         if self._pos == len(self._data):
             return max(chunks, 0), ()
         length = self.number("the length of the dataset's name")
-        if length > _MOST_DATASET_BYTES:
+        if length > _MAX_DATASET_BYTES:
             _fail(self._path, f"the name of its dataset would be {length:,} bytes long", _AGAIN)
         name = self._take(max(length, 0), "the dataset's name").partition(b"\0")[0].decode(errors="replace")
         return max(chunks, 0), (name,) if length > 0 else ()
@@ -237,7 +237,7 @@ def _n_columns(shape: tuple[int, ...]) -> int:
 
 def _cut(text: str) -> str:
     """What fits of a text, in whole characters."""
-    return text.encode(errors="replace")[:_MOST_TEXT_BYTES].decode(errors="ignore")
+    return text.encode(errors="replace")[:_MAX_TEXT_BYTES].decode(errors="ignore")
 
 
 def _fail(path: Path, problem: str, hint: str) -> NoReturn:

@@ -21,7 +21,7 @@ from seallm_edge.files.text_file import NotUtf8, TooLarge, read_text_file
 from .choices import Override, UserRecipe, make_override
 
 _KEYS = ("name", "base", "tensors")
-_MOST_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 _EXAMPLE = """write expressions in single quotes and types in double quotes: 'attn_v' = "Q6_K\""""
@@ -38,7 +38,7 @@ def read_recipe(path: str | Path) -> UserRecipe:
 
 def _text(path: Path) -> str:
     try:
-        return read_text_file(path, _MOST_BYTES)
+        return read_text_file(path, _MAX_BYTES)
     except OSError as error:
         raise InvalidOption(f"cannot be read: {error.strerror}", "give the path of a recipe, a TOML file") from error
     except TooLarge as error:

@@ -20,7 +20,7 @@ _NAME_PARTS = re.compile(
     r"(?P<basename>.+?)(?:-(?P<version>v\d+(?:\.\d+)*))?-(?P<size_label>\d+(?:\.\d+)?[KMBT])(?:-(?P<finetune>.+))?",
     re.IGNORECASE,
 )
-_KNOWN_LICENCES = {"apache-2.0", "mit"}
+_KNOWN_LICENSES = {"apache-2.0", "mit"}
 # ref: ggml.h `GGML_QNT_VERSION`
 _QUANTIZATION_VERSION = 2
 
@@ -89,8 +89,8 @@ def _size_label(n_parameters: int) -> str:
 def _card_texts(card: cards.Card | None) -> Mapping[str, str]:
     if card is None:
         return {}
-    licence = card.license_name.lower()
-    texts = {"general.license": licence if licence in _KNOWN_LICENCES else "other"}
+    license_name = card.license_name.lower()
+    texts = {"general.license": license_name if license_name in _KNOWN_LICENSES else "other"}
     if texts["general.license"] == "other":
         texts["general.license.name"] = card.license_name
         texts["general.license.link"] = card.license_url

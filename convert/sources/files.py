@@ -32,7 +32,7 @@ class Files(Protocol):
         """Where it came from, for people."""
 
     @property
-    def licence(self) -> str:
+    def license(self) -> str:
         """What a user must know of the licence before the weights are fetched; nothing where they are here already."""
 
     def names(self) -> frozenset[str]:
@@ -48,7 +48,7 @@ class Files(Protocol):
 class LocalFiles:
     """A folder on this computer; with `only`, just that .safetensors of it."""
 
-    licence = ""
+    license = ""
 
     def __init__(self, folder: Path, only: str | None = None) -> None:
         self.path = folder

@@ -35,7 +35,7 @@ class HubFiles:
         return f"{self._repository.id}@{self._repository.revision[:12]}"
 
     @property
-    def licence(self) -> str:
+    def license(self) -> str:
         """The licence's name and where to read it, by the repository or by the catalogue."""
         card = cards.match(self.name)
         name = self._repository.license or (card.license_name if card else "not stated")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from seallm_edge.native.quantizer import Floats
     from seallm_edge.plan.memory import Sized
 
-_MOST_PARTS = 9_999
+_MAX_PARTS = 9_999
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,9 @@ def lay_out(content: GgufSpec, part_bytes: int | None = None) -> Layout:
     As llama.cpp's own tool counts: headers come on top. Raises InvalidOption for a tensor larger than that.
     """
     groups = list(_grouped(content, part_bytes))
-    if len(groups) > _MOST_PARTS:
+    if len(groups) > _MAX_PARTS:
         raise InvalidOption(
-            f"that would be {len(groups):,} files", f"at most {_MOST_PARTS:,} can be: split into larger ones"
+            f"that would be {len(groups):,} files", f"at most {_MAX_PARTS:,} can be: split into larger ones"
         )
     parts, places = [], []
     for number, group in enumerate(groups):

@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]  # source bytes done, source bytes in all
 
 # All threads' buffers together: a weight takes at most 4 bytes read, 4 as f32, 4 written and 4 read back.
 _BUFFER_BYTES = 48 << 20
-_LARGEST_PIECE = 1 << 19  # weights; more is not faster
+_MAX_CHUNK_WEIGHTS = 1 << 19  # weights; more is not faster
 _REPORT_SECONDS = 0.1
 _RECORD_SECONDS = 0.5  # between flushes of what was written: what a power loss may cost, beside the pieces at work
 
@@ -119,7 +119,7 @@ class _Pass:
         self._tasks = _tasks(job)
         sources = [task.source for task in self._tasks]
         start = min((output.start for output in job.outputs), key=lambda mark: mark.place)
-        most_weights = max(1, min(_LARGEST_PIECE, _BUFFER_BYTES // (16 * job.threads)))
+        most_weights = max(1, min(_MAX_CHUNK_WEIGHTS, _BUFFER_BYTES // (16 * job.threads)))
         self._feed = RowReader(job.shards, sources, start, most_weights)
         self._n_raw = largest_piece(sources, most_weights)
         self._stopping = threading.Event()

@@ -71,8 +71,8 @@ def settings(threads: int | None, force: bool, restart: bool, verify: str) -> Op
 
 def carry_out(task: Task, doing: str, options: Options, dry_run: bool, line: ProgressLine | None = None) -> None:
     """Show the plans, or do what they say, with a progress line at a terminal, and tell what came of it."""
-    if task.source.licence:
-        diagnostic(task.source.licence)
+    if task.source.license:
+        diagnostic(task.source.license)
     if dry_run:
         for path, plan in task.plans.items():
             print(_described(plan, path))

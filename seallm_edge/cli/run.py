@@ -15,7 +15,7 @@ from .progress import text_of
 if TYPE_CHECKING:
     from ..reply import Reply
 
-_MOST_BYTES = 1 << 20  # of a schema or a grammar
+_MAX_BYTES = 1 << 20  # of a schema or a grammar
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -90,7 +90,7 @@ def _text_of(path: Path) -> str:
     from ..files.text_file import UnreadableText, read_text_file
 
     try:
-        return read_text_file(path, _MOST_BYTES)
+        return read_text_file(path, _MAX_BYTES)
     except UnreadableText as error:
         raise InvalidOption(f"{path.name} {error}", "give a text file, saved as UTF-8") from error
 

@@ -102,7 +102,7 @@ def file_facts(header: Header, tensors: bool) -> dict[str, Any]:
 def print_card(card: Card) -> None:
     """A card for people."""
     from ..hints import command_line_words
-    from ..plan.memory import SMALLEST_CONTEXT
+    from ..plan.memory import MIN_CONTEXT
     from ..store import command_to_get
     from ..text.languages import by_code
 
@@ -120,7 +120,7 @@ def print_card(card: Card) -> None:
     print_facts([*facts, ("note", card.stand_in)] if card.stand_in else facts)
     print(f"\nto get it, once you have read its licence:\n    {command_to_get(card).worded(command_line_words)}\n")
     rows = ((facts["type"], readable(facts["size"]), readable(facts["memory_needed"])) for facts in _types(card))
-    headings = ("type", "size", f"memory needed, {SMALLEST_CONTEXT:,} tokens of context")
+    headings = ("type", "size", f"memory needed, {MIN_CONTEXT:,} tokens of context")
     print_table(headings, rows, numbers=headings[1:])
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MOST_DIGITS = 16
+MAX_DIGITS = 16
 _DIGITS = frozenset(b"0123456789")
 _QUOTE, _BACKSLASH = b'"\\'
 

@@ -15,8 +15,8 @@ from .characters import ANY, Ranges, char_class, letters
 from .rules import Chars, Choice, Name, Node, Repeat, Rules, Sequence, fail
 
 _LONGEST = 1 << 18  # characters
-_MOST_REPETITIONS = 2000  # llama.cpp's MAX_REPETITION_THRESHOLD
-_DEEPEST_GROUP = 25  # llguidance's own limit is 30, with the parentheses that we add
+_MAX_REPETITIONS = 2000  # llama.cpp's MAX_REPETITION_THRESHOLD
+_MAX_GROUP_DEPTH = 25  # llguidance's own limit is 30, with the parentheses that we add
 
 _LEXEMES = re.compile(
     r"""(?P<blank>[ \t]+|\#[^\r\n]*)
@@ -133,8 +133,8 @@ class _Parser:
         return characters[0] if len(characters) == 1 else Sequence(tuple(characters))
 
     def _group(self, line: int, depth: int) -> Node:
-        if depth > _DEEPEST_GROUP:
-            fail(line, f"groups stand more than {_DEEPEST_GROUP} deep in one another", "make some of them rules")
+        if depth > _MAX_GROUP_DEPTH:
+            fail(line, f"groups stand more than {_MAX_GROUP_DEPTH} deep in one another", "make some of them rules")
         inside = self._choice(depth)
         if self._peek().text != ")":
             fail(self._peek().line, f"the group that began in line {line} has no closing )")
@@ -169,8 +169,8 @@ def _repeated(item: Node, lexeme: _Lexeme) -> Node:
     least, most = _bounds(lexeme.text)
     if most is not None and most < least:
         fail(lexeme.line, f"{lexeme.text} ends before it begins", f"write {{{most},{least}}}")
-    if max(least, most or 0) > _MOST_REPETITIONS:
-        fail(lexeme.line, f"{lexeme.text} is more than {_MOST_REPETITIONS:,} repetitions", "leave the end open: {m,}")
+    if max(least, most or 0) > _MAX_REPETITIONS:
+        fail(lexeme.line, f"{lexeme.text} is more than {_MAX_REPETITIONS:,} repetitions", "leave the end open: {m,}")
     return Sequence(()) if most == 0 else Repeat(item, least, most)
 
 

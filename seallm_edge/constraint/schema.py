@@ -11,11 +11,11 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import InvalidOption
-from .digits import MOST_DIGITS, digits_of
+from .digits import MAX_DIGITS, digits_of
 from .lark import HEADER
 
 _LONGEST = 1 << 18  # characters of JSON
-_MOST_EXACT = 1 << 53  # llguidance counts in floating point, and recurses without end near -2**63
+_MAX_EXACT_INTEGER = 1 << 53  # llguidance counts in floating point, and recurses without end near -2**63
 _UPPER_BOUNDS = ("maximum", "exclusiveMaximum")
 _LOWER_BOUNDS = ("minimum", "exclusiveMinimum")
 _VALUES = ("const", "enum")
@@ -39,7 +39,7 @@ def to_lark(schema: Mapping[str, Any] | bool | str | type) -> tuple[str, int]:
     if len(text) > _LONGEST:
         raise InvalidOption(f"the schema is {len(text):,} characters of JSON", f"{_LONGEST:,} is the limit")
     written = json.loads(text)  # without classes and subclasses of anything
-    most_digits = max([MOST_DIGITS, *map(digits_of, _numbers(written))])
+    most_digits = max([MAX_DIGITS, *map(digits_of, _numbers(written))])
     bounded = {**_rewritten(_rewritten(written, _with_bounds), _with_uris), _OPTIONS_KEY: _OPTIONS}
     return f"{HEADER}start: %json {json.dumps(bounded, ensure_ascii=False)}\n", most_digits
 
@@ -99,13 +99,15 @@ def _with_exact_numbers(node: object, key: str = "", is_value: bool = False) -> 
         return {k: _with_exact_numbers(v, k, is_value or k in _VALUES) for k, v in node.items()}
     if isinstance(node, list | tuple):
         return [_with_exact_numbers(item, is_value=is_value) for item in node]
-    if not isinstance(node, int | float) or abs(node) <= _MOST_EXACT:
+    if not isinstance(node, int | float) or abs(node) <= _MAX_EXACT_INTEGER:
         return node
     if key in _UPPER_BOUNDS and node > 0 and not is_value:
-        return _MOST_EXACT
+        return _MAX_EXACT_INTEGER
     if key in _LOWER_BOUNDS and node < 0 and not is_value:
-        return -_MOST_EXACT
-    raise InvalidOption(f"a number in the schema is not within ±{_MOST_EXACT:,}", "use a smaller one, or a string")
+        return -_MAX_EXACT_INTEGER
+    raise InvalidOption(
+        f"a number in the schema is not within ±{_MAX_EXACT_INTEGER:,}", "use a smaller one, or a string"
+    )
 
 
 def _numbers(node: object) -> Iterator[int | float]:
@@ -133,9 +135,9 @@ def _with_bounds(schema: dict[str, Any]) -> dict[str, Any]:
     """Bounds beside a `multipleOf`: a multiple that is not bounded may need digits without end."""
     if not isinstance(schema.get("multipleOf"), int | float):
         return schema
-    bounds: dict[str, Any] = {} if schema.keys() & set(_UPPER_BOUNDS) else {"maximum": _MOST_EXACT}
+    bounds: dict[str, Any] = {} if schema.keys() & set(_UPPER_BOUNDS) else {"maximum": _MAX_EXACT_INTEGER}
     if not schema.keys() & set(_LOWER_BOUNDS):
-        bounds["minimum"] = -_MOST_EXACT
+        bounds["minimum"] = -_MAX_EXACT_INTEGER
     return schema | bounds
 
 

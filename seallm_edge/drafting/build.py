@@ -25,11 +25,11 @@ from .pruning import pruned
 from .table_file import N_BUCKETS, is_table, write
 
 ORDER = 10  # tokens of the longest context; Burmese takes 10 for three letters
-MOST_BYTES = 4_000_000
+MAX_BYTES = 4_000_000
 _ENTRY_BYTES = 5
-_LEAST_FIXED_BYTES = 400_000  # of a table: buckets, tokens, metadata
-_FEWEST_TOKENS = 1_000
-_MOST_TOKENS = 5_000_000  # counting takes 550 bytes of memory a token
+_MIN_FIXED_BYTES = 400_000  # of a table: buckets, tokens, metadata
+_MIN_TOKENS = 1_000
+_MAX_TOKENS = 5_000_000  # counting takes 550 bytes of memory a token
 _PIECE = 20_000  # characters that are tokenized at once, and counted as one text
 
 Tokenize = Callable[[str], list[int]]
@@ -42,7 +42,7 @@ def build(
     vocabulary: str,
     *,
     sources: str = "",
-    most: int = MOST_BYTES,
+    most: int = MAX_BYTES,
 ) -> int:
     """Write the table of the texts at `paths` to `target`, `most` bytes at most; how many contexts it has.
 
@@ -56,17 +56,17 @@ def build(
         )
     texts = [np.array(tokenize(piece), np.int64) for path in paths for piece in pieces(read(path))]
     n_tokens = sum(map(len, texts))
-    if not _FEWEST_TOKENS <= n_tokens <= _MOST_TOKENS:
-        amount = "little" if n_tokens < _FEWEST_TOKENS else "much"
+    if not _MIN_TOKENS <= n_tokens <= _MAX_TOKENS:
+        amount = "little" if n_tokens < _MIN_TOKENS else "much"
         raise DraftTableError(
             target,
             f"{n_tokens:,} tokens of text are too {amount}",
-            f"give text of {_FEWEST_TOKENS:,} to {_MOST_TOKENS:,} tokens",
+            f"give text of {_MIN_TOKENS:,} to {_MAX_TOKENS:,} tokens",
         )
     calibrated = calibrate(texts, ORDER)
     found = levels(texts, ORDER)
     n_predicted = min(len(np.unique(np.concatenate(texts))), N_BUCKETS)
-    fixed_bytes = max(_LEAST_FIXED_BYTES, 4 * N_BUCKETS + 4 * n_predicted + len(sources.encode()) + 1_000)
+    fixed_bytes = max(_MIN_FIXED_BYTES, 4 * N_BUCKETS + 4 * n_predicted + len(sources.encode()) + 1_000)
     entries = pruned(found, [calibrated(level) for level in found], (most - fixed_bytes) // _ENTRY_BYTES)
     write(target, entries, {"vocabulary": vocabulary, "order": ORDER, "sources": sources})
     return len(entries.hashes)
@@ -106,7 +106,7 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True, help="a GGUF with the tokenizer to use")
     parser.add_argument("--sources", default="", help="what the text is and whose, for the file's metadata")
-    parser.add_argument("--most-bytes", type=int, default=MOST_BYTES)
+    parser.add_argument("--most-bytes", type=int, default=MAX_BYTES)
     arguments = parser.parse_args()
     try:
         with vocabulary_of(arguments.model) as vocabulary:

@@ -10,11 +10,13 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-_MOST_TRIES = 25  # steps of each number of rows, whose median counts: other programs make some steps slow
+_MAX_TRIES = 25  # steps of each number of rows, whose median counts: other programs make some steps slow
 _TRUSTED = 3  # before so many the fastest counts, and of one alone not even that is believed
 _KNOWN = 16  # tries, after which a number of rows is tried no more for its own sake
 _JUST_NOW = 24  # steps
-_MOST_OFF = 1.02  # that one step moves the scale by: so it follows the middle of all steps, and accidents do not count
+_MAX_SCALE_STEP = (
+    1.02  # that one step moves the scale by: so it follows the middle of all steps, and accidents do not count
+)
 # What more rows are taken to cost until they were tried, as a share of what fewer do: kernels that work four rows at a
 # time do four sooner than three.
 _UNTRIED = 0.9
@@ -42,7 +44,7 @@ class StepCosts:
     def __init__(self, remembered: Mapping[int, Remembered] | None = None) -> None:
         fresh = {n: each for n, each in (remembered or {}).items() if n == 1 or each.age < _FORGOTTEN_AFTER}
         self._scale = 0.0
-        self._tries = {n: deque([each.cost] * _REMEMBERED_TRIES, _MOST_TRIES) for n, each in fresh.items()}
+        self._tries = {n: deque([each.cost] * _REMEMBERED_TRIES, _MAX_TRIES) for n, each in fresh.items()}
         self._costs = {n: each.cost for n, each in fresh.items()}
         self._last = {n: -each.age for n, each in fresh.items()}
         self._remembered = set(fresh)
@@ -64,7 +66,7 @@ class StepCosts:
             self._scale = seconds / self.of(n_batch_tokens)
         cost = seconds / self._scale
         if n_batch_tokens in self._costs and (n_batch_tokens == self._anchor or n_batch_tokens not in self._remembered):
-            self._scale *= min(max(cost / self._costs[n_batch_tokens], 1 / _MOST_OFF), _MOST_OFF)
+            self._scale *= min(max(cost / self._costs[n_batch_tokens], 1 / _MAX_SCALE_STEP), _MAX_SCALE_STEP)
         self._n_steps += 1
         if not self.is_known(n_batch_tokens) or (n_batch_tokens != self._anchor and self._compares(n_batch_tokens)):
             self._note_cost(n_batch_tokens, cost)
@@ -87,7 +89,7 @@ class StepCosts:
         return any(last > just_now for n, last in self._last.items() if n != n_batch_tokens)
 
     def _note_cost(self, n_batch_tokens: int, cost: float) -> None:
-        tries = self._tries.setdefault(n_batch_tokens, deque(maxlen=_MOST_TRIES))
+        tries = self._tries.setdefault(n_batch_tokens, deque(maxlen=_MAX_TRIES))
         tries.append(cost)
         if len(tries) > 1:
             self._costs[n_batch_tokens] = statistics.median(tries) if len(tries) >= _TRUSTED else min(tries)

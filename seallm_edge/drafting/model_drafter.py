@@ -21,7 +21,7 @@ _CATCH_UP = 32
 # CUSUM threshold in tokens (Page, Continuous Inspection Schemes, Biometrika 41, 1954): stop using the draft model for a
 # sequence once its cumulative net gain falls below minus this; credit is capped at the same amount.
 _PATIENCE = 4.0
-_LONGEST_REST = 15  # replies, after it was given up in several that came one after the other
+_MAX_REST = 15  # replies, after it was given up in several that came one after the other
 _SOURCE = "model"
 
 
@@ -69,7 +69,7 @@ class DraftModel:
     def record_worth(self, is_worth: bool) -> None:
         """Record whether drafting paid for a sequence: each failure doubles the number of sequences that go without."""
         self._n_given_up = 0 if is_worth else self._n_given_up + 1
-        self._rest = min(2**self._n_given_up - 1, _LONGEST_REST)
+        self._rest = min(2**self._n_given_up - 1, _MAX_REST)
 
     def read(self, tokens: Sequence[int], position: int, sequence: int) -> NDArray[np.float32]:
         """Prefill `tokens`; the logits after the last, cut to the target model's vocabulary (padding rows may differ).

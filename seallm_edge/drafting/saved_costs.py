@@ -14,7 +14,7 @@ from ..native.measurements import Records
 from ..plan import Plan
 from . import Remembered
 
-_MOST_ROWS = 32  # beyond them draft tokens seldom pay, and the file stays small
+_MAX_ROWS = 32  # beyond them draft tokens seldom pay, and the file stays small
 _COSTS = (0.01, 1000.0)
 _RECORDS = Records("step-costs.json")
 
@@ -38,7 +38,7 @@ def keep(model_fingerprint: str, plan: Plan, costs: Mapping[int, Remembered]) ->
     kept = {
         str(n_batch_tokens): [round(cost, 4), age]
         for n_batch_tokens, (cost, age) in costs.items()
-        if n_batch_tokens <= _MOST_ROWS
+        if n_batch_tokens <= _MAX_ROWS
     }
     try:
         _RECORDS.keep(model_fingerprint, {"settings": _settings(plan), "costs": kept})
@@ -58,7 +58,7 @@ def _checked(costs: Any) -> dict[int, Remembered]:
     if not isinstance(costs, dict):
         return {}
     found = {}
-    for n_batch_tokens in range(1, _MOST_ROWS + 1):
+    for n_batch_tokens in range(1, _MAX_ROWS + 1):
         match costs.get(str(n_batch_tokens)):
             case [cost, age] if _is_cost(cost) and type(age) is int and age >= 0:  # a bool is an int too
                 found[n_batch_tokens] = Remembered(float(cost), age)

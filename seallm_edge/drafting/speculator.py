@@ -15,7 +15,7 @@ from .costs import StepCosts
 from .policy import Policy
 
 MAX_DRAFT_TOKENS = 8  # for a reply in a step
-_LEAST_LIKELY = 0.003  # a draft token below it is worth no row on any machine
+_MIN_PROBABILITY = 0.003  # a draft token below it is worth no row on any machine
 _FADE_EVERY = 256  # steps
 _FADING = 0.9  # of what a draft token was seen to take, then: what was too slow is tried again some time
 _NEWEST = 0.1  # weight of a step in that
@@ -120,7 +120,7 @@ class Speculator:
         if most <= 0 or price >= 1:
             return []
         reply.drafter = reply.drafter or self._make_drafter()
-        return reply.drafter.propose(reply.history, min(most, MAX_DRAFT_TOKENS), max(_LEAST_LIKELY, price))
+        return reply.drafter.propose(reply.history, min(most, MAX_DRAFT_TOKENS), max(_MIN_PROBABILITY, price))
 
     def _record_prices(self, n_replies: int, n_batch_tokens: int, n_draft_tokens: int) -> None:
         rate = self.policy.rate(n_replies)

@@ -41,9 +41,9 @@ N_BUCKETS = 1 << 16
 CONFIDENCES = 128
 HAS_LONGER = 1
 _HEAD = struct.Struct("<8sIIII")
-_MOST_BYTES = 1 << 30
-_MOST_META = 1 << 16
-LONGEST_ORDER = 16
+_MAX_BYTES = 1 << 30
+_MAX_META = 1 << 16
+MAX_ORDER = 16
 FACTOR, TERM, MASK, FOLD = 0x9E3779B1, 0x7F4A7C15, 0xFFFFFFFF, 15  # of `step_hash`
 
 
@@ -120,7 +120,7 @@ class TableFile:
         self.path = path
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            if not _HEAD.size <= size <= _MOST_BYTES:
+            if not _HEAD.size <= size <= _MAX_BYTES:
                 raise self._damaged("its size is none of a table")
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         view = memoryview(self._map)
@@ -133,7 +133,7 @@ class TableFile:
                     path, f"its format is {version}, and this program reads {VERSION}", "build it again"
                 )
             body = view[_HEAD.size :]
-            if n_meta > min(_MOST_META, len(body)) or n_meta % 4 or zlib.crc32(body) != crc:
+            if n_meta > min(_MAX_META, len(body)) or n_meta % 4 or zlib.crc32(body) != crc:
                 raise self._damaged("its checksum is wrong")
             self.metadata = self._read_metadata(bytes(body[:n_meta]))
             self._cut(body[n_meta:])
@@ -150,7 +150,7 @@ class TableFile:
             kind = str if each.type == "str" else int
             if type(getattr(meta, each.name)) is not kind:
                 raise self._damaged(f"its {each.name} is strange")
-        if not (0 < meta.order <= LONGEST_ORDER and 0 <= meta.n_tokens <= N_BUCKETS):
+        if not (0 < meta.order <= MAX_ORDER and 0 <= meta.n_tokens <= N_BUCKETS):
             raise self._damaged("its metadata is out of range")
         return meta
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_ENDPOINT = "https://huggingface.co"
 _MAX_REDIRECTS = 5
-_LONGEST_CONNECTING = 15.0  # seconds
+_MAX_CONNECT_SECONDS = 15.0  # seconds
 _REDIRECTS = {301, 302, 303, 307, 308}
 _CHECK_ENDPOINT = "check HF_ENDPOINT"
 
@@ -79,7 +79,7 @@ class Hub:
         self.on_trouble = on_trouble
         self.endpoint = endpoint()
         self.token = _token()
-        slowest = httpx2.Timeout(patience.stall_seconds, connect=min(patience.stall_seconds, _LONGEST_CONNECTING))
+        slowest = httpx2.Timeout(patience.stall_seconds, connect=min(patience.stall_seconds, _MAX_CONNECT_SECONDS))
         try:
             self._origin = _origin(httpx2.URL(self.endpoint))
             self._client = httpx2.Client(timeout=slowest, limits=httpx2.Limits(max_keepalive_connections=0))

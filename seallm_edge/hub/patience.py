@@ -19,7 +19,7 @@ from ..errors import HubError
 OnTrouble = Callable[[str], None]
 
 # Windows does not let Ctrl-C into a long wait.
-_LONGEST_SLEEP = 0.5
+_MAX_SLEEP = 0.5
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Stop:
     def sleep(self, seconds: float) -> None:
         """Wait; less if it is ended."""
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0 and not self._event.wait(min(left, _LONGEST_SLEEP)):
+        while (left := end - time.monotonic()) > 0 and not self._event.wait(min(left, _MAX_SLEEP)):
             pass
 
     def watch(self, _event: str, info: Mapping[str, Any]) -> None:

@@ -146,7 +146,7 @@ def _repository(hub: Hub, listing: Any) -> Repository:
     card, commit = listing.get("cardData") or {}, listing["sha"]
     if not isinstance(commit, str):
         raise TypeError(f"its commit is {commit!r}")
-    licence = card.get("license_name") or card.get("license")
+    license_id = card.get("license_name") or card.get("license")
     link = card.get("license_link")
     files = [_file(entry) for entry in listing["siblings"] if _is_harmless(entry["rfilename"])]
     return Repository(
@@ -154,7 +154,7 @@ def _repository(hub: Hub, listing: Any) -> Repository:
         revision=commit,
         files={file.name: file for file in files},
         gated=bool(listing.get("gated")),
-        license=licence if isinstance(licence, str) else None,
+        license=license_id if isinstance(license_id, str) else None,
         license_link=link if isinstance(link, str) else None,
         _hub=hub,
     )

@@ -21,9 +21,9 @@ from .backends import forced_variant
 from .processor import cpu_identity
 
 _FORMAT = 1
-_MOST_BYTES = 1 << 20
-_MOST_MODELS = 256
-_MOST_MACHINES = 4  # of a model: a new llama.cpp makes another one of the same computer
+_MAX_BYTES = 1 << 20
+_MAX_MODELS = 256
+_MAX_MACHINES = 4  # of a model: a new llama.cpp makes another one of the same computer
 
 
 class Records:
@@ -50,9 +50,9 @@ class Records:
             models = self._read()
             records = models.get(model_fingerprint)
             machines = _with_newest(
-                records if isinstance(records, dict) else {}, _machine_key(), dict(record), _MOST_MACHINES
+                records if isinstance(records, dict) else {}, _machine_key(), dict(record), _MAX_MACHINES
             )
-            self._write(_with_newest(models, model_fingerprint, machines, _MOST_MODELS))
+            self._write(_with_newest(models, model_fingerprint, machines, _MAX_MODELS))
 
     def forget(self, model_fingerprint: str) -> bool:
         """Drop what was kept for this model, on whichever machine; whether there was anything. Raises OSError."""
@@ -71,7 +71,7 @@ class Records:
         """{model's fingerprint: {machine's key: record}}; empty where the file is none of ours."""
         try:
             with self._file().open("rb") as file:
-                content = json.loads(file.read(_MOST_BYTES))
+                content = json.loads(file.read(_MAX_BYTES))
         except (OSError, ValueError, RecursionError):
             return {}
         if not isinstance(content, dict) or content.get("format") != _FORMAT:

@@ -17,7 +17,7 @@ from .backends import load_backends
 from .interruptible import OnProgress, run_interruptibly
 from .page_residency import PageResidency
 
-_LONGEST_PIECE = 256  # bytes; a longer one is asked for again with the length that llama.cpp names
+_TOKEN_BUFFER_BYTES = 256  # bytes; a longer one is asked for again with the length that llama.cpp names
 _PROBES = range(0, 1 << 17, 128)  # tokens that tell vocabularies apart; rows of padding come after them
 
 
@@ -156,7 +156,7 @@ class Vocabulary:
     def _ask_piece(self, token: int, *, special: bool) -> bytes:
         if not 0 <= token < self.n_tokens:
             raise EngineError(f"token {token} is outside the vocabulary of {self.n_tokens:,}")
-        room = _LONGEST_PIECE
+        room = _TOKEN_BUFFER_BYTES
         for _ in range(2):
             buffer = ctypes.create_string_buffer(room)
             length = self._llama.llama_token_to_piece(self._pointer, token, buffer, room, 0, special)

@@ -56,7 +56,7 @@ WIDENABLE = WRITABLE - {"F32"}
 _FLOAT_WIDENERS = {"F16": "ggml_fp16_to_fp32_row", "BF16": "ggml_bf16_to_fp32_row"}
 # A search for the best block sums importance x weight³, or weight⁴ where no importance is given. Past f32's range it
 # finds nothing, and ggml ends the process. No IQ type could hold such weights: their scales are f16.
-_LARGEST_SUM = 2.0**117
+_MAX_SUM = 2.0**117
 
 
 def widen(source: Bytes, kind: str, target: Floats) -> None:
@@ -115,7 +115,7 @@ def valid(kind: TensorType, data: Bytes) -> bool:
 
 def _sums_stay_finite(rows: Floats, importance: Floats | None) -> bool:
     peak = max(float(rows.max()), -float(rows.min()))
-    return peak**3 * (peak if importance is None else float(importance.max())) < _LARGEST_SUM
+    return peak**3 * (peak if importance is None else float(importance.max())) < _MAX_SUM
 
 
 @cache

@@ -22,8 +22,8 @@ from ..hints import Hint
 
 PROMPT = "Rice is grown in"  # what a trial goes on from
 _TAIL_LINES = 4
-_LEAST_PATIENCE = 300.0  # seconds
-_SLOWEST_DISK = 10_000_000  # bytes a second; a model larger than the free memory is read again for each token
+_MIN_PATIENCE = 300.0  # seconds
+_MIN_DISK_SPEED = 10_000_000  # bytes a second; a model larger than the free memory is read again for each token
 _AGAIN = "close other programs and try again"
 
 
@@ -92,7 +92,7 @@ def _text(tokenizer: Path | bytes | None) -> str | None:
 
 def _enough(paths: list[Path], n_words: int) -> float:
     n_bytes = sum(path.stat().st_size for path in paths if path.exists())
-    return _LEAST_PATIENCE + (2 + n_words) * n_bytes / _SLOWEST_DISK
+    return _MIN_PATIENCE + (2 + n_words) * n_bytes / _MIN_DISK_SPEED
 
 
 def _ask(request: Mapping[str, Any], name: str, patience: float) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from ..text.unicode import normalize
 from .context import Context
 from .model import Model
 
-_MOST_PROMPT_TOKENS = 32  # a vocabulary of bare bytes takes one for each letter
+_MAX_PROMPT_TOKENS = 32  # a vocabulary of bare bytes takes one for each letter
 _THREADS = 2
 
 
@@ -78,10 +78,10 @@ def _steps(model: Model, prompt: str, n_words: int, memory: _Memory) -> tuple[bo
     """(whether the first step gave numbers only, the text of the `n_words` likeliest tokens, each after the other)."""
     vocabulary = model.vocabulary
     tokens = [vocabulary.bos] if vocabulary.add_bos else []
-    tokens = (tokens + vocabulary.tokenize(prompt))[:_MOST_PROMPT_TOKENS]
+    tokens = (tokens + vocabulary.tokenize(prompt))[:_MAX_PROMPT_TOKENS]
     threads = min(_THREADS, os.cpu_count() or 1)
-    n_ctx = _MOST_PROMPT_TOKENS + n_words
-    context = Context(model, n_ctx=n_ctx, n_batch=_MOST_PROMPT_TOKENS, n_threads=threads)
+    n_ctx = _MAX_PROMPT_TOKENS + n_words
+    context = Context(model, n_ctx=n_ctx, n_batch=_MAX_PROMPT_TOKENS, n_threads=threads)
     written: list[int] = []
     try:
         context.decode(tokens, 0)

@@ -9,13 +9,13 @@ from ..gguf_file import Header
 from ..machine import Gpu, Machine
 from .estimate import estimate
 from .explain import reasons, warnings
-from .memory import ROOM_BYTES, SMALLEST_CONTEXT
+from .memory import MIN_CONTEXT, ROOM_BYTES
 from .options import LoadOptions, Measured
 from .refusal import refusal
 from .result import Plan
 
 USUAL_CONTEXT = 8_192
-LARGEST_USUAL_PREFIX_CACHE = 1 << 30
+MAX_DEFAULT_PREFIX_CACHE = 1 << 30
 
 
 def make_plan(
@@ -70,7 +70,7 @@ def _is_fast_as_it_lies(header: Header, row_types: frozenset[str]) -> bool:
 def _contexts(header: Header) -> list[int]:
     """Contexts to try, the usual one first, halved as long as a chat still works."""
     sizes = [min(header.context_length or USUAL_CONTEXT, USUAL_CONTEXT)]
-    while sizes[-1] // 2 >= SMALLEST_CONTEXT:
+    while sizes[-1] // 2 >= MIN_CONTEXT:
         sizes.append(sizes[-1] // 2)
     return sizes
 
@@ -79,5 +79,5 @@ def _prefix_cache(asked: int | None, needed: int, free: int) -> int:
     """Bytes for the KV of resting conversations: an eighth of what the model leaves, or what is asked for of it."""
     left = max(free - needed - ROOM_BYTES, 0)
     if asked is None:
-        return min(left // 8, LARGEST_USUAL_PREFIX_CACHE)
+        return min(left // 8, MAX_DEFAULT_PREFIX_CACHE)
     return min(asked, left, free // 4)

@@ -14,7 +14,7 @@ from ..catalogue.recipes import UNQUANTIZED
 from ..machine import Machine
 
 CPU_BATCH, GPU_BATCH = 128, 512  # prompt tokens read at once
-SMALLEST_CONTEXT = 2_048  # what a chat still works with
+MIN_CONTEXT = 2_048  # what a chat still works with
 N_SEQUENCES = 64  # conversations whose KV llama.cpp can tell apart
 N_OUTPUTS = 32  # tokens of one step whose logits are wanted
 
@@ -80,13 +80,13 @@ def process_bytes(model: Sized, n_ctx: int, n_sequences: int = N_SEQUENCES, n_ou
     return PROCESS_BYTES + VOCABULARY_BYTES_PER_TOKEN * model.n_vocab + logits + CELL_BYTES * n_cells(n_ctx)
 
 
-def working_bytes(model: Sized, n_ctx: int = SMALLEST_CONTEXT, n_batch: int = CPU_BATCH) -> int:
+def working_bytes(model: Sized, n_ctx: int = MIN_CONTEXT, n_batch: int = CPU_BATCH) -> int:
     """Bytes that must be free besides the weights, with a context of `n_ctx` tokens on the CPU."""
     kv = model.kv_bytes_per_token * n_cells(n_ctx)
     return kv + step_bytes(model, n_ctx, n_batch) + process_bytes(model, n_ctx) + ROOM_BYTES
 
 
-def needed_bytes(card: Card, type_name: str, n_ctx: int = SMALLEST_CONTEXT) -> int:
+def needed_bytes(card: Card, type_name: str, n_ctx: int = MIN_CONTEXT) -> int:
     """Memory that must be free for a card's model of this type on the CPU. Raises KeyError for a type it has not."""
     return card.size(type_name) + working_bytes(card.shape, n_ctx)
 

@@ -12,11 +12,11 @@ from ..gguf_file import Header
 from ..gguf_file.types import TENSOR_TYPES
 from ..machine import Gpu
 
-LONGEST_CONTEXT = 1 << 20
+MAX_CONTEXT = 1 << 20
 MAX_THREADS = 512  # ref: GGML_MAX_N_THREADS
 MAX_GPU_LAYERS = 999  # more than any model has, so it says "all"
 BATCHES = 16, 4_096
-LARGEST_PREFIX_CACHE = 1 << 40
+MAX_PREFIX_CACHE = 1 << 40
 _MAX_KEEP_ALIVE = 1e9  # seconds
 # Those that llama.cpp's attention can read. ref: common/arg.cpp, kv_cache_types
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
@@ -74,10 +74,10 @@ class LoadOptions:
 
     def checked(self, header: Header, gpus: Sequence[Gpu]) -> LoadOptions:
         """These options with types in lower case. Raises InvalidOption for what this model or machine cannot do."""
-        _check_range("context", self.context, 1, header.context_length or LONGEST_CONTEXT)
+        _check_range("context", self.context, 1, header.context_length or MAX_CONTEXT)
         _check_range("threads", self.threads, 1, MAX_THREADS)
         _check_range("n_batch", self.n_batch, *BATCHES)
-        _check_range("prefix_cache", self.prefix_cache, 0, LARGEST_PREFIX_CACHE)
+        _check_range("prefix_cache", self.prefix_cache, 0, MAX_PREFIX_CACHE)
         for name in ("flash_attention", "repack"):
             _check_choice(name, getattr(self, name))
         if self.keep_alive is not None and not 0 <= self.keep_alive < _MAX_KEEP_ALIVE:

@@ -11,7 +11,7 @@ from ..gguf_file import Header
 from ..hints import Command, Hint, Option
 from ..machine import Gpu, Machine
 from .estimate import estimate
-from .memory import ROOM_BYTES, SMALLEST_CONTEXT, best_type, largest_that_fits
+from .memory import MIN_CONTEXT, ROOM_BYTES, best_type, largest_that_fits
 from .options import LoadOptions
 from .result import Plan
 
@@ -35,7 +35,7 @@ def refusal(header: Header, machine: Machine, gpus: Sequence[Gpu], options: Load
 def _smaller_context(header: Header, gpus: Sequence[Gpu], options: LoadOptions, free: int) -> Hint | None:
     """A context that fits, by halves, where a larger one was asked for."""
     n_ctx = 1 << ((options.context or 1) - 1).bit_length() >> 1
-    while n_ctx >= SMALLEST_CONTEXT // 4:
+    while n_ctx >= MIN_CONTEXT // 4:
         if estimate(header, gpus, options, n_ctx, 1).main_bytes + ROOM_BYTES <= free:
             return Hint("{context} fits", context=Option("context", n_ctx))
         n_ctx //= 2

@@ -19,7 +19,7 @@ from .search import PROMPT_TOKENS, REPLY_TOKENS, Sample, Settings, Workload
 
 _LOADING_PATIENCE = 300.0  # seconds
 _PATIENCE = 60.0
-_SLOWEST_DISK = 10_000_000  # bytes a second; a model larger than the free memory is read again for each token
+_MIN_DISK_SPEED = 10_000_000  # bytes a second; a model larger than the free memory is read again for each token
 _HANGS = 30  # times as slow as the slowest so far
 
 
@@ -49,7 +49,7 @@ class SpeedBench:
         n_tokens = sum(workload)
         try:
             child = self._child(kind)
-            child.load(_LOADING_PATIENCE + 2 * self._load.weights_bytes / _SLOWEST_DISK)
+            child.load(_LOADING_PATIENCE + 2 * self._load.weights_bytes / _MIN_DISK_SPEED)
             answer = child.ask({**request, **workload._asdict()}, self._patience(n_tokens))
         except BaseException:
             self._end(kind)
@@ -99,7 +99,7 @@ class SpeedBench:
             child.close()
 
     def _patience(self, n_tokens: int) -> float:
-        slowest = self._slowest_token * _HANGS or self._load.weights_bytes / _SLOWEST_DISK
+        slowest = self._slowest_token * _HANGS or self._load.weights_bytes / _MIN_DISK_SPEED
         return _PATIENCE + n_tokens * slowest
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _BATCHES = range(16, 2_049)
 _GAINS = (1.0, 100.0)
-_LONGEST_NAME = 64
+_MAX_NAME = 64
 _RECORDS = Records("tuning.json")
 
 
@@ -65,7 +65,7 @@ def _checked(record: Any) -> Tuned | None:
         and n_batch in _BATCHES
         and isinstance(record["repack"], bool)
         and isinstance(variant, str)
-        and 0 < len(variant) <= _LONGEST_NAME
+        and 0 < len(variant) <= _MAX_NAME
         and variant.isprintable()
         and type(gain) in (int, float)
         and _GAINS[0] <= gain <= _GAINS[1]

@@ -28,7 +28,7 @@ _LATE_CONFIRMATION_ROUNDS = 9  # the most once time is over and one pair contrad
 _ROUNDS_A_PROCESS = 3  # of the confirmation: a process can be slow for as long as it lives
 _SEARCH_SHARE = 0.6  # of the time; the rest is for the confirmation
 _SLICES = 90  # tries that the time must suffice for
-_FEWEST_READ, _FEWEST_WRITTEN, _MOST_WRITTEN = 32, 4, 64
+_MIN_PREFILL_TOKENS, _MIN_DECODE_TOKENS, _MAX_DECODE_TOKENS = 32, 4, 64
 
 
 class Workload(NamedTuple):
@@ -177,12 +177,12 @@ class SettingsSearch:
         one whole batch, since a kernel that loses on a quarter batch may win on a full one.
         """
         seconds = self._seconds / _SLICES / 2
-        n_read = max(_FEWEST_READ, min(PROMPT_TOKENS, round(self._speed.read * seconds)))
+        n_read = max(_MIN_PREFILL_TOKENS, min(PROMPT_TOKENS, round(self._speed.read * seconds)))
         reads = dict.fromkeys(order, 1 << n_read.bit_length() - 1)
         if len({replace(other, threads=1) for other in order}) > 1:
             reads = {other: min(other.n_batch, PROMPT_TOKENS) for other in order}
             seconds = max(seconds, max(reads.values()) / self._speed.read / 2)
-        n_written = max(_FEWEST_WRITTEN, min(_MOST_WRITTEN, round(self._speed.write * seconds)))
+        n_written = max(_MIN_DECODE_TOKENS, min(_MAX_DECODE_TOKENS, round(self._speed.write * seconds)))
         return Workload(reads[settings], n_written)
 
     def _has_failed(self, settings: Settings) -> bool:

@@ -16,7 +16,7 @@ from seallm_edge.native.backends import ROW_TYPES, find_backends, load_backends
 
 pytestmark = pytest.mark.slow
 
-N, N_OUT, MOST_ROWS = 768, 70, 52  # three super-blocks; weight rows that are no multiple of anything
+N, N_OUT, MAX_ROWS = 768, 70, 52  # three super-blocks; weight rows that are no multiple of anything
 NUMBERS = {name: number for number, (name, *_) in TENSOR_TYPES.items()}
 Floats = NDArray[np.float32]
 
@@ -128,11 +128,11 @@ def test_a_product_is_right_for_every_number_of_rows(variant: str, kind: str) ->
     if library is None:
         pytest.skip("this processor cannot run it, or ggml's own products do")
     packed, numbers = weights_of(kind)
-    rows = rows_of(MOST_ROWS)
+    rows = rows_of(MAX_ROWS)
     expected = rounded(rows, kind) @ numbers.T
     scale = np.abs(expected).max()
     first = library.product(kind, packed, rows, 1)[:1]
-    for n in (*range(1, 19), 47, 48, 49, MOST_ROWS):
+    for n in (*range(1, 19), 47, 48, 49, MAX_ROWS):
         found = library.product(kind, packed, rows[:n], 2)
         assert np.abs(found - expected[:n]).max() < 2e-3 * scale, f"{n} rows"
         if n <= 48:
