@@ -180,9 +180,9 @@ def verdict(problem: EngineError | None, fits: bool, here: list[str]) -> str:
 
 def _forget_refusals() -> None:
     """CPU code that was refused may run now, or was tried on another CPU: whoever asks hears of today."""
-    from ..native.verdicts import Verdicts
+    from ..native.verdicts import forget_refusals
 
-    Verdicts().forget_refusals()
+    forget_refusals()
 
 
 def _backends() -> tuple[Backends | None, EngineError | None]:

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..native.backends import load_backends
-from ..native.measurements import Records
+from ..native.measurements import measurements
 from ..plan import Plan
 from . import Remembered
 
 _MAX_ROWS = 32  # beyond them draft tokens seldom pay, and the file stays small
 _COSTS = (0.01, 1000.0)
-_RECORDS = Records("step-costs.json")
+_RECORDS = measurements("step-costs.json")
 
 logger = logging.getLogger("seallm_edge")
 

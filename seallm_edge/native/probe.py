@@ -6,25 +6,18 @@ Native code that dies takes its process with it, so the first use of a library o
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
+from . import child
 from .processor import cpu_identity
+from .records import file_facts, key_of
 from .verdicts import Verdicts
 
 logger = logging.getLogger("seallm_edge.native")
 
 _CHILD = Path(__file__).with_name("probe_child.py")
 _TIMEOUT_SECONDS = 60
-_CACHE_FORMAT = 2
-_TIMED_OUT = 124
-# Ends that say nothing of the backend: somebody stopped the child, memory ran out, or the computer was too busy.
-_PASSING_ENDS = {_TIMED_OUT, *(-number for number in (1, 2, 9, 15))}  # SIGHUP, SIGINT, SIGKILL, SIGTERM
 
 
 class Probe:
@@ -32,12 +25,12 @@ class Probe:
 
     def __init__(self, libllama: Path) -> None:
         self._libllama = libllama
-        self._verdicts = Verdicts()
-        self._cpu = cpu_identity()
+        machine = key_of(cpu_identity(), *file_facts(libllama))
+        self._verdicts = Verdicts(lambda: machine)
 
     def scores(self, backends: tuple[Path, ...]) -> dict[Path, int | str]:
         """Each backend's own score on this CPU, 0 for one that cannot run here; the problem where it gave none."""
-        key = self._key("score", *backends)
+        key = _question("score", *backends)
         known = self._verdicts.find(key)
         if not isinstance(known, dict):
             known, is_final = self._ask_scores(backends)
@@ -48,12 +41,12 @@ class Probe:
     def trial(self, backend: Path | None) -> str:
         """The verdict on one CPU backend (None: the linked-in one) after real matrix products."""
         backends = (backend,) if backend else ()
-        key = self._key("try one", *backends)
+        key = _question("try", *backends)
         known = self._verdicts.find(key)
         if not isinstance(known, str):
             result = self._run_child("try", *backends)
             known = _describe_failure(result)
-            if result.returncode not in _PASSING_ENDS:
+            if not result.was_stopped:
                 self._verdicts.keep(key, known)
         return known
 
@@ -70,7 +63,7 @@ class Probe:
         waiting, is_final = list(backends), True
         while waiting:
             result = self._run_child("score", *waiting)
-            is_final = is_final and result.returncode not in _PASSING_ENDS
+            is_final = is_final and not result.was_stopped
             for line in result.stdout.splitlines():
                 path, _, score = line.rpartition("\t")
                 scores[Path(path).name] = int(score) if score.isdecimal() else score
@@ -79,34 +72,25 @@ class Probe:
                 scores[waiting.pop(0).name] = _describe_failure(result)
         return scores, is_final
 
-    def _run_child(self, verb: str, *backends: Path) -> subprocess.CompletedProcess[str]:
-        if getattr(sys, "frozen", False):  # sys.executable is the app itself there, not a Python
+    def _run_child(self, verb: str, *backends: Path) -> child.Result:
+        if child.is_frozen():
             logger.warning("cannot try backends in a child process inside a frozen app")
             from .probe_child import score
 
-            return subprocess.CompletedProcess([], 0, "".join(f"{path}\t{score(str(path))}\n" for path in backends), "")
-        command = [sys.executable, "-I", str(_CHILD), verb, str(self._libllama), *map(str, backends)]
-        try:
-            return subprocess.run(
-                command, capture_output=True, text=True, encoding="utf-8", errors="replace",
-                stdin=subprocess.DEVNULL, timeout=_TIMEOUT_SECONDS, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return subprocess.CompletedProcess(command, _TIMED_OUT, "", f"no answer within {_TIMEOUT_SECONDS} s")
-
-    def _key(self, question: str, *files: Path) -> str:
-        facts = [_CACHE_FORMAT, question, self._cpu]
-        for path in (self._libllama, *files):
-            status = path.stat()
-            facts.append((str(path), status.st_size, status.st_mtime_ns))
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
+            return child.Result(0, "".join(f"{path}\t{score(str(path))}\n" for path in backends), "")
+        return child.run(_CHILD, verb, str(self._libllama), *map(str, backends), timeout=_TIMEOUT_SECONDS)
 
 
-def _describe_failure(result: subprocess.CompletedProcess[str]) -> str:
+def _question(verb: str, *backends: Path) -> str:
+    return key_of(verb, *map(file_facts, backends))
+
+
+def _describe_failure(result: child.Result) -> str:
     """ "" for a child that ended well, else how it ended."""
-    if result.returncode == 0:
+    if result.code == 0:
         return ""
-    if result.returncode < 0:
-        return f"a trial run died of {signal.Signals(-result.returncode).name}"
-    last = result.stderr.strip().splitlines()
-    return f"a trial run failed: {last[-1]}" if last else f"a trial run ended with exit code {result.returncode}"
+    if result.is_timed_out:
+        return f"a trial run failed: no answer within {_TIMEOUT_SECONDS} s"
+    if result.code > 0 and (said := child.tail(result.stderr)):
+        return f"a trial run failed: {said[-1]}"
+    return f"a trial run {child.end_of(result.code)}"

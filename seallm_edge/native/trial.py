@@ -7,10 +7,6 @@ should have.
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EngineError
-from ..hints import Hint
+from . import child
 
 PROMPT = "Rice is grown in"  # what a trial goes on from
-_TAIL_LINES = 4
 _MIN_PATIENCE = 300.0  # seconds
 _MIN_DISK_SPEED = 10_000_000  # bytes a second; a model larger than the free memory is read again for each token
-_AGAIN = "close other programs and try again"
 
 
 @dataclass(frozen=True)
@@ -96,35 +90,17 @@ def _enough(paths: list[Path], n_words: int) -> float:
 
 
 def _ask(request: Mapping[str, Any], name: str, patience: float) -> dict[str, Any]:
-    if getattr(sys, "frozen", False):  # sys.executable is the app itself there, not a Python
+    if child.is_frozen():
         from .trial_child import answer
 
         return answer(request)
-    # Assertions of ggml would start a debugger, where there is one, to show where they are.
-    environment = {**os.environ, "GGML_NO_BACKTRACE": "1"}
-    try:
-        child = subprocess.run(
-            [sys.executable, "-P", "-m", f"{__package__}.trial_child"],
-            input=json.dumps(request).encode(), capture_output=True, env=environment, timeout=patience, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
+    result = child.run(f"{__package__}.trial_child", request=json.dumps(request), timeout=patience)
+    if result.is_timed_out:
         message = f"a trial of {name} took longer than {patience:,.0f} s"
-        raise EngineError(message, _AGAIN, _tail(error.stderr or b"")) from error
-    if child.returncode == 0:
-        found: dict[str, Any] = json.loads(child.stdout)
-        if "error" not in found:
-            return found
-        raise EngineError(found["error"], Hint.from_data(found["hint"]), found["log_tail"])
-    raise _death(name, child.returncode, _tail(child.stderr))
-
-
-def _death(name: str, code: int, tail: Sequence[str]) -> EngineError:
-    if code == -9:  # SIGKILL, which Windows does not have
-        return EngineError(f"a trial of {name} was killed, most likely because memory ran out", _AGAIN, tail)
-    end = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    return EngineError(f"a trial of {name} {end}", "the file may be damaged: convert or copy it again", tail)
-
-
-def _tail(stderr: bytes) -> list[str]:
-    lines = stderr.decode("utf-8", "replace").splitlines()
-    return [line.strip() for line in lines if line.strip()][-_TAIL_LINES:]
+        raise EngineError(message, child.AGAIN, child.tail(result.stderr))
+    if result.code != 0:
+        hint = "the file may be damaged: convert or copy it again"
+        raise child.death(f"a trial of {name}", result.code, result.stderr, hint)
+    found: dict[str, Any] = json.loads(result.stdout)
+    child.raise_refusal(found)
+    return found

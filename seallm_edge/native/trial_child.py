@@ -6,7 +6,6 @@ A request comes on stdin and its answer goes to stdout, both JSON; see `answer`.
 from __future__ import annotations
 
 import codecs
-import contextlib
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ import psutil
 
 from ..errors import EngineError
 from ..text.unicode import normalize
+from .child import be_first_to_be_killed, error_as_data
 from .context import Context
 from .model import Model
 
@@ -29,12 +29,12 @@ _THREADS = 2
 
 def main() -> None:
     """Answer the request on stdin. What cannot be answered is an answer too, with its `error`."""
-    _be_the_first_to_go()
+    be_first_to_be_killed()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     try:
         found = answer(json.load(sys.stdin.buffer))
     except EngineError as error:
-        found = {"error": error.message.partition("\n")[0], "hint": error.hint.as_data(), "log_tail": error.log_tail}
+        found = error_as_data(error)
     json.dump(found, sys.stdout)
 
 
@@ -112,12 +112,6 @@ def _expected(tokenizer: str | None, texts: Sequence[str]) -> list[list[int]] | 
         message = f"the tokenizers library cannot read tokenizer.json: {error}"
         raise EngineError(message, "take tokenizer.json from the original checkpoint") from error
     return [judge.encode(normalize(text), add_special_tokens=False).ids for text in texts]
-
-
-def _be_the_first_to_go() -> None:
-    """Where memory runs out, Linux shall end this process rather than the one that waits for it."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 if __name__ == "__main__":

@@ -6,24 +6,18 @@ that no check of ours knows may end that process; here it becomes an error.
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 from ..errors import ConversionError, EngineError
 from ..gguf_file import read_parts
 from ..hints import Command, Hint
-from . import symbols
+from . import child, symbols
 from .quantizer import TENSOR_TYPES
 
 _CHILD = Path(__file__).with_name("type_choice_child.py")
 _TIMEOUT_SECONDS = 60
-_CURE = "check the file, or update llama-cpp-python: a new architecture needs a new llama.cpp"
-_AGAIN = "close other programs and try again"
-_STOPPED = frozenset({-1, -2, -9, -15})  # SIGHUP, SIGINT, SIGKILL, SIGTERM: from outside, or because memory ran out
+_HINT = "check the file, or update llama-cpp-python: a new architecture needs a new llama.cpp"
 # "[   3/ 272] blk.0.attn_k.weight - [ 576, 192, 1, 1], type = q4_1, size = 0.07 MiB -> 0.08 MiB (q5_0)"
 _TENSOR_LINE = re.compile(
     r"^\[ *\d+/ *\d+\] (?P<name>.+?) +- \[[ \d,]+\], type = +(?P<now>\w+), "
@@ -43,8 +37,10 @@ def chosen_types(path: Path, file_type: int, has_importance: bool = False) -> di
     """
     names = {tensor.name for tensor in read_parts(path).tensors}
     result = _run_child(path, file_type, has_importance)
-    if result.returncode != 0:
-        hint = _AGAIN if result.returncode in _STOPPED else _CURE
+    if result.is_timed_out:
+        raise ConversionError(f"llama.cpp looked at {path.name} for {_TIMEOUT_SECONDS} s", child.AGAIN)
+    if result.code != 0:
+        hint = child.AGAIN if result.was_stopped else _HINT
         raise ConversionError(f"llama.cpp cannot quantize {path.name}: {_complaint(result)}", hint)
     lines = [match.groupdict() for match in _TENSOR_LINE.finditer(result.stdout)]
     chosen = {line["name"]: (line["then"] or line["now"]).upper() for line in lines}
@@ -56,8 +52,8 @@ def chosen_types(path: Path, file_type: int, has_importance: bool = False) -> di
     return chosen
 
 
-def _run_child(path: Path, file_type: int, has_importance: bool) -> subprocess.CompletedProcess[str]:
-    if getattr(sys, "frozen", False):  # sys.executable is the app itself there, not a Python
+def _run_child(path: Path, file_type: int, has_importance: bool) -> child.Result:
+    if child.is_frozen():
         raise ConversionError(
             "a frozen app cannot quantize GGUF files",
             Hint("quantize it outside the app: {command}", command=Command("quantize")),
@@ -66,18 +62,11 @@ def _run_child(path: Path, file_type: int, has_importance: bool) -> subprocess.C
     params.ftype, params.nthread, params.allow_requantize, params.dry_run = file_type, 1, True, True
     offset = type(params).imatrix.offset if has_importance else -1
     arguments = [str(symbols.libllama_path()), str(path), bytes(params).hex(), str(offset)]
-    try:
-        return subprocess.run(
-            [sys.executable, "-I", str(_CHILD), *arguments], capture_output=True, text=True, encoding="utf-8",
-            errors="replace", stdin=subprocess.DEVNULL, timeout=_TIMEOUT_SECONDS, check=False,
-            env={**os.environ, "GGML_NO_BACKTRACE": "1"},  # else a dying ggml starts a debugger on itself
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise ConversionError(f"llama.cpp looked at {path.name} for {_TIMEOUT_SECONDS} s", _AGAIN) from None
+    return child.run(_CHILD, *arguments, timeout=_TIMEOUT_SECONDS)
 
 
-def _complaint(result: subprocess.CompletedProcess[str]) -> str:
-    """The last thing that the child said, else how it ended."""
+def _complaint(result: child.Result) -> str:
+    """The last line that the child wrote to stderr, else how it ended."""
     if said := result.stderr.strip().splitlines():
         return _SAYS_WHO.sub("", said[-1])
-    return f"it died of {signal.Signals(-result.returncode).name}" if result.returncode < 0 else "it did not say why"
+    return f"it {child.end_of(result.code)}" if result.code < 0 else "it did not say why"

@@ -1,17 +1,16 @@
-"""Verdicts on backends, kept in the cache folder: what was good stays so, a refusal counts for a day.
+"""Verdicts on backends, as `Records` in the cache folder: a good one stays, a refusal counts for a day.
 
-Knows answers by their keys; who asks, and what a key stands for, is the probe's.
+Knows answers by their keys; the probe asks, and knows what a key stands for.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
-from .. import paths
-from ..files import atomic
+from .records import Records
 
 logger = logging.getLogger("seallm_edge.native")
 
@@ -23,42 +22,32 @@ Answer = str | dict[str, int | str]
 class Verdicts:
     """Answers on disk. A file that cannot be read holds none, and one that cannot be written is no obstacle."""
 
-    def __init__(self) -> None:
-        self._file = paths.cache_dir() / "backends.json"
+    def __init__(self, machine_key: Callable[[], str]) -> None:
+        self._records = Records("backends.json", "questions", machine_key)
 
-    def find(self, key: str) -> Answer | None:
-        """The answer that was kept under `key`; None if there is none, or if it is a refusal and a day old."""
-        entry = self._read().get(key)
-        if entry is None or not _is_entry(entry):
+    def find(self, question: str) -> Answer | None:
+        """The kept answer; None if there is none, or if it is a refusal and a day old."""
+        entry = self._records.find(question)
+        if not _is_entry(entry):
             return None
         answer: Answer = entry["answer"]
         is_fresh = 0 <= time.time() - entry["time"] < REFUSAL_SECONDS
         return answer if is_fresh or not _names_a_problem(answer) else None
 
-    def keep(self, key: str, answer: Answer) -> None:
-        """Keep `answer` under `key`, in place of what was there."""
-        self._write({**self._read(), key: {"answer": answer, "time": time.time()}})
-
-    def forget_refusals(self) -> None:
-        """Drop every answer that refuses a backend, scores of 0 too, so that it is asked again."""
-        entries = self._read()
-        good = {key: entry for key, entry in entries.items() if _is_entry(entry) and not _refuses(entry["answer"])}
-        if len(good) < len(entries):
-            self._write(good)
-
-    def _read(self) -> dict[str, Any]:
+    def keep(self, question: str, answer: Answer) -> None:
+        """Keep `answer` in place of an earlier one. A disk error is logged, never raised."""
         try:
-            entries = json.loads(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return entries if isinstance(entries, dict) else {}
-
-    def _write(self, entries: dict[str, Any]) -> None:
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            atomic.write_text(self._file, json.dumps(entries))
+            self._records.keep(question, {"answer": answer, "time": time.time()})
         except OSError as error:
             logger.info("verdicts on CPU variants are not kept: %s", error)
+
+
+def forget_refusals() -> None:
+    """Drop every answer that refuses a backend, scores of 0 too, so that it is asked again. A disk error is logged."""
+    try:
+        Records("backends.json", "questions", str).forget_where(_is_refusal)
+    except OSError as error:
+        logger.info("refusals of CPU variants are not forgotten: %s", error)
 
 
 def _is_entry(entry: Any) -> bool:
@@ -75,5 +64,8 @@ def _names_a_problem(answer: Answer) -> bool:
     return any(isinstance(score, str) for score in answer.values())
 
 
-def _refuses(answer: Answer) -> bool:
+def _is_refusal(entry: Any) -> bool:
+    if not _is_entry(entry):
+        return True
+    answer = entry["answer"]
     return _names_a_problem(answer) or (isinstance(answer, dict) and 0 in answer.values())

@@ -8,7 +8,6 @@ parent.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -24,6 +23,7 @@ from typing import Any
 
 from ..errors import EngineError
 from ..native import symbols
+from ..native.child import be_first_to_be_killed, error_as_data
 from ..native.context import Context
 from ..native.model import Model
 
@@ -34,7 +34,7 @@ _CONTEXTS = 2  # kept with their buffers: one for each side of a comparison
 def main() -> None:
     """Load, then measure, until stdin ends or something fails."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent decides
-    _be_the_first_to_go()
+    be_first_to_be_killed()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
@@ -44,7 +44,7 @@ def main() -> None:
         while True:
             _answer(turns.measure(requests.get()))
     except EngineError as error:
-        _answer({"error": error.message.partition("\n")[0], "hint": error.hint.as_data(), "log_tail": error.log_tail})
+        _answer(error_as_data(error))
 
 
 class Turns:
@@ -101,12 +101,6 @@ def _listen(requests: queue.SimpleQueue[dict[str, Any]]) -> None:
 def _answer(found: Mapping[str, Any]) -> None:
     sys.stdout.write(f"{json.dumps(found)}\n")
     sys.stdout.flush()
-
-
-def _be_the_first_to_go() -> None:
-    """Where memory runs out, Linux shall end this process rather than the one that waits for it."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
-import signal
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -19,9 +16,8 @@ import psutil
 
 from ..errors import EngineError
 from ..hints import Command, Hint
+from ..native import child
 from ..native.backends import BUILT_IN
-
-_TAIL_LINES = 4
 
 
 class SpeedProcess:
@@ -31,20 +27,18 @@ class SpeedProcess:
     """
 
     def __init__(self, path: Path, variant: str, *, repack: bool, gpu_layers: int) -> None:
-        if getattr(sys, "frozen", False):  # sys.executable is the app itself there, not a Python
+        if child.is_frozen():
             raise EngineError("speeds cannot be measured inside a frozen app", "use the seallm command")
         self._name = f"{path.name} on {variant}{'' if repack else ', not repacked,'}"
         self._request = {"path": str(path), "repack": repack, "gpu_layers": gpu_layers}
         self._is_loaded = False
-        environment = {**os.environ, "GGML_NO_BACKTRACE": "1"}  # an assertion of ggml would start a debugger
-        if variant != BUILT_IN:
-            environment["SEALLM_CPU_VARIANT"] = variant
+        forced = {} if variant == BUILT_IN else {"SEALLM_CPU_VARIANT": variant}
         process = self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", f"{__package__}.bench_child"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
+            child.command(f"{__package__}.bench_child"), env=child.environment(**forced),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._words: deque[bytes] = deque(maxlen=_TAIL_LINES)
+        self._words: deque[bytes] = deque(maxlen=child.TAIL_LINES)
         assert process.stdin
         self._requests = process.stdin
         self._listeners = [
@@ -72,8 +66,7 @@ class SpeedProcess:
         if not line:
             raise self._death()
         answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise EngineError(answer["error"], Hint.from_data(answer["hint"]), answer["log_tail"])
+        child.raise_refusal(answer)
         return answer
 
     def seconds(self) -> float:
@@ -97,14 +90,9 @@ class SpeedProcess:
         code = self._process.wait()
         for listener in self._listeners:
             listener.join()
-        tail = [line.decode("utf-8", "replace").strip() for line in self._words if line.strip()]
-        if code == -9:  # SIGKILL, which Windows does not have
-            message = f"measuring {self._name} was killed, most likely because memory ran out"
-            return EngineError(message, "close other programs and try again", tail)
-        end = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return EngineError(
-            f"measuring {self._name} {end}", Hint("check the file: {verify}", verify=Command("verify", ("FILE",))), tail
-        )
+        stderr = b"".join(self._words).decode("utf-8", "replace")
+        hint = Hint("check the file: {verify}", verify=Command("verify", ("FILE",)))
+        return child.death(f"measuring {self._name}", code, stderr, hint)
 
 
 def _listen(stream: IO[bytes] | None, take: Callable[[bytes], None]) -> None:

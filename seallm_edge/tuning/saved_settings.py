@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from ..machine import this_machine
-from ..native.measurements import Records
+from ..native.measurements import measurements
 
 if TYPE_CHECKING:
     from .search import SettingsSearch
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _BATCHES = range(16, 2_049)
 _GAINS = (1.0, 100.0)
 _MAX_NAME = 64
-_RECORDS = Records("tuning.json")
+_RECORDS = measurements("tuning.json")
 
 
 @dataclass(frozen=True)

@@ -42,12 +42,13 @@ def test_doctor_as_json_has_the_same_facts(seallm: SEALLM) -> None:
 @pytest.mark.parametrize("arguments", [(), ("smollm2-135m-instruct",)])
 def test_doctor_asks_again_what_was_refused(seallm: SEALLM, home: Path, arguments: tuple[str, ...]) -> None:
     now = time.time()
-    entries = {"good": {"answer": "", "time": now}, "bad": {"answer": "a trial run died of SIGILL", "time": now}}
+    answers = {"good": "", "bad": "a trial run died of SIGILL"}
+    kept = {question: {"machine": {"answer": answer, "time": now}} for question, answer in answers.items()}
     file = home / "cache" / "backends.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(entries))
+    file.write_text(json.dumps({"format": 1, "questions": kept}))
     assert seallm("doctor", *arguments).returncode == 0
-    assert {"good", "bad"} & json.loads(file.read_text()).keys() == {"good"}
+    assert answers.keys() & json.loads(file.read_text())["questions"].keys() == {"good"}
 
 
 def test_doctor_exits_with_1_where_llama_cpp_cannot_run(seallm: SEALLM) -> None:

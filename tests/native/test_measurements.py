@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from seallm_edge.native import measurements, symbols
-from seallm_edge.native.measurements import Records
+from seallm_edge.native import measurements as module
+from seallm_edge.native import symbols
+from seallm_edge.native.measurements import measurements
 
 MODEL, OTHER = "0123456789abcdef" * 2, "f" * 32
 RECORD, CHANGED = {"value": 1}, {"value": 2}
-RECORDS = Records("tried.json")
+RECORDS = measurements("tried.json")
 
 
 @pytest.fixture(autouse=True)
@@ -57,14 +58,14 @@ def test_threads_that_keep_something_at_once_lose_nothing() -> None:
 
 def test_another_processor_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     RECORDS.keep(MODEL, RECORD)
-    monkeypatch.setattr(measurements, "cpu_identity", lambda: "model name: another")
+    monkeypatch.setattr(module, "cpu_identity", lambda: "model name: another")
     assert RECORDS.find(MODEL) is None
 
 
 def test_other_cores_find_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     RECORDS.keep(MODEL, RECORD)
-    here = measurements.this_machine()
-    monkeypatch.setattr(measurements, "this_machine", lambda: replace(here, cores_usable=here.cores_usable + 1))
+    here = module.this_machine()
+    monkeypatch.setattr(module, "this_machine", lambda: replace(here, cores_usable=here.cores_usable + 1))
     assert RECORDS.find(MODEL) is None
 
 
@@ -82,6 +83,17 @@ def test_what_was_measured_with_a_forced_variant_counts_with_it_alone(monkeypatc
     RECORDS.keep(MODEL, CHANGED)
     monkeypatch.delenv("SEALLM_CPU_VARIANT")
     assert RECORDS.find(MODEL) == RECORD
+
+
+def test_records_that_are_unwanted_are_dropped_of_all_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    RECORDS.keep(MODEL, RECORD)
+    RECORDS.keep(OTHER, CHANGED)
+    monkeypatch.setenv("SEALLM_CPU_VARIANT", "haswell")
+    RECORDS.keep(OTHER, RECORD)
+    RECORDS.forget_where(lambda record: record == RECORD)
+    assert (RECORDS.find(MODEL), RECORDS.find(OTHER)) == (None, None)
+    monkeypatch.delenv("SEALLM_CPU_VARIANT")
+    assert (RECORDS.find(MODEL), RECORDS.find(OTHER)) == (None, CHANGED)
 
 
 def test_what_is_forgotten_is_gone_and_the_rest_stays() -> None:
@@ -141,7 +153,7 @@ def test_the_file_does_not_grow_without_end(file: Path) -> None:
 
 def test_a_model_on_many_machines_is_kept_for_the_last_four(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in [*range(6), 2]:
-        monkeypatch.setattr(measurements, "cpu_identity", lambda number=number: f"model name: {number}")
+        monkeypatch.setattr(module, "cpu_identity", lambda number=number: f"model name: {number}")
         RECORDS.keep(MODEL, {"value": number})
     assert [record["value"] for record in json.loads(file.read_text())["models"][MODEL].values()] == [3, 4, 5, 2]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from seallm_edge.native import probe
+from seallm_edge.native import child, probe
 from seallm_edge.native.probe import Probe
-from seallm_edge.native.verdicts import REFUSAL_SECONDS, Verdicts
+from seallm_edge.native.verdicts import REFUSAL_SECONDS, forget_refusals
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 SIGILL, SIGKILL, SIGTERM = 4, 9, 15
@@ -51,7 +51,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def trials(library: Path, monkeypatch: pytest.MonkeyPatch, *endings: int | type[Exception]) -> list[str]:
     """The verdicts of two processes in a row."""
-    monkeypatch.setattr(probe.subprocess, "run", Children(*endings))
+    monkeypatch.setattr(child.subprocess, "run", Children(*endings))
     return [Probe(library).trial(None) for _ in range(2)]
 
 
@@ -74,16 +74,16 @@ def test_a_child_that_was_stopped_from_outside_is_asked_again(
 
 
 def test_scores_that_did_not_come_in_time_are_asked_again(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe.subprocess, "run", Children(subprocess.TimeoutExpired))
+    monkeypatch.setattr(child.subprocess, "run", Children(subprocess.TimeoutExpired))
     assert Probe(library).scores((library,)) == {library: "a trial run failed: no answer within 60 s"}
     answer = subprocess.CompletedProcess([], 0, f"{library}\t7\n", "")
-    monkeypatch.setattr(probe.subprocess, "run", lambda *_arguments, **_options: answer)
+    monkeypatch.setattr(child.subprocess, "run", lambda *_arguments, **_options: answer)
     assert Probe(library).scores((library,)) == {library: 7}
 
 
 def test_a_refusal_counts_for_a_day(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
-    monkeypatch.setattr(probe.subprocess, "run", Children(-SIGILL, 0))
+    monkeypatch.setattr(child.subprocess, "run", Children(-SIGILL, 0))
     crashed = "a trial run died of SIGILL"
     assert Probe(library).trial(None) == crashed
     monkeypatch.setattr(time, "time", lambda: now + REFUSAL_SECONDS - 60)
@@ -93,7 +93,7 @@ def test_a_refusal_counts_for_a_day(library: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_refusal_of_a_clock_that_went_wrong_is_asked_again(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe.subprocess, "run", Children(-SIGILL, 0))
+    monkeypatch.setattr(child.subprocess, "run", Children(-SIGILL, 0))
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 3600)
     assert Probe(library).trial(None) == "a trial run died of SIGILL"
@@ -102,18 +102,18 @@ def test_a_refusal_of_a_clock_that_went_wrong_is_asked_again(library: Path, monk
 
 
 def test_what_was_good_stays_so(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe.subprocess, "run", Children(0))
+    monkeypatch.setattr(child.subprocess, "run", Children(0))
     assert Probe(library).trial(None) == ""
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 1000 * REFUSAL_SECONDS)
-    Verdicts().forget_refusals()
+    forget_refusals()
     assert Probe(library).trial(None) == ""
 
 
 def test_refusals_that_are_forgotten_are_asked_again(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe.subprocess, "run", Children(-SIGILL, 0))
+    monkeypatch.setattr(child.subprocess, "run", Children(-SIGILL, 0))
     assert Probe(library).trial(None) == "a trial run died of SIGILL"
-    Verdicts().forget_refusals()
+    forget_refusals()
     assert Probe(library).trial(None) == ""
 
 
@@ -129,33 +129,34 @@ def test_scores_are_asked_again_a_day_after_a_problem_and_where_a_refusal_is_for
     n_later: int,
     n_forgotten: int,
 ) -> None:
-    monkeypatch.setattr(probe.subprocess, "run", scores := Scores(answer))
+    monkeypatch.setattr(child.subprocess, "run", scores := Scores(answer))
     assert [Probe(library).scores((library,)) for _ in range(2)] == [{library: score}] * 2
     assert scores.n_children == 1
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + REFUSAL_SECONDS + 60)
     assert (Probe(library).scores((library,)), scores.n_children) == ({library: score}, n_later)
-    Verdicts().forget_refusals()
+    forget_refusals()
     assert (Probe(library).scores((library,)), scores.n_children) == ({library: score}, n_forgotten)
 
 
 def test_another_processor_asks_again(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe.subprocess, "run", Children(-SIGILL, 0))
+    monkeypatch.setattr(child.subprocess, "run", Children(-SIGILL, 0))
     assert Probe(library).trial(None) == "a trial run died of SIGILL"
     monkeypatch.setattr(probe, "cpu_identity", lambda: "cpuid 1")
     assert Probe(library).trial(None) == ""
 
 
-@pytest.mark.parametrize(
-    "content", ['{"KEY": ""}', '{"KEY": {"answer": ""}}', '{"KEY": {"answer": [], "time": 1}}', "[]"]
-)
-def test_verdicts_of_another_form_are_none(content: str, library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe.subprocess, "run", Children(0, 0))
+@pytest.mark.parametrize("entry", ["", {"answer": ""}, {"answer": [], "time": 1}, {"answer": {"a": []}, "time": 1}])
+def test_verdicts_of_another_form_are_none(entry: Any, library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child.subprocess, "run", children := Children(0, -SIGILL))
     assert Probe(library).trial(None) == ""
     (kept,) = (tmp := library.parent / "fresh" / "cache").iterdir()
-    (key,) = json.loads(kept.read_text())
-    kept.write_text(content.replace("KEY", key))
-    assert Verdicts().find(key) is None
-    Verdicts().forget_refusals()
-    assert Probe(library).trial(None) == ""
+    content = json.loads(kept.read_text())
+    ((question, machines),) = content["questions"].items()
+    kept.write_text(json.dumps(content | {"questions": {question: dict.fromkeys(machines, entry)}}))
+    assert Probe(library).trial(None) == "a trial run died of SIGILL"
+    assert children.endings == []
+    kept.write_text(json.dumps(content | {"questions": {question: dict.fromkeys(machines, entry)}}))
+    forget_refusals()
+    assert json.loads(kept.read_text())["questions"] == {}
     assert [path.name for path in tmp.iterdir()] == ["backends.json"]

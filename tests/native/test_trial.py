@@ -17,7 +17,7 @@ import pytest
 from seallm_edge import SeaLLM
 from seallm_edge.errors import EngineError
 from seallm_edge.gguf_file import read_header
-from seallm_edge.native import trial
+from seallm_edge.native import child, trial
 from seallm_edge.native.trial import PROMPT, Trial, try_model
 
 pytestmark = pytest.mark.slow
@@ -147,9 +147,9 @@ def test_a_child_that_dies_of_a_signal_says_which(
 def end_child(number: signal.Signals) -> None:
     """Send a signal to the child of this process that tries a model, once it is there."""
     for _ in range(1000):
-        for child in psutil.Process().children():
-            if f"{trial.__package__}.trial_child" in child.cmdline():
-                child.send_signal(number)
+        for process in psutil.Process().children():
+            if f"{trial.__package__}.trial_child" in process.cmdline():
+                process.send_signal(number)
                 return
         time.sleep(0.01)
 
@@ -180,5 +180,5 @@ def test_a_frozen_app_has_no_python_to_start_and_tries_in_its_own_process(
     demo_file: Path, tried: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    monkeypatch.setattr(trial.subprocess, "run", lambda *_, **__: pytest.fail("it started a process"))
+    monkeypatch.setattr(child.subprocess, "run", lambda *_, **__: pytest.fail("it started a process"))
     assert try_model(demo_file, texts=TEXTS).tokens == tried.tokens

@@ -128,7 +128,7 @@ def test_frozen_app_says_that_it_cannot(tiny: Path, monkeypatch: pytest.MonkeyPa
     [
         (-9, "llama.cpp cannot quantize tiny.gguf: it died of SIGKILL", "close other programs and try again"),
         (None, "llama.cpp looked at tiny.gguf for 60 s", "close other programs and try again"),
-        (-6, "llama.cpp cannot quantize tiny.gguf: it died of SIGABRT", type_choice._CURE),
+        (-6, "llama.cpp cannot quantize tiny.gguf: it died of SIGABRT", type_choice._HINT),
     ],
 )
 def test_only_a_child_that_was_stopped_from_outside_is_worth_another_try(

@@ -1,0 +1,113 @@
+"""Child processes that run native code: a crash there is an error here, and the memory is not this process's.
+
+Knows how a child starts and ends, and how an EngineError crosses over. What is asked and answered is the caller's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import EngineError
+from ..hints import Hint
+
+AGAIN = "close other programs and try again"
+TAIL_LINES = 4  # of the log of a child that failed
+_TIMED_OUT = 124  # as timeout(1) ends
+_STOPPED = {_TIMED_OUT, *(-number for number in (1, 2, 9, 15))}  # SIGHUP, SIGINT, SIGKILL, SIGTERM
+
+
+@dataclass(frozen=True)
+class Result:
+    """Exit code and output of a child process that ended. A negative code is a signal's number."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def is_timed_out(self) -> bool:
+        """Whether the child was killed because its time was up."""
+        return self.code == _TIMED_OUT
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether the end says nothing about the native code: a signal from outside, no memory, or a busy computer."""
+        return self.code in _STOPPED
+
+
+def is_frozen() -> bool:
+    """Whether this process is a frozen app: `sys.executable` is the app there, and no Python can be started."""
+    return bool(getattr(sys, "frozen", False))
+
+
+def command(target: Path | str, *arguments: str) -> list[str]:
+    """Command line of a Python child: a script that imports nothing of the package, or a module of it by name."""
+    how = ["-I", str(target)] if isinstance(target, Path) else ["-P", "-m", target]
+    return [sys.executable, *how, *arguments]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Environment of a child. A failed assertion of ggml would start a debugger, unless told not to."""
+    return {**os.environ, "GGML_NO_BACKTRACE": "1", **changes}
+
+
+def run(target: Path | str, *arguments: str, timeout: float, request: str = "") -> Result:
+    """Run a child to its end, with `request` on its stdin. After `timeout` seconds it is killed."""
+    line = command(target, *arguments)
+    try:
+        ended = subprocess.run(
+            line, input=request, capture_output=True, text=True, encoding="utf-8", errors="replace",
+            timeout=timeout, check=False, env=environment(),
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        return Result(_TIMED_OUT, "", _text(error.stderr))
+    return Result(ended.returncode, ended.stdout, ended.stderr)
+
+
+def end_of(code: int) -> str:
+    """End of a child in words, from its exit code."""
+    return f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+def death(subject: str, code: int, stderr: str, hint: str | Hint) -> EngineError:
+    """Error for a child that ended without an answer. `subject` is what it did; `hint` helps where memory did not
+    run out.
+    """
+    if code == -9:  # SIGKILL, which Windows does not have
+        return EngineError(f"{subject} was killed, most likely because memory ran out", AGAIN, tail(stderr))
+    return EngineError(f"{subject} {end_of(code)}", hint, tail(stderr))
+
+
+def tail(stderr: str) -> list[str]:
+    """Last lines of a log, stripped, without empty ones."""
+    return [line.strip() for line in stderr.splitlines() if line.strip()][-TAIL_LINES:]
+
+
+def error_as_data(error: EngineError) -> dict[str, Any]:
+    """JSON answer of a child that can only refuse."""
+    return {"error": error.message.partition("\n")[0], "hint": error.hint.as_data(), "log_tail": error.log_tail}
+
+
+def raise_refusal(answer: Mapping[str, Any]) -> None:
+    """Raise the EngineError that an answer holds, if it holds one."""
+    if "error" in answer:
+        log_tail: Sequence[str] = answer["log_tail"]
+        raise EngineError(answer["error"], Hint.from_data(answer["hint"]), log_tail)
+
+
+def be_first_to_be_killed() -> None:
+    """Let Linux kill this process, rather than its parent, where memory runs out. Called by a child."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _text(output: bytes | str | None) -> str:
+    return output.decode("utf-8", "replace") if isinstance(output, bytes) else output or ""
