@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 
-from .engine import Finished, RequestHandle, TextDelta
-from .reply import FinishReason, Reply, Timings, Usage
+from .engine import Finished, Progress, RequestHandle, TextDelta
+from .reply import FinishReason, Reply, Timings, TokenLogprob, Usage
 
 OnTokens = Callable[[str, list[int]], None]
 
 
 class Stream(Iterator[str]):
-    """Iterate for the text in pieces of whole characters; `read()` takes all that is left.
+    """Iterator over a reply's text, in whole grapheme clusters; `read()` takes all that is left.
 
-    The model writes on meanwhile, until its reader is some 128 pieces behind. `reply` sums up what was read so far.
-    `cancel()` stops the writing at once, from any thread; so do `close()` and dropping the stream. Iterating raises
+    The model decodes meanwhile, until its reader is some 128 deltas behind. `reply` sums up what was read so far.
+    `cancel()` ends the reply at once, from any thread; so do `close()` and dropping the stream. Iterating raises
     EngineError if the model fails or is closed.
     """
 
@@ -26,10 +26,13 @@ class Stream(Iterator[str]):
         self._handle = handle
         self._n_prompt = n_prompt
         self._on_tokens = on_tokens
-        self._owner = owner  # who reads a reply keeps its model
-        self._shown: list[str] = []
-        self._n_tokens = self._n_bytes = 0
-        self._first_text_seconds = self._total_seconds = 0.0
+        self._owner = owner  # keeps the model of a reply that is being read
+        self._texts: list[str] = []
+        self._tokens: list[int] = []
+        self._data = bytearray()
+        self._logprobs: list[TokenLogprob] = []
+        self._progress = Progress()
+        self._ttft_seconds = 0.0
         self._finish_reason: FinishReason = "cancelled"
         self._is_over = False
 
@@ -52,7 +55,7 @@ class Stream(Iterator[str]):
         return self.reply
 
     async def anext(self) -> str | None:
-        """The next piece, for an event loop; None after the last."""
+        """The next text, for an event loop; None after the last."""
         try:
             return self._taken(await self._handle.output.aget())
         except StopIteration:
@@ -73,41 +76,49 @@ class Stream(Iterator[str]):
     @property
     def reply(self) -> Reply:
         """The reply as far as it was read; `cancelled` until it ends by itself."""
-        text = "".join(self._shown)
-        handle = self._handle
-        usage = Usage(self._n_prompt, handle.cached_tokens, self._n_tokens, len(text))
-        timings = Timings(
-            handle.prompt_seconds,
-            self._first_text_seconds,
-            self._total_seconds,
-            handle.tokens_per_step,
-            handle.speedup,
+        text, progress = "".join(self._texts), self._progress
+        return Reply(
+            text,
+            self._finish_reason,
+            Usage(self._n_prompt, progress.cached_tokens, len(self._tokens), len(text)),
+            Timings(
+                progress.prefill_seconds,
+                self._ttft_seconds,
+                progress.seconds,
+                progress.tokens_per_step,
+                progress.speedup,
+            ),
+            tuple(self._logprobs),
         )
-        return Reply(text, self._finish_reason, usage, timings, tuple(handle.logprobs[: self._n_tokens]))
 
     def _taken(self, item: TextDelta | Finished) -> str:
         if isinstance(item, TextDelta):
-            self._n_tokens, self._n_bytes, self._total_seconds = item.n_tokens, item.n_bytes, item.seconds
-            self._first_text_seconds = self._first_text_seconds or item.seconds
-            self._shown.append(item.text)
+            self._add(item)
+            self._ttft_seconds = self._ttft_seconds or item.progress.seconds
             return item.text
-        if item.n_tokens is not None and not self._is_over:
-            self._n_tokens, self._n_bytes = item.n_tokens, len(self._handle.data)
-            self._total_seconds = item.seconds or self._total_seconds
+        if item.last and not self._is_over:
+            self._add(item.last)
             self._finish_reason = item.finish_reason
         self._end()
         if item.error:
             raise item.error
         raise StopIteration
 
+    def _add(self, delta: TextDelta) -> None:
+        self._texts.append(delta.text)
+        self._tokens += delta.tokens
+        self._data += delta.data
+        self._logprobs += delta.logprobs
+        self._progress = delta.progress
+
     def _end(self) -> None:
-        """Tell the tokens of what was read, where they spell just that: not so after a stop text."""
+        """Tell the tokens of what was read, where they spell just that: not so after a stop string."""
         if self._is_over:
             return
         self._is_over = True
-        text = "".join(self._shown)
-        if self._on_tokens and text.encode() == self._handle.data[: self._n_bytes]:
-            self._on_tokens(text, self._handle.tokens[: self._n_tokens])
+        text = "".join(self._texts)
+        if self._on_tokens and text.encode() == self._data:
+            self._on_tokens(text, self._tokens)
         self._owner = None
 
 
@@ -128,13 +139,13 @@ class AsyncStream(AsyncIterator[str]):
     async def __anext__(self) -> str:
         stream = await self._begun()
         try:
-            piece = await stream.anext()
+            text = await stream.anext()
         except asyncio.CancelledError:
             stream.cancel()
             raise
-        if piece is None:
+        if text is None:
             raise StopAsyncIteration
-        return piece
+        return text
 
     async def __aenter__(self) -> AsyncStream:
         return self

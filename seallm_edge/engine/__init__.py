@@ -1,7 +1,7 @@
 """Continuous batching over one llama.cpp context: many replies at once, with prefix caching in memory and on disk."""
 
 from .contract import Engine, ModelInfo, Request, RequestHandle, Speculate, Speculation, Vocabulary, no_speculation
-from .output_queue import Finished, OutputQueue, TextDelta
+from .output_queue import Finished, OutputQueue, Progress, TextDelta
 from .scripted import ScriptedEngine
 from .stats import EngineStats
 
@@ -11,6 +11,7 @@ __all__ = [
     "Finished",
     "ModelInfo",
     "OutputQueue",
+    "Progress",
     "Request",
     "RequestHandle",
     "ScriptedEngine",

@@ -12,7 +12,6 @@ from ..native.batch import Batch
 from ..native.context import State
 from ..native.sampler import Chosen, Constraint
 from ..prompt.templates import ChatFormat
-from ..reply import TokenLogprob
 from ..sampling import Sampling
 from .output_queue import OutputQueue
 from .stats import EngineStats
@@ -65,26 +64,13 @@ class Request:
 
 
 class RequestHandle(Protocol):
-    """Reader's view of a request that is under way. Its lists grow; what is in them does not change."""
+    """Reader's view of a request that is under way: its tokens and text arrive in `output`."""
 
     output: OutputQueue
-    tokens: list[int]
-    data: bytearray
-    logprobs: list[TokenLogprob]
-    cached_tokens: int
-    prompt_seconds: float
 
     @property
     def prompt_share(self) -> float:
-        """Share of the prompt that is prefilled, from 0 to 1."""
-
-    @property
-    def tokens_per_step(self) -> float:
-        """Tokens generated per decode step; above 1 where draft tokens are accepted."""
-
-    @property
-    def speedup(self) -> float:
-        """Estimated speed relative to decoding without draft tokens."""
+        """Share of the prompt that is prefilled, from 0 to 1. Any thread may ask."""
 
 
 class Engine(Protocol):

@@ -13,29 +13,47 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..reply import FinishReason
+from ..reply import FinishReason, TokenLogprob
 
 # A reader that is this many pieces behind has stopped reading; it goes on once so few are left.
 FULL, LOW = 128, 32
 _LOOK_UP_SECONDS = 0.5  # Windows lets Ctrl-C through between two waits only
 
 
-class TextDelta(NamedTuple):
-    """Text, and the reply's progress with it: tokens, bytes of those tokens, seconds since the request."""
+class Progress(NamedTuple):
+    """Figures of a reply so far: prompt tokens that the KV cache held, seconds of the prefill, seconds since the
+    request, tokens a decode step, estimated speed relative to decoding without draft tokens.
+    """
 
-    text: str
-    n_tokens: int
-    n_bytes: int
-    seconds: float
+    cached_tokens: int = 0
+    prefill_seconds: float = 0.0
+    seconds: float = 0.0
+    tokens_per_step: float = 1.0
+    speedup: float = 1.0
+
+
+class TextDelta(NamedTuple):
+    """Text of a reply since the last delta, in whole grapheme clusters; the tokens sampled meanwhile, their bytes, and
+    their log probabilities if those were asked for.
+
+    Text lags behind tokens while a cluster or a stop string may be incomplete.
+    """
+
+    text: str = ""
+    tokens: tuple[int, ...] = ()
+    data: bytes = b""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    progress: Progress = Progress()
 
 
 @dataclass(frozen=True)
 class Finished:
-    """Last item of an output queue: the finish reason, or the error; tokens and seconds as in TextDelta."""
+    """Last item of an output queue: the finish reason, or the error, and the tokens since the last delta; None of them
+    where the reader cancelled.
+    """
 
     finish_reason: FinishReason = "cancelled"
-    n_tokens: int | None = None
-    seconds: float | None = None
+    last: TextDelta | None = None
     error: Exception | None = None
 
 

@@ -11,7 +11,7 @@ from ..reply import FinishReason, TokenLogprob
 from ..text.unicode import TextStream
 from .contract import Request, Sampler, Vocabulary
 from .kv.slots import Slot
-from .output_queue import Finished, OutputQueue, TextDelta
+from .output_queue import Finished, OutputQueue, Progress, TextDelta
 
 # A character has 4 bytes of UTF-8 at most, and a token one at least.
 _TOKENS_TO_FINISH_A_CHARACTER = 3
@@ -28,10 +28,7 @@ class ReplySequence:
         self.request = request
         self.output = output
         self.tokens: list[int] = []
-        self.data = bytearray()
-        self.logprobs: list[TokenLogprob] = []
         self.cached_tokens = 0
-        self.prompt_seconds = 0.0
         self.history: list[int] = list(request.tokens)
         self.slot: Slot | None = None
         self.sampler: Sampler | None = None
@@ -40,7 +37,11 @@ class ReplySequence:
         self.is_over = False
         self._clock = clock
         self._started = clock()
+        self._prefill_seconds = 0.0
         self._text = TextStream(request.sampling.stop)
+        self._n_delivered = 0  # of `tokens`; the bytes and log probabilities are of the rest
+        self._data = bytearray()
+        self._logprobs: list[TokenLogprob] = []
         self._n_steps = self._n_step_tokens = 0  # without those that read its prompt
         self._step_seconds = self._baseline_seconds = 0.0
 
@@ -68,16 +69,6 @@ class ReplySequence:
         sampling = self.request.sampling
         return sampling.temperature == 0 or sampling.seed is not None
 
-    @property
-    def tokens_per_step(self) -> float:
-        """Tokens sampled per decode step."""
-        return self._n_step_tokens / self._n_steps if self._n_steps else 1.0
-
-    @property
-    def speedup(self) -> float:
-        """Estimated speed relative to decoding without draft tokens, by recent step costs."""
-        return self._baseline_seconds / self._step_seconds if self._step_seconds else 1.0
-
     def record_step(self, n_tokens: int, seconds: float, baseline_seconds: float) -> None:
         """Record a decode step: `n_tokens` sampled in `seconds`, estimated at `baseline_seconds`
         without draft tokens.
@@ -89,8 +80,8 @@ class ReplySequence:
 
     def record_prefill(self) -> None:
         """Record that the prompt is prefilled and the first token is about to be sampled."""
-        if not self.tokens and not self.prompt_seconds:
-            self.prompt_seconds = self._seconds()
+        if not self.tokens and not self._prefill_seconds:
+            self._prefill_seconds = self._seconds()
 
     def take(self, chosen: Chosen, vocabulary: Vocabulary) -> bool:
         """Append a sampled token; False if the reply finishes with it."""
@@ -100,24 +91,24 @@ class ReplySequence:
         data = vocabulary.piece(token)
         self.history.append(token)
         self.tokens.append(token)
-        self.data += data
+        self._data += data
         if self.request.sampling.logprobs is not None:
-            self.logprobs.append(_logprob(chosen, vocabulary))
-        if piece := self._text.feed(data):
-            self._give(piece)
+            self._logprobs.append(_logprob(chosen, vocabulary))
+        if text := self._text.feed(data):
+            self.output.put(self._delta(text))
         if self._text.stopped:
             return self.finish("stop")
         return self.finish("length") if self._is_long_enough() else True
 
     def finish(self, reason: FinishReason) -> bool:
         """Finish the reply and flush held-back text. Always False."""
-        if rest := self._text.finish():
-            self._give(rest)
-        return self._end(Finished(reason, len(self.tokens), self._seconds()))
+        if text := self._text.finish():
+            self.output.put(self._delta(text))
+        return self._end(Finished(reason, self._delta()))
 
     def fail(self, error: Exception) -> bool:
         """Finish the reply with an error, after the text so far. Always False."""
-        return self._end(Finished(error=error, n_tokens=len(self.tokens), seconds=self._seconds()))
+        return self._end(Finished(last=self._delta(), error=error))
 
     def drop(self) -> bool:
         """Finish a cancelled reply. Always False."""
@@ -129,8 +120,19 @@ class ReplySequence:
         limit = self.request.sampling.max_tokens
         return _UNLIMITED if limit is None else max(limit - len(self.tokens) - 1, 0)
 
-    def _give(self, piece: str) -> None:
-        self.output.put(TextDelta(piece, len(self.tokens), len(self.data), self._seconds()))
+    def _delta(self, text: str = "") -> TextDelta:
+        """Delta of `text` and of everything that was sampled since the last one."""
+        tokens = tuple(self.tokens[self._n_delivered :])
+        delta = TextDelta(text, tokens, bytes(self._data), tuple(self._logprobs), self._progress())
+        self._n_delivered = len(self.tokens)
+        self._data.clear()
+        self._logprobs.clear()
+        return delta
+
+    def _progress(self) -> Progress:
+        tokens_per_step = self._n_step_tokens / self._n_steps if self._n_steps else 1.0
+        speedup = self._baseline_seconds / self._step_seconds if self._step_seconds else 1.0
+        return Progress(self.cached_tokens, self._prefill_seconds, self._seconds(), tokens_per_step, speedup)
 
     def _end(self, end: Finished) -> bool:
         self.is_over = True

@@ -223,7 +223,7 @@ def test_where_cells_are_short_the_newest_waits_and_loses_nothing() -> None:
     assert [harness.texts[sequence] for sequence in (old, new)] == [
         spelt(alone(sequence.request)) for sequence in (old, new)
     ]
-    assert harness.ends[old].seconds < harness.ends[new].seconds
+    assert harness.seconds(old) < harness.seconds(new)
 
 
 def test_a_reply_that_fills_the_context_ends_there() -> None:
@@ -250,7 +250,7 @@ def test_nobody_overtakes_a_large_prompt_that_waits_for_room() -> None:
     large = harness.ask(prompt(2, 80), max_tokens=3)
     small = [harness.ask(prompt(seed, 10), max_tokens=30) for seed in range(3, 8)]
     harness.run()
-    assert all(harness.ends[large].seconds <= harness.ends[sequence].seconds for sequence in small)
+    assert all(harness.seconds(large) <= harness.seconds(sequence) for sequence in small)
 
 
 def test_a_reader_that_stops_reading_stops_costing() -> None:

@@ -10,7 +10,7 @@ from seallm_edge.engine.output_queue import FULL, LOW, Finished, OutputQueue, Te
 
 
 def piece(text: str) -> TextDelta:
-    return TextDelta(text, 1, len(text), 0.0)
+    return TextDelta(text, (1,), text.encode())
 
 
 def test_pieces_come_in_order_and_the_end_again_and_again() -> None:

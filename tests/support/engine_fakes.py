@@ -189,6 +189,7 @@ class SchedulerHarness:
         self.sequences: list[ReplySequence] = []
         self.texts: dict[ReplySequence, str] = {}
         self.ends: dict[ReplySequence, Finished] = {}
+        self.tokens: dict[ReplySequence, list[int]] = {}
 
     def ask(self, tokens: Sequence[int], **options: object) -> ReplySequence:
         options = {"temperature": 1.0, "repeat_penalty": 1.0, "max_tokens": 12} | options
@@ -196,6 +197,7 @@ class SchedulerHarness:
         sequence.serial = len(self.sequences)
         self.sequences.append(sequence)
         self.texts[sequence] = ""
+        self.tokens[sequence] = []
         self.core.scheduler.add(sequence)
         return sequence
 
@@ -205,9 +207,17 @@ class SchedulerHarness:
             item = sequence.output.get()
             if isinstance(item, TextDelta):
                 self.texts[sequence] += item.text
+                self.tokens[sequence] += item.tokens
             else:
                 self.ends[sequence] = item
+                if item.last:
+                    self.tokens[sequence] += item.last.tokens
+                    assert self.tokens[sequence] == sequence.tokens
             most -= 1
+
+    def seconds(self, sequence: ReplySequence) -> float:
+        """Seconds from the request to its end."""
+        return self.ends[sequence].last.progress.seconds
 
     def step(self, listens: Callable[[ReplySequence], bool] = lambda _: True) -> bool:
         self.now += 0.01
