@@ -161,7 +161,9 @@ class Drafting:
     def begin_anew(self, costs: StepCosts) -> None:
         """Draft as a program does that has just begun, and knows `costs`."""
         with self._llm._engine.vocabulary() as vocabulary:
-            self._watch(TextDrafting(costs)(vocabulary))
+            speculator = Speculator(TextDrafting(), costs=costs)
+            speculator.attach(vocabulary)
+        self._watch(speculator)
         self.switch(True)
 
     @property

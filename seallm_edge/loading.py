@@ -11,8 +11,8 @@ from . import paths
 from .catalogue.cards import Card, match_header
 from .catalogue.chatting import Chatting, chatting
 from .catalogue.sampling_defaults import sampling_defaults
-from .drafting import DraftModel, ModelDrafting, StepCosts, TextDrafting, Vocabulary, saved_costs
-from .engine import ModelInfo, Speculate, no_speculation
+from .drafting import DraftModel, ModelDrafting, Speculator, StepCosts, TextDrafting, Vocabulary, saved_costs
+from .engine import ModelInfo, NoSpeculation, Speculation
 from .engine.kv.snapshots import Snapshots, snapshot_key
 from .engine.llama import LlamaEngine
 from .gguf_file import Header, fingerprint, read_header
@@ -90,7 +90,7 @@ def load_engine(
         target.info(),
         snapshots=Snapshots(folder, target.snapshot_key()) if folder else None,
         keep_alive=options.keep_alive,
-        speculate=_speculate(options.drafting, target),
+        speculation=_speculation(options.drafting, target),
         on_progress=on_progress,
     )
 
@@ -101,22 +101,23 @@ def _snapshots_folder(snapshots: bool | str | Path) -> Path | None:
     return Path(snapshots).expanduser() if snapshots else None
 
 
-def _speculate(drafting: str | Path, target: LoadTarget) -> Speculate:
-    """Speculation for a model, made once its vocabulary is loaded."""
+def _speculation(drafting: str | Path, target: LoadTarget) -> Speculation:
+    """Speculation for a model: none, from text alone, or with a draft model. Its step costs are kept for the next."""
     if drafting == "off":
-        return no_speculation
-    path = None if drafting == "auto" else locate(drafting)
+        return NoSpeculation()
+    source = TextDrafting() if drafting == "auto" else ModelDrafting(_draft_model_loader(locate(drafting), target))
     costs = StepCosts(saved_costs.find(target.fingerprint, target.plan))
 
     def keep() -> None:
         saved_costs.keep(target.fingerprint, target.plan, costs.to_remember())
 
-    if path is None:
-        return TextDrafting(costs, keep)
+    return Speculator(source, costs=costs, on_detach=keep)
 
+
+def _draft_model_loader(path: Path, target: LoadTarget) -> Callable[[Vocabulary], DraftModel]:
     def load(vocabulary: Vocabulary) -> DraftModel:
         plan = target.plan
         own = resolve(path, LoadOptions(context=plan.n_ctx, threads=plan.threads, prefix_cache=0))
         return DraftModel(own.header.path, own.plan, vocabulary)
 
-    return ModelDrafting(load, costs, keep)
+    return load

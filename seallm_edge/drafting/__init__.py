@@ -6,7 +6,7 @@ changes when a text arrives, never which.
 
 from .choice import ModelDrafting, TextDrafting
 from .combined_drafter import CombinedDrafter
-from .contract import Drafter, DraftToken, Vocabulary
+from .contract import Drafter, DrafterSource, DraftToken, Vocabulary
 from .costs import Remembered, StepCosts
 from .model_drafter import DraftModel
 from .prompt_lookup import PromptLookup
@@ -20,6 +20,7 @@ __all__ = [
     "DraftTarget",
     "DraftToken",
     "Drafter",
+    "DrafterSource",
     "ModelDrafting",
     "PromptLookup",
     "Remembered",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from .contract import Drafter, DraftToken
+from .contract import Drafter, DraftToken, Likelihood
 
 _SURE = 0.9
 
@@ -12,13 +12,13 @@ _SURE = 0.9
 class CombinedDrafter(Drafter):
     """Proposes the likeliest draft token of all drafters; where two agree, their confidences combine.
 
-    Cheap drafters come first: once one is confident, the rest are not asked. `likely` gives the probability of
+    Cheap drafters come first: once one is confident, the rest are not asked. `likelihood` gives the probability of
     acceptance by source, so that an overconfident drafter does not drown the others.
     """
 
-    def __init__(self, drafters: Sequence[Drafter], likely: Callable[[DraftToken], float]) -> None:
+    def __init__(self, drafters: Sequence[Drafter], likelihood: Likelihood) -> None:
         self._drafters = list(drafters)
-        self._likely = likely
+        self._likelihood = likelihood
 
     def next(self, tokens: Sequence[int], draft: Sequence[int]) -> DraftToken | None:
         """The likeliest draft token."""
@@ -27,7 +27,7 @@ class CombinedDrafter(Drafter):
         for drafter in self._drafters:
             if draft_token := drafter.next(tokens, draft):
                 draft_tokens.append(draft_token)
-                likely = self._likely(draft_token)
+                likely = self._likelihood(draft_token)
                 if likely > best_likely:
                     best, best_likely = draft_token, likely
                 if likely >= _SURE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -13,6 +13,9 @@ class DraftToken(NamedTuple):
     token: int
     confidence: float
     source: str
+
+
+Likelihood = Callable[[DraftToken], float]  # probability of acceptance, as its source was accepted so far
 
 
 class Vocabulary(Protocol):
@@ -54,3 +57,16 @@ class Drafter(ABC):
 
     def close(self) -> None:  # noqa: B027  most hold nothing
         """Free what it holds. Safe twice."""
+
+
+class DrafterSource(Protocol):
+    """Source of drafters for the sequences of one engine, while its model is loaded."""
+
+    def attach(self, vocabulary: Vocabulary) -> None:
+        """Prepare for a model that was loaded, by its vocabulary. Raises what loading a draft model raises."""
+
+    def new(self, likelihood: Likelihood) -> Drafter:
+        """A drafter for one sequence, which weighs its drafters by `likelihood`."""
+
+    def detach(self) -> None:
+        """Free what drafters share, such as a draft model. Safe twice."""

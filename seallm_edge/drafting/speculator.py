@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from .acceptance import Acceptance
-from .contract import Drafter, DraftToken
+from .contract import Drafter, DrafterSource, DraftToken, Vocabulary
 from .costs import StepCosts
 from .policy import Policy
 
@@ -42,17 +42,21 @@ class Draft:
 
 
 class Speculator:
-    """Speculation of one engine, used by its worker's thread. Outlives an unloaded model: it has learnt."""
+    """Speculation of one engine, used by its worker's thread. Outlives an unloaded model: it has learnt.
+
+    `costs` are the step costs known so far; `on_detach` is called each time the model is unloaded, and may save them.
+    """
 
     def __init__(
         self,
-        make_drafter: Callable[[], Drafter],
-        on_close: Callable[[], None] = lambda: None,
-        clock: Callable[[], float] = time.perf_counter,
+        source: DrafterSource,
+        *,
         costs: StepCosts | None = None,
+        on_detach: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._make_drafter = make_drafter
-        self._on_close = on_close
+        self._source = source
+        self._on_detach = on_detach
         self._clock = clock
         self._draft_seconds = 0.0  # that the draft tokens of this step took
         self._seconds_per_draft_token = 0.0  # that one takes, of late
@@ -62,6 +66,15 @@ class Speculator:
         self.acceptance = Acceptance()
         self.policy = Policy(self.costs)
         self._n_steps = 0
+
+    def attach(self, vocabulary: Vocabulary) -> None:
+        """Prepare for a model that was loaded, by its vocabulary. Raises what loading a draft model raises."""
+        self._source.attach(vocabulary)
+
+    def detach(self) -> None:
+        """Free what drafters share, such as a draft model. What was learnt stays."""
+        self._source.detach()
+        self._on_detach()
 
     def draft(self, replies: Sequence[DraftTarget], most: Sequence[int], n_batch_tokens: int, room: int) -> list[Draft]:
         """A draft for each of `replies`: at most `most[i]` tokens each, `room` in all, beside `n_batch_tokens` other
@@ -111,15 +124,11 @@ class Speculator:
         """Estimated seconds of the same step without its draft tokens: `n_batch_tokens` of them took `seconds`."""
         return seconds * self.costs.of(n_batch_tokens - n_draft_tokens) / self.costs.of(n_batch_tokens)
 
-    def close(self) -> None:
-        """Free what drafters share, such as a draft model. What was learnt stays, and `on_close` may save it."""
-        self._on_close()
-
     def _propose(self, reply: DraftTarget, most: int) -> list[DraftToken]:
         price = self._seconds_per_draft_token / self.costs.scale * self.policy.rate(1) if self.costs.scale else 0.0
         if most <= 0 or price >= 1:
             return []
-        reply.drafter = reply.drafter or self._make_drafter()
+        reply.drafter = reply.drafter or self._source.new(self.acceptance.probability)
         return reply.drafter.propose(reply.history, min(most, MAX_DRAFT_TOKENS), max(_MIN_PROBABILITY, price))
 
     def _record_prices(self, n_replies: int, n_batch_tokens: int, n_draft_tokens: int) -> None:

@@ -1,6 +1,6 @@
 """Continuous batching over one llama.cpp context: many replies at once, with prefix caching in memory and on disk."""
 
-from .contract import Engine, ModelInfo, Request, RequestHandle, Speculate, Speculation, Vocabulary, no_speculation
+from .contract import Engine, ModelInfo, NoSpeculation, Request, RequestHandle, Speculation, Vocabulary
 from .output_queue import Finished, OutputQueue, Progress, TextDelta
 from .scripted import ScriptedEngine
 from .stats import EngineStats
@@ -10,14 +10,13 @@ __all__ = [
     "EngineStats",
     "Finished",
     "ModelInfo",
+    "NoSpeculation",
     "OutputQueue",
     "Progress",
     "Request",
     "RequestHandle",
     "ScriptedEngine",
-    "Speculate",
     "Speculation",
     "TextDelta",
     "Vocabulary",
-    "no_speculation",
 ]

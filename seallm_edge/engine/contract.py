@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -105,6 +105,12 @@ class Speculation(Protocol):
     `seallm_edge.drafting.Speculator` is the real one.
     """
 
+    def attach(self, vocabulary: Any) -> None:
+        """Prepare for a model that was loaded, by its vocabulary. Raises what loading a draft model raises."""
+
+    def detach(self) -> None:
+        """Free what drafting holds of a model that is being unloaded, and may be loaded again."""
+
     def draft(self, replies: Sequence[DraftTarget], most: Sequence[int], n_batch_tokens: int, room: int) -> list[Draft]:
         """A draft for each of `replies`: at most `most[i]` tokens each and `room` in all, beside `n_batch_tokens` other
         batch tokens of the step.
@@ -126,12 +132,15 @@ class Speculation(Protocol):
     def baseline_seconds(self, n_batch_tokens: int, n_draft_tokens: int, seconds: float) -> float:
         """Estimated seconds of the same step without its draft tokens: `n_batch_tokens` of them took `seconds`."""
 
-    def close(self) -> None:
-        """Free what drafting holds; the model is being unloaded, and may be loaded again."""
-
 
 class NoSpeculation:
     """Decoding without draft tokens."""
+
+    def attach(self, vocabulary: Any) -> None:
+        """Nothing to prepare."""
+
+    def detach(self) -> None:
+        """Nothing to free."""
 
     def draft(self, replies: Sequence[DraftTarget], most: Sequence[int], n_batch_tokens: int, room: int) -> list[Draft]:
         """Empty drafts."""
@@ -149,17 +158,6 @@ class NoSpeculation:
     def baseline_seconds(self, n_batch_tokens: int, n_draft_tokens: int, seconds: float) -> float:
         """`seconds`: nothing was drafted."""
         return seconds
-
-    def close(self) -> None:
-        """Nothing to free."""
-
-
-Speculate = Callable[[Any], Speculation]  # from a loaded model's vocabulary; asked again at each load
-
-
-def no_speculation(_: Any) -> Speculation:
-    """`NoSpeculation`, for engines that decode without drafts."""
-    return NoSpeculation()
 
 
 class Sampler(Protocol):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..native.interruptible import OnProgress, run_interruptibly
 from ..plan import Plan
-from .contract import ModelInfo, Request, Speculate, Vocabulary, no_speculation
+from .contract import ModelInfo, NoSpeculation, Request, Speculation, Vocabulary
 from .kv.host_cache import HostKVCache
 from .kv.snapshots import Snapshots
 from .loaded import load
@@ -36,7 +36,7 @@ class LlamaEngine:
         *,
         snapshots: Snapshots | None = None,
         keep_alive: float | None = None,
-        speculate: Speculate = no_speculation,
+        speculation: Speculation | None = None,
         on_progress: OnProgress | None = None,
     ) -> None:
         self._counters = Counters()
@@ -48,7 +48,7 @@ class LlamaEngine:
             plan,
             host_cache,
             bytes_per_token=info.bytes_per_token,
-            speculate=speculate,
+            speculation=speculation or NoSpeculation(),
             counters=self._counters,
         )
         self._worker = run_interruptibly(

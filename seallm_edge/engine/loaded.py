@@ -12,7 +12,7 @@ from ..native.model import Model
 from ..native.pages import release_freed
 from ..native.sampler import Sampler
 from ..plan import Plan
-from .contract import Request, Speculate, Speculation
+from .contract import Request, Speculation
 from .core import EngineCore
 from .kv.host_cache import HostKVCache
 from .scheduler import Scheduler
@@ -92,7 +92,7 @@ class Loaded:
         finally:
             self._context.close()
             self._model.close()
-            self._speculation.close()
+            self._speculation.detach()
             release_freed()
 
 
@@ -102,12 +102,12 @@ def load(
     host_cache: HostKVCache,
     *,
     bytes_per_token: int,
-    speculate: Speculate,
+    speculation: Speculation,
     counters: Counters,
     on_progress: Callable[[float], None] | None = None,
 ) -> Loaded:
-    """Load weights and context as `plan` says. `speculate` makes the speculation from the vocabulary. Raises
-    EngineError if llama.cpp fails.
+    """Load weights and context as `plan` says. `speculation` is attached to it. Raises EngineError if llama.cpp
+    fails.
     """
     with ExitStack() as undo:
         model = Model(path, n_gpu_layers=plan.gpu_layers, repack=plan.repack, on_progress=on_progress)
@@ -124,7 +124,7 @@ def load(
             flash_attention=plan.flash_attention,
         )
         undo.callback(context.close)
-        speculation = speculate(model.vocabulary)
+        speculation.attach(model.vocabulary)
         undo.pop_all()
     return Loaded(model, context, host_cache, bytes_per_token, speculation, counters)
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from seallm_edge.drafting import Drafter, DraftToken, Remembered, Speculator, StepCosts
 from seallm_edge.drafting.policy import Policy
 from seallm_edge.drafting.speculator import MAX_DRAFT_TOKENS
+from support.drafter_sources import Made
 
 WARM_UP, MEASURED = 400, 3000  # steps
 CURVES = {  # a step of 1, 2, 3 … rows, in seconds
@@ -52,7 +53,7 @@ def rate_of(
 ) -> float:
     """Tokens a second that the policy reaches in these steps, where a draft token is right as often as `right`."""
     dice = random.Random(seed)
-    speculator, reply = Speculator(lambda: Sure(claimed), clock=lambda: 0.0, costs=costs), Reply()
+    speculator, reply = Speculator(Made(lambda: Sure(claimed)), clock=lambda: 0.0, costs=costs), Reply()
     tokens = seconds = 0.0
     for step in range(steps[1]):
         draft = speculator.draft([reply], [MAX_DRAFT_TOKENS], 1, MAX_DRAFT_TOKENS)[0]
@@ -176,7 +177,7 @@ def test_what_was_not_seen_for_long_is_not_remembered_for_ever() -> None:
 
 def test_a_machine_that_changes_is_followed() -> None:
     slow, fast = [1.0 + n for n in range(9)], [1 + 0.03 * n for n in range(9)]
-    speculator, reply, dice = Speculator(lambda: Sure(0.8), clock=lambda: 0.0), Reply(), random.Random(3)
+    speculator, reply, dice = Speculator(Made(lambda: Sure(0.8)), clock=lambda: 0.0), Reply(), random.Random(3)
     drafted = []
     for step in range(6_000):
         draft = speculator.draft([reply], [MAX_DRAFT_TOKENS], 1, MAX_DRAFT_TOKENS)[0]
@@ -221,7 +222,7 @@ def test_the_surest_guesses_of_all_replies_are_checked() -> None:
     for n in [*range(1, 20)] * 16:
         costs.note(n, 1 + 0.3 * n)
     drafters = iter([Sure(0.9), Sure(0.3)])
-    speculator = Speculator(lambda: next(drafters), clock=lambda: 0.0)
+    speculator = Speculator(Made(lambda: next(drafters)), clock=lambda: 0.0)
     speculator.costs = speculator.policy._costs = costs
     drafts = speculator.draft([Reply(), Reply()], [8, 8], 2, 8)
     assert len(drafts[0].draft_tokens) > len(drafts[1].draft_tokens)
@@ -234,7 +235,7 @@ def test_a_drafter_hears_what_its_guesses_brought_above_their_rows() -> None:
         def learn(self, draft_tokens: object, gains: Sequence[float], rate: float) -> None:
             heard.append((list(gains), rate))
 
-    speculator, reply = Speculator(lambda: Listens(0.9), clock=lambda: 0.0), Reply()
+    speculator, reply = Speculator(Made(lambda: Listens(0.9)), clock=lambda: 0.0), Reply()
     for n_batch_tokens in (1, 2, 3):
         for _ in range(30):
             speculator.record_step(n_batch_tokens, 0.5 * (1 + 0.2 * (n_batch_tokens - 1)))
@@ -246,7 +247,7 @@ def test_a_drafter_hears_what_its_guesses_brought_above_their_rows() -> None:
 
 
 def test_no_more_is_drafted_than_may_be_written_or_than_there_is_room_for() -> None:
-    speculator = Speculator(lambda: Sure(1.0), clock=lambda: 0.0)
+    speculator = Speculator(Made(lambda: Sure(1.0)), clock=lambda: 0.0)
     for n_batch_tokens in [*range(2, 8)] * 16:
         speculator.record_step(n_batch_tokens, 1.0)
     drafts = speculator.draft([Reply(), Reply()], [2, 0], 2, 8)

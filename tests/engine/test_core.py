@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from seallm_edge.drafting import Drafter, DraftToken, Speculator
 from seallm_edge.engine.output_queue import FULL, LOW
 from seallm_edge.errors import EngineError
+from support.drafter_sources import Made
 from support.engine_fakes import (
     BYTES_A_TOKEN,
     END,
@@ -59,7 +60,7 @@ class Oracle(Drafter):
 
 def eager(make_drafter: Callable[[], Drafter]) -> Speculator:
     """One to whom draft tokens cost nothing."""
-    speculator = Speculator(make_drafter)
+    speculator = Speculator(Made(make_drafter))
     for n_batch_tokens in [*range(1, 64)] * 16:
         speculator.record_step(n_batch_tokens, 1.0)
     return speculator
