@@ -1,13 +1,14 @@
 """What drafting gains: characters per second with it over without, in each language, by forced decoding.
 
-    python benchmarks/drafting.py forced MODEL.gguf --text DATA [--languages my,km] [--tokens 600] [--json FILE]
+    python benchmarks/drafting.py forced MODEL.gguf --text DATA [--languages my,km] [--tokens 2000] [--json FILE]
     python benchmarks/drafting.py first MODEL.gguf --text DATA [--languages my,km] [--tokens 120]
     python benchmarks/drafting.py free [MODEL]
 
 `forced`: the reply is not the model's but a text that no table was made of: a sampler picks its next token, whatever
-the model says. So weights that were never trained will do, while steps cost what they cost, and what is guessed is
-right or wrong as the text decides. The real sampler runs beside it. DATA holds ntrex/LANGUAGE.txt, of which lines
-1401 to 1600 are taken, of Javanese 501 to 600. With and without take turns, piece by piece.
+the model says. So weights that were never trained will do: steps cost what they cost, and the text decides whether a
+draft token is accepted. The real sampler runs beside it. DATA holds ntrex/LANGUAGE.txt, of which lines 1401 to 1600 are
+taken, of Javanese 501 to 600: TOKENS of them in samples of 200 from all over the text. Before each third sample 100
+tokens are decoded without drafting; each sample is compared with the nearest of these.
 
 `first`: the same for the first reply of a program, where nothing is known of what steps cost, and where it is
 remembered; both over without.
@@ -23,7 +24,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,14 @@ from seallm_edge.text.zawgyi import looks_like_zawgyi, zawgyi_to_unicode
 
 LANGUAGES = ("my", "km", "lo", "ta", "th", "tl", "id", "ms", "jv", "vi", "zh", "en")
 PIECES = 3
+SAMPLE = 200  # tokens
 
 
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, n_tokens in (("forced", 600), ("first", 120)):
+    for name, n_tokens in (("forced", 2_000), ("first", 120)):
         forced = commands.add_parser(name)
         forced.add_argument("model")
         forced.add_argument("--text", type=Path, required=True)
@@ -99,43 +101,55 @@ def run_first(llm: SeaLLM, folder: Path, languages: Sequence[str], n_tokens: int
         )  # fmt: skip
 
 
-def run_forced(llm: SeaLLM, folder: Path, languages: Sequence[str], n_tokens: int) -> dict[str, dict[str, float]]:
+def run_forced(llm: SeaLLM, folder: Path, languages: Sequence[str], n_tokens: int) -> dict[str, dict[str, Any]]:
     """Each language's figures, printed as they come."""
     drafting = Drafting(llm)
     drafting.force("Warm up. " * 40)
     rows = {}
-    print("     characters/s         ratio (pieces)        tokens/step  draft_tokens right")
+    print("     tokens  ratio  (lowest to highest of the samples)  tokens/step  draft tokens accepted")
     for language in languages:
-        tokens = llm.tokenize(held_back(folder, language))
-        n = n_tokens // PIECES
-        step = max(len(tokens) // PIECES, n)  # from all over the text
-        texts = [llm.detokenize(tokens[i * step : i * step + n]) for i in range(PIECES)]
-        speeds: dict[bool, list[float]] = {True: [], False: []}
-        per_step: list[float] = []
-        for i, text in enumerate(filter(None, texts)):
-            for is_on in (True, False) if i % 2 else (False, True):
-                drafting.switch(is_on)
-                seconds, tokens_per_step = drafting.force(text)
-                speeds[is_on].append(len(text) / seconds)
-                if is_on:
-                    per_step.append(tokens_per_step)
-        ratios = [a / b for a, b in zip(speeds[True], speeds[False], strict=True)]
-        ratio = statistics.harmonic_mean(speeds[True]) / statistics.harmonic_mean(speeds[False])
-        rows[language] = {
-            "with": statistics.harmonic_mean(speeds[True]),
-            "without": statistics.harmonic_mean(speeds[False]),
-            "ratio": ratio,
-            "tokens_per_step": statistics.harmonic_mean(per_step),
-        }
-        counts = drafting.take_counts()
+        samples = list(samples_of(llm, held_back(folder, language), n_tokens))
+        steps_without: list[float] = []  # seconds a token without drafting, as last measured before each sample
+        with_drafts: list[tuple[int, float, float]] = []  # tokens, seconds, tokens a step
+        for number, tokens in enumerate(samples):
+            if number % 3 == 0:
+                drafting.switch(False)
+                text = llm.detokenize(tokens[: SAMPLE // 2])
+                without = drafting.force(text)[0] / len(llm.tokenize(text))
+            drafting.switch(True)
+            with_drafts.append((len(tokens), *drafting.force(llm.detokenize(tokens))))
+            steps_without.append(without)
+        row = rows[language] = summary(with_drafts, steps_without)
+        spread = f"({min(row['ratios']):.2f} to {max(row['ratios']):.2f})"
+        n_checked, n_accepted = drafting.take_counts()
         print(
-            f"{language}  {rows[language]['with']:6.1f} {rows[language]['without']:6.1f}  {ratio:6.2f} "
-            f"({' '.join(f'{r:.2f}' for r in ratios)})  {rows[language]['tokens_per_step']:8.2f}"
-            f"     {counts[1]} of {counts[0]}",
+            f"{language}  {row['tokens']:6d}   {row['ratio']:5.2f}  {spread}  {row['tokens_per_step']:10.2f}"
+            f"  {n_accepted} of {n_checked}",
             flush=True,
         )
     print("cost of a step:", drafting.costs_in_words)
     return rows
+
+
+def samples_of(llm: SeaLLM, text: str, n_tokens: int) -> Iterator[list[int]]:
+    """Samples of about 200 tokens, `n_tokens` in all, evenly spread over `text`."""
+    tokens = llm.tokenize(text)
+    n_samples = max(min(n_tokens, len(tokens)) // SAMPLE, 1)
+    stride = len(tokens) // n_samples
+    for start in range(0, n_samples * stride, stride):
+        # Decoded and tokenized again: a sample that begins within a character would not come out as it went in.
+        yield llm.tokenize(llm.detokenize(tokens[start : start + SAMPLE]).strip("\ufffd"))
+
+
+def summary(with_drafts: Sequence[tuple[int, float, float]], steps_without: Sequence[float]) -> dict[str, Any]:
+    """Tokens in all, speed with drafting over without, of all and of each sample, and tokens a step."""
+    baselines = [n * step for (n, _, _), step in zip(with_drafts, steps_without, strict=True)]
+    return {
+        "tokens": sum(n for n, _, _ in with_drafts),
+        "ratio": sum(baselines) / sum(seconds for _, seconds, _ in with_drafts),
+        "ratios": [baseline / seconds for baseline, (_, seconds, _) in zip(baselines, with_drafts, strict=True)],
+        "tokens_per_step": statistics.harmonic_mean(per_step for _, _, per_step in with_drafts),
+    }
 
 
 class Drafting:
@@ -179,12 +193,12 @@ class Drafting:
     def force(self, text: str) -> tuple[float, float]:
         """(seconds to write `text` after a prompt was read, tokens a step)."""
         tokens = self._llm.tokenize(text)
-        lineup = self._core.lineup
-        usual, lineup._make_sampler = lineup._make_sampler, lambda request: Forced(request, tokens)
+        scheduler = self._core.scheduler
+        usual, scheduler._make_sampler = scheduler._make_sampler, lambda request: Forced(request, tokens)
         try:
             reply = self._llm.complete(" ", max_tokens=len(tokens))
         finally:
-            lineup._make_sampler = usual
+            scheduler._make_sampler = usual
         assert reply.text == text, "another text was written"
         return reply.timings.total_seconds - reply.timings.prefill_seconds, reply.timings.tokens_per_step
 

@@ -217,7 +217,7 @@ def cancel_one(llm: SeaLLM, dice: random.Random, in_prompt: bool) -> float:
             next(stream)
     started = time.perf_counter()
     stream.cancel()
-    while not stream._ticket.is_over:
+    while not stream._handle.is_over:
         time.sleep(0.0005)
     return time.perf_counter() - started
 
@@ -239,7 +239,7 @@ def together_seconds(llm: SeaLLM, n_tokens: int) -> float:
     """Seconds of eight replies at once, from the last prompt read to the first reply's end, as if for all tokens."""
     streams = [llm.stream(STORY.format(number), max_tokens=n_tokens, **GO_ON) for number in range(8)]
     timings = [stream.read().timings for stream in streams]
-    return max(each.total for each in timings) - max(each.prompt for each in timings)
+    return max(each.total_seconds for each in timings) - max(each.prefill_seconds for each in timings)
 
 
 def bare_seconds(llm: SeaLLM, prompts: list[list[int]], n_tokens: int) -> float:

@@ -100,7 +100,7 @@ def other_guesses(
     n_most = table.metadata.order
     found, reached, context = {}, 1.0, list(history[-n_most:])
     for place, draft_token in enumerate(draft_tokens):
-        shorter = (table.draft_token(context[-n:]) for n in range(len(context) - 1, 0, -1))
+        shorter = (table.lookup(context[-n:]) for n in range(len(context) - 1, 0, -1))
         other = next((each for each in shorter if each and each.token != draft_token.token), None)
         if other and reached * (1 - draft_token.confidence) * other.confidence > price:
             found[place] = other.token
