@@ -1,6 +1,6 @@
-"""Models into GGUF files: from a Hugging Face checkpoint (converting) or another GGUF, in one pass, without torch.
+"""Conversion of a Hugging Face checkpoint, or another GGUF, into GGUF files, in one pass and without torch.
 
-`tasks` prepares what a command does (a source, and layouts by `mapped_checkpoint` and `layout`); `run` does it.
+`tasks` prepares the source and the layout of every output (`mapped_checkpoint`, `layout`); `run` writes them.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def convert(
     restart: bool = False,
     verify: str = "quick",
 ) -> Path:
-    """The path of the GGUF made of the checkpoint `source`: a folder, a .safetensors, or "hf:ORG/NAME[@REVISION]".
+    """Convert a checkpoint to a GGUF: its path. `source` is a folder, a .safetensors, or "hf:ORG/NAME[@REVISION]".
 
     `out` is a file, or a folder for `NAME-TYPE.gguf`; without it the file goes to the models folder. `progress` gets
-    the bytes of weights done and in all. `verify` is "quick", "full" or "none". Nothing incomplete ever stands under
-    the final name, and what was begun and not ended is gone on with, unless `restart` forgets it. Raises
-    CheckpointError, ConversionError (OutputExists without `force`), EngineError, HubError and InvalidOption.
+    the bytes of weights done and in all. `verify` is "quick", "full" or "none". The final name is given to a complete
+    file only; an interrupted conversion resumes, unless `restart` starts it over. Raises CheckpointError,
+    ConversionError (OutputExists without `force`), EngineError, HubError and InvalidOption.
     """
     return convert_many(
         source, [type], out, threads=threads, force=force, progress=progress, restart=restart, verify=verify
@@ -55,10 +55,11 @@ def convert_many(
     restart: bool = False,
     verify: str = "quick",
 ) -> list[Path]:
-    """Paths of one GGUF a recipe, from one pass over `source`: the file `recipe` (TOML), then `types`.
+    """Convert a checkpoint by several recipes in one pass: paths of a GGUF for the file `recipe` (TOML), then `types`.
 
-    `tensors` ("REGEX=TYPE") override the types of single tensors, `imatrix` is an importance matrix's file, `split`
-    ("2G", "700M") the most that a part holds: then the path is that of the first part. The rest is as for `convert`.
+    `tensors` ("REGEX=TYPE") override the types of single tensors; `imatrix` is an importance matrix's file; `split`
+    ("2G", "700M") limits the tensor bytes of a part, and the path is then the first part's. The rest is as for
+    `convert`.
     """
     from seallm_edge.files.sizes import parse_size
 
@@ -73,9 +74,10 @@ def convert_many(
 
 
 def plan_conversion(source: str | Path, type: str = "Q4_K_M") -> Layout:  # noqa: A002
-    """What `convert` would write, to the byte. Reads no weights, but a tied model's own output matrix if it has one.
+    """Layout of the GGUF that `convert` would write, to the byte.
 
-    `plan.content.notes` says what a user must know of it. Raises as `convert` does.
+    Reads no weights, except a tied model's own output matrix if it has one. `content.notes` are sentences for its user.
+    Raises as `convert` does.
     """
     from .tasks import checkpoint_task, named_recipe
 
@@ -95,9 +97,9 @@ def quantize(
     restart: bool = False,
     verify: str = "quick",
 ) -> Path:
-    """The path of the GGUF `source`, of any architecture that llama.cpp knows, in another type.
+    """Quantize the GGUF `source`, of any architecture that llama.cpp knows, to another type: the output's path.
 
-    The file is the one that llama.cpp's own quantizer writes. `allow_requantize` takes a source below Q8_0. Raises
+    The file has the bytes that llama.cpp's own quantizer writes. `allow_requantize` takes a source below Q8_0. Raises
     ModelFileError, ConversionError, EngineError and InvalidOption; the rest is as for `convert`.
     """
     from .gguf_tasks import quantize_task
@@ -109,10 +111,10 @@ def quantize(
 
 
 def split(source: str | Path, size: str, out: str | Path | None = None, *, force: bool = False) -> tuple[Path, ...]:
-    """The paths of the parts of the GGUF `source`, each with at most `size` ("2G", "700M") of tensors.
+    """Split the GGUF `source` into parts with at most `size` ("2G", "700M") of tensors each: their paths.
 
-    They are named after `out`, else after the source, as llama.cpp names them. Raises ModelFileError, ConversionError
-    and InvalidOption.
+    The parts are named after `out`, else after the source, as llama.cpp names them. Raises ModelFileError,
+    ConversionError and InvalidOption.
     """
     from seallm_edge.files.sizes import parse_size
 
@@ -124,7 +126,7 @@ def split(source: str | Path, size: str, out: str | Path | None = None, *, force
 
 
 def merge(first_part: str | Path, out: str | Path | None = None, *, force: bool = False) -> Path:
-    """The path of one GGUF made of a split one; its parts are compared with the hashes beside them, if there are any.
+    """Merge a split GGUF into one file: its path. Compares the parts with the sha256 file beside them, if there is one.
 
     Raises ModelFileError, ConversionError and InvalidOption.
     """
@@ -136,9 +138,9 @@ def merge(first_part: str | Path, out: str | Path | None = None, *, force: bool 
 
 
 def verify(path: str | Path) -> Verification:
-    """What can be known of a finished GGUF without its source.
+    """Verify a finished GGUF without its source.
 
-    Raises ModelFileError, or EngineError where llama.cpp fails, if it is not sound.
+    Raises ModelFileError for a damaged file, and EngineError where llama.cpp fails.
     """
     from .checking.verification import verify_file
 

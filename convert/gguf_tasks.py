@@ -1,4 +1,4 @@
-"""What is made of a GGUF: another type, several files, one file again. Each is a plan over its tensors as they are."""
+"""Tasks on a GGUF: quantize, split and merge. Each is a layout over the tensors of the source."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .tasks import Task, output_path
 from .writing.layout import GgufSpec, TensorSpec, lay_out
 from .writing.writer import part_paths
 
-# What loses nothing worth speaking of when it is quantized once more.
+# Types precise enough to be quantized once more.
 _SOUND_SOURCES = ("F32", "F16", "BF16", "Q8_0")
 
 
@@ -32,7 +32,7 @@ def quantize_task(
     part_bytes: int | None = None,
     allow_requantize: bool = False,
 ) -> Task:
-    """The GGUF `path` in another type, as llama.cpp's own quantizer would write it, overrides aside. Reads no weights.
+    """Quantize the GGUF `path` as llama.cpp's own quantizer does, overrides aside. Reads no weights.
 
     `out` is a file, or a folder. Raises ModelFileError, ConversionError, EngineError and InvalidOption.
     """
@@ -51,7 +51,7 @@ def quantize_task(
 
 
 def split_task(path: Path, part_bytes: int, out: Path | None = None) -> Task:
-    """The GGUF `path` in files with at most `part_bytes` of tensors each, named after `out`, else after itself.
+    """Split the GGUF `path` into files with at most `part_bytes` of tensors each, named after `out`, else after `path`.
 
     Raises ModelFileError and InvalidOption.
     """
@@ -64,9 +64,9 @@ def split_task(path: Path, part_bytes: int, out: Path | None = None) -> Task:
 
 
 def merge_task(path: Path, out: Path | None = None) -> Task:
-    """The split GGUF whose first part is `path` as one file, `out` or the parts' own name without their numbers.
+    """Merge the split GGUF with the first part `path` into `out`, or into the parts' name without their numbers.
 
-    Every part is compared with the hashes beside the first one, if they are there. Raises ModelFileError and
+    Compares every part with the sha256 file beside the first one, if it exists. Raises ModelFileError and
     InvalidOption.
     """
     source = open_gguf(path)
@@ -129,7 +129,7 @@ def _copied(source: GgufSource) -> GgufSpec:
 
 
 def _quantizable(path: Path) -> set[str]:
-    """The tensors whose types llama.cpp chooses at all: those that it makes F32 in one file type and F16 in another."""
+    """Tensors that llama.cpp quantizes: those that it makes F32 in the F32 file type and F16 in the F16 one."""
     kinds = [chosen_types(path, recipe_named(name).file_type) for name in ("F32", "F16")]
     return {name for name, kind in kinds[0].items() if kind != kinds[1][name]}
 
@@ -137,7 +137,7 @@ def _quantizable(path: Path) -> set[str]:
 def _check_sources(source: GgufSource, choices: dict[str, Choice]) -> None:
     for tensor in source.tensors:
         if tensor.dtype not in _SOUND_SOURCES and choices[tensor.name].type.name != tensor.dtype:
-            problem = f"{tensor.name} is {tensor.dtype} already, and would lose once more as it is stored anew"
+            problem = f"{tensor.name} is {tensor.dtype} already, and would lose precision again"
             anyway = Option("allow_requantize", True)
             raise InvalidOption(
                 problem, Hint("take an F16, BF16 or Q8_0 model; {anyway} does it all the same", anyway=anyway)

@@ -1,6 +1,6 @@
-"""A conversion from its plans to its files: outputs are opened, filled, checked, and only then named.
+"""Run of a conversion: open the outputs, write their weights, check them, then give them their final names.
 
-Every command that writes a GGUF ends here: converting, quantizing, splitting and merging differ in their plans alone.
+Converting, quantizing, splitting and merging all run here; they differ in their layouts only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seallm_edge.errors import ConversionError, InvalidOption
-from seallm_edge.files.disk_space import check_output, check_room, make_models_dir
+from seallm_edge.files.disk_space import check_output, check_space, make_models_dir
 from seallm_edge.files.hashes import sha256_of, write_sidecar
 from seallm_edge.hints import Hint, Option
 
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Options:
-    """How to go about it: `force` replaces what has the name, `restart` forgets what was begun.
+    """Options of a conversion: `force` replaces an existing file, `restart` ignores resume points.
 
     `verify` is "quick", "full" or "none". Raises InvalidOption.
     """
@@ -53,11 +53,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the weights of a run come from: `name` for people, and what the results are checked against.
+    """Source of the weights of a run: its `name` for people, its `shards`, and references for the checks.
 
-    `license` is what to tell before they are fetched; `tokenizer` is a tokenizer.json; what we cannot run
-    (`is_runnable` False) is not loaded. `listed` hashes are written down beside a split output, with those of its
-    parts; `expected` is the sha256 that a single file must have.
+    `license` is a sentence for the user before the weights are fetched; `tokenizer` is a tokenizer.json; a model that
+    this runtime cannot run (`is_runnable` False) is not loaded. `listed` are sha256 by file name, written beside a
+    split output with those of its parts; `expected` is the sha256 that a single file must have.
     """
 
     name: str
@@ -71,25 +71,24 @@ class Source:
 
 @dataclass(frozen=True)
 class Result:
-    """A finished output: its files, the first of which stands for it, and what a full check found."""
+    """A finished GGUF: the paths of its files, the first part first, and the report of a full check."""
 
     paths: tuple[Path, ...]
     report: Report | None
 
 
 def run(source: Source, plans: Mapping[Path, Layout], options: Options) -> tuple[list[Result], Statistics | None]:
-    """Write each plan to its path: (what came out of each, what the time went to if any weights were written).
+    """Write each layout to its path: (result of each, statistics if any weights were written).
 
-    The plans' notes are logged as warnings.
-
-    Raises CheckpointError, ConversionError (OutputExists without `force`), HubError and EngineError.
+    The layouts' notes are logged as warnings. Raises CheckpointError, ConversionError (OutputExists without `force`),
+    HubError and EngineError.
     """
     for note in {note: None for plan in plans.values() for note in plan.content.notes}:
         _log.warning(note)
     for path, plan in plans.items():
         make_models_dir(path.parent)
         check_output(part_paths(path, plan)[0], options.force)
-    _check_room(plans)
+    _check_space(plans)
     checks = Checks(options.verify, source.name, source.tokenizer, source.is_runnable)
     with contextlib.ExitStack() as stack:
         stack.callback(_close, source.shards)
@@ -104,12 +103,12 @@ def run(source: Source, plans: Mapping[Path, Layout], options: Options) -> tuple
     return [Result(output.paths, reports.get(output)) for output in outputs], statistics
 
 
-def _check_room(plans: Mapping[Path, Layout]) -> None:
-    """Raise ConversionError if what goes to one folder does not fit there all together."""
+def _check_space(plans: Mapping[Path, Layout]) -> None:
+    """Raise ConversionError if the outputs in one folder do not all fit on its disk."""
     for path in plans:
         beside = {other: plan for other, plan in plans.items() if other.parent == path.parent}
         partials = [partial_path(part) for other, plan in beside.items() for part in part_paths(other, plan)]
-        check_room(path, sum(plan.file_size for plan in beside.values()), partials)
+        check_space(path, sum(plan.file_size for plan in beside.values()), partials)
 
 
 def _fill(
@@ -123,7 +122,7 @@ def _fill(
 
 
 def _compare_hashes(source: Source, output: Output) -> None:
-    """List the sha256 of every part beside a split output; compare that of a single one, if it is known."""
+    """Write the sha256 of every part beside a split output; compare the sha256 of a single file, if it is known."""
     if output.start.renaming:
         return
     if output.plan.is_split:

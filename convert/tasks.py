@@ -1,4 +1,4 @@
-"""What each command has to do, made ready: the source it reads and the plan of every file it writes."""
+"""Conversion tasks, prepared: the source that a command reads and the layout of every file that it writes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .writing.layout import Layout, lay_out
 
 @dataclass(frozen=True)
 class Task:
-    """A source, and the plans of what shall be made of it by the paths they go to."""
+    """A source, and the layout of each output by its path."""
 
     source: Source
     plans: Mapping[Path, Layout]
@@ -36,7 +36,7 @@ def named_recipe(type_name: str) -> UserRecipe:
 
 
 def with_overrides(recipe: UserRecipe, overrides: Sequence[Override]) -> UserRecipe:
-    """The recipe with `overrides` before its own. The name says that it is another."""
+    """Recipe with `overrides` before its own, and "-custom" at the end of its name."""
     if not overrides:
         return recipe
     return UserRecipe(f"{recipe.name}-custom", recipe.base, (*overrides, *recipe.overrides))
@@ -62,7 +62,7 @@ def checkpoint_task(
     imatrix: str | Path | None = None,
     part_bytes: int | None = None,
 ) -> Task:
-    """A checkpoint's conversion by every one of `recipes`. Reads no weights, but a tied model's output matrix.
+    """Conversion of a checkpoint by each of `recipes`. Reads no weights, except a tied model's own output matrix.
 
     Raises CheckpointError, ConversionError, HubError and InvalidOption.
     """
@@ -80,7 +80,10 @@ def checkpoint_task(
 
 
 def output_path(out: str | Path | None, file_name: str, is_one: bool = True) -> Path:
-    """Where a file goes: to `out` itself, or under its own name in the folder `out` or the models folder."""
+    """Path of an output: `out` itself, or `file_name` in the folder `out` or in the models folder.
+
+    Raises InvalidOption for a file `out` where several files are written.
+    """
     if out is None:
         return models_dir() / file_name
     if Path(out).is_dir():

@@ -1,1 +1,1 @@
-"""Whether what was written is what it should be, before it gets its name and any time later."""
+"""Checks of a GGUF: before it gets its final name, and at any later time."""

@@ -1,4 +1,4 @@
-"""What is checked of an output before it gets its name: its header, samples of its weights, its tokens, and a trial."""
+"""Checks of an output before it gets its final name: header, samples of the weights, tokens, and a trial."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from .verification import check_finite, check_tokens
 
 NONE, QUICK, FULL = MODES = ("none", "quick", "full")
 
-_SAMPLES, _REMOTE_SAMPLES = 24, 8  # rows; of a hub each is a request
+_SAMPLES, _REMOTE_SAMPLES = 24, 8  # rows; from a hub each is a request
 _RESTART = Hint("check the disk, then give {restart}", restart=Option("restart", True))
 _WORDS = 12  # tokens that the trial of a full check generates
 
 
 class _CannotStore(ModelFileError):
-    """Weights that llama.cpp itself cannot store in this type: after a run of zeros in IQ3_S, heavy tails in IQ1_M."""
+    """Weights that llama.cpp cannot store in this type: in IQ3_S after a run of zeros, in IQ1_M with heavy tails."""
 
     def __init__(self, path: Path, problem: str) -> None:
         imatrix = Option("imatrix")
@@ -42,16 +42,16 @@ class _CannotStore(ModelFileError):
 
 
 def check_mode(mode: str) -> None:
-    """Raise InvalidOption if that is no way to check."""
+    """Raise InvalidOption for an unknown check mode."""
     if mode not in MODES:
         raise InvalidOption(f"unknown check {mode!r}{did_you_mean(mode, MODES)}", f"the checks are {', '.join(MODES)}")
 
 
 @dataclass(frozen=True)
 class Checks:
-    """How thoroughly outputs are checked, and against whose tokenizer (a tokenizer.json; None where there is none).
+    """Check mode, and the tokenizer.json to compare tokens with (None where the source has none).
 
-    What cannot be run by us (`is_runnable` False) is not loaded.
+    A model that this runtime cannot run (`is_runnable` False) is not loaded.
     """
 
     mode: str
@@ -61,11 +61,11 @@ class Checks:
 
     @property
     def sums_errors(self) -> bool:
-        """Whether every tensor's error is to be summed up while it is written."""
+        """Whether the pass sums each tensor's quantization errors."""
         return self.mode == FULL
 
     def run(self, output: Output, errors: Errors) -> Report | None:
-        """Raise ConversionError or EngineError if the output is not what it should be; a full check makes a report."""
+        """Check an output; a full check returns its report. Raises ConversionError or EngineError for a bad output."""
         if self.mode == NONE:
             return None
         try:
@@ -79,10 +79,10 @@ class Checks:
 
     def _check_header(self, output: Output) -> None:
         read = read_header if self.is_runnable else read_parts
-        _check_places(read(output.partials[0]), output)
+        _check_locations(read(output.partials[0]), output)
 
     def _try(self, output: Output) -> str:
-        """Load it and take a step; compare its tokens; go on for a few words if that is asked for."""
+        """Load the model, decode one step and compare tokens; a full check also generates 12 tokens of text."""
         n_words = _WORDS if self.mode == FULL else 0
         trial = try_model(output.partials, self.tokenizer, TEXTS if self.tokenizer else (), n_words)
         check_tokens(trial)
@@ -101,35 +101,35 @@ class Checks:
         return report
 
 
-def _check_places(header: Header, output: Output) -> None:
-    """Raise ModelFileError if a tensor is not where, or not what, it was planned to be."""
+def _check_locations(header: Header, output: Output) -> None:
+    """Raise ModelFileError if a tensor's type or location is not that of the layout."""
     found = {t.name: (t.type_name, t.part, t.offset) for t in header.tensors}
-    for tensor, place in zip(output.plan.content.tensors, output.plan.places, strict=True):
-        if found.get(tensor.name) != (tensor.type.name, place.part, place.offset):
-            raise ModelFileError(output.partials[place.part], f"tensor {tensor.name!r} is not where it was put")
+    for tensor, location in zip(output.plan.content.tensors, output.plan.locations, strict=True):
+        if found.get(tensor.name) != (tensor.type.name, location.part, location.offset):
+            raise ModelFileError(output.partials[location.part], f"tensor {tensor.name!r} is not where it was put")
 
 
 def _check_samples(output: Output) -> None:
-    """Raise ModelFileError if rows of the output, read from the disk, are not near enough to those of the source.
+    """Raise ModelFileError if sampled rows, read back from the disk, exceed the error bound of their type.
 
-    The same rows every time.
+    The layout's digest seeds the choice, so that a rerun checks the same rows.
     """
-    placed = list(zip(output.plan.content.tensors, output.plan.places, strict=True))
-    floats = [(t, place) for t, place in placed if t.source.dtype in {"F32", *quantizer.WIDENABLE}]
+    located = list(zip(output.plan.content.tensors, output.plan.locations, strict=True))
+    floats = [(t, location) for t, location in located if t.source.dtype in {"F32", *quantizer.WIDENABLE}]
     chance = random.Random(output.plan.digest())
     n_samples = _REMOTE_SAMPLES if any(t.source.shard.is_remote for t, _ in floats) else _SAMPLES
-    for tensor, place in chance.sample(floats, min(n_samples, len(floats))):
-        _check_row(output, tensor, place, chance.randrange(tensor.source.n_rows))
+    for tensor, location in chance.sample(floats, min(n_samples, len(floats))):
+        _check_row(output, tensor, location, chance.randrange(tensor.source.n_rows))
 
 
-def _check_row(output: Output, tensor: TensorSpec, place: TensorLocation, row: int) -> None:
+def _check_row(output: Output, tensor: TensorSpec, location: TensorLocation, row: int) -> None:
     source, kind = tensor.source, tensor.type
     raw = np.empty(source.row_bytes, np.uint8)
     source.shard.read(source.offset + row * source.row_bytes, raw.data)
     stored = np.empty(kind.row_bytes(source.n_per_row), np.uint8)
-    output.read(place.part, place.offset + row * stored.size, stored.data)
+    output.read(location.part, location.offset + row * stored.size, stored.data)
     wanted = dequantized(quantizer.TENSOR_TYPES[source.dtype], raw)
     importance = tensor.columns(output.plan.content.importance, row)
     if not within_bound(kind, wanted, dequantized(kind, stored), importance):
         problem = f"row {row:,} of {tensor.name} is too far from its source for {kind.name}"
-        raise (_CannotStore if "IQ" in kind.name else ModelFileError)(output.partials[place.part], problem)
+        raise (_CannotStore if "IQ" in kind.name else ModelFileError)(output.partials[location.part], problem)

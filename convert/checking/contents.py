@@ -1,4 +1,4 @@
-"""One pass over the bytes of a GGUF: its sha256, and whether every number in its tensors is one."""
+"""One pass over a GGUF's bytes: its sha256, and a check that all numbers in its tensors are finite."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _AGAIN = "copy or download the file again, or convert it again"
 
 @dataclass(frozen=True)
 class Contents:
-    """The hexadecimal digits of a file's sha256, and the names of matrices that are all zero."""
+    """A file's sha256 in hexadecimal digits, and the names of matrices that are all zero."""
 
     sha256: str
     zeros: tuple[str, ...]
 
 
 def read_contents(path: Path, tensors: Sequence[Tensor], on_bytes: Callable[[int], None]) -> Contents:
-    """The `Contents` of the file `path`, whose tensors are these, in the order of their bytes.
+    """Read the GGUF `path`; `tensors` are its tensors in byte order.
 
-    Memory stays small whatever the file's size. `on_bytes` gets the bytes of each step. Raises ModelFileError that
-    names the tensor with a number that is not finite.
+    Takes a buffer of 1 MiB whatever the file's size. `on_bytes` gets the number of bytes of each step. Raises
+    ModelFileError that names the tensor with a number that is not finite.
     """
     try:
         with FileIO(path) as file:
@@ -45,7 +45,7 @@ def read_contents(path: Path, tensors: Sequence[Tensor], on_bytes: Callable[[int
 
 
 class _Reader:
-    """Reads a file from its beginning to its end, and hashes what it reads."""
+    """Reads a file from its beginning to its end, and hashes all bytes."""
 
     def __init__(self, path: Path, file: FileIO, on_bytes: Callable[[int], None]) -> None:
         self._path = path
@@ -56,7 +56,7 @@ class _Reader:
         self.sha256 = hashlib.sha256()
 
     def slices(self, end: int, unit: int = 1) -> Iterator[quantizer.Bytes]:
-        """The bytes up to `end` in slices of whole units; each is there until the next one is."""
+        """Bytes up to `end` in slices of whole units; a slice is valid until the next one."""
         most = _SLICE_BYTES // unit * unit
         while self._position < end:
             data = self._buffer[: min(most, end - self._position)]
@@ -81,7 +81,7 @@ class _Reader:
 
 
 def _is_zero(path: Path, tensor: Tensor, reader: _Reader) -> bool:
-    """Whether the tensor is a matrix of nothing but zeros. Raises ModelFileError for numbers that are none."""
+    """Whether the tensor is a matrix of zeros. Raises ModelFileError for numbers that are not finite."""
     kind = quantizer.TENSOR_TYPES[tensor.type_name]
     reader.skip_to(tensor.offset)
     is_zero = len(tensor.shape) > 1

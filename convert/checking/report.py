@@ -1,4 +1,4 @@
-"""`NAME.report.json`, beside a finished model: how far its tensors are from their source, and what was checked."""
+"""Conversion report, `NAME.report.json` beside the GGUF: quantization error of each tensor, and the checks passed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class TensorError:
-    """A tensor of the file, its `shape` rows first: the sum of its squared errors, and of its source's squares."""
+    """Quantization error of a tensor: sums of squared errors and of source squares; `shape` has the rows first."""
 
     name: str
     type_name: str
@@ -34,7 +34,7 @@ class TensorError:
 
     @property
     def n_weights(self) -> int:
-        """Weights in it."""
+        """Number of weights."""
         return math.prod(self.shape)
 
     @property
@@ -44,16 +44,16 @@ class TensorError:
 
     @property
     def relative_rmse(self) -> float:
-        """The root mean square error in shares of the weights' root mean square; 0 where there is neither."""
+        """Root mean square error relative to the weights' root mean square; 0 where both are 0."""
         return relative_rmse(self.squared_error, self.squared)
 
 
 @dataclass(frozen=True)
 class Report:
-    """What is known of a model that was made from `source`.
+    """Report of a GGUF converted from `source`.
 
-    `sha256` has the hexadecimal digits by file name, `text` is what the model wrote in its trial, and `checks` says in
-    words what was checked.
+    `sha256` has the hexadecimal digits by file name, `text` is the text generated in the trial, and `checks` names the
+    checks in words.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Report:
         return relative_rmse(errors, squares)
 
     def as_json(self) -> dict[str, Any]:
-        """The report as it is written."""
+        """The report as a JSON object."""
         return {
             "name": self.name,
             "type": self.type_name,
@@ -100,7 +100,7 @@ class Report:
         }
 
     def table(self, n: int = 12) -> str:
-        """The `n` tensors with the largest relative errors as lines, the worst first, under a heading."""
+        """Table of the `n` tensors with the largest relative errors, the worst first, under a heading."""
         worst = sorted(self.tensors, key=lambda tensor: -tensor.relative_rmse)[:n]
         rows = [("tensor", "type", "shape", "error")]
         rows += [(t.name, t.type_name, " x ".join(map(str, t.shape)), f"{t.relative_rmse:.2%}") for t in worst]
@@ -121,12 +121,12 @@ class Report:
 
 
 def report_path(model: Path) -> Path:
-    """Where the report of a model is: beside it, and of a split set beside its first part."""
+    """Path of a model's report: beside the file, or beside the first part of a split model."""
     return model.with_name(_ENDING.sub("", model.name) + ".report.json")
 
 
 def recorded_hashes(path: Path) -> dict[str, str]:
-    """The sha256 by file name that the report `path` tells. Raises ModelFileError if it is none."""
+    """The sha256 by file name in the report `path`. Raises ModelFileError for a file that is no report."""
     try:
         hashes = json.loads(path.read_text(encoding="utf-8"))["sha256"]
         if all(_SHA256.fullmatch(digits) for digits in hashes.values()):
@@ -139,5 +139,5 @@ def recorded_hashes(path: Path) -> dict[str, str]:
 
 
 def _rounded(share: float) -> float | None:
-    """Six digits; None for an infinite share, which JSON has no number for."""
+    """The error to six digits; None if it is infinite, which JSON cannot express."""
     return float(f"{share:.6g}") if math.isfinite(share) else None

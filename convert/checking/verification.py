@@ -1,6 +1,6 @@
-"""What can be checked of a finished model: its header, its bytes, its hashes, its tokenizer, and a trial.
+"""Verification of a finished GGUF: header, weights, hashes, tokenizer, and a trial.
 
-Knows nothing of how it was made; `verify_bounds` compares weights with their source.
+Knows nothing of the source; `checks` compares weights with it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 _WORDS = 12  # tokens that a trial generates
 _SHOWN = 40  # characters of a text in a message
-_CLIP = 8  # characters of a part of one
-_JOINERS = "\u200b\u200c\u200d"  # not to be seen, and harmless
+_CLIP = 8  # characters of an excerpt in a message
+_JOINERS = "\u200b\u200c\u200d"  # invisible and harmless
 _AGAIN = "copy or download the file again, or convert it again"
 
 
 @dataclass(frozen=True)
 class Check:
-    """Something that was checked, and what came out; `name` is "warning" where something is only strange."""
+    """A check's name and its result in words; `name` is "warning" for an oddity that is no error."""
 
     name: str
     result: str
@@ -40,7 +40,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Verification:
-    """A model that passed all `checks`, and what its trial gave."""
+    """A GGUF that passed all `checks`, and the result of its trial."""
 
     header: Header
     checks: tuple[Check, ...]
@@ -48,17 +48,17 @@ class Verification:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is strange, though no error."""
+        """Results of the checks that are warnings."""
         return tuple(check.result for check in self.checks if check.name == "warning")
 
 
 def verify_file(
     path: Path, progress: Progress | None = None, on_check: Callable[[Check], None] | None = None
 ) -> Verification:
-    """All that can be known of a model without its source: the `Verification` of a file, or of a split set's first.
+    """Verify a GGUF, or a split one by its first part, without its source.
 
-    `progress` follows the reading of its bytes; `on_check` gets each check as it passes. Raises ModelFileError, or
-    EngineError where llama.cpp fails, at the first that does not.
+    `progress` gets the bytes read and in all; `on_check` gets each check as it passes. The first check that fails
+    raises ModelFileError, or EngineError where llama.cpp fails.
     """
     checks: list[Check] = []
 
@@ -86,7 +86,7 @@ def verify_file(
 
 
 def check_tokens(trial: Trial) -> None:
-    """Raise ConversionError if a text's ids are not those of the tokenizers library; it names the first."""
+    """Raise ConversionError that names the first token id that differs from the tokenizers library's."""
     for text, found, expected in zip(trial.texts, trial.tokens, trial.expected or trial.tokens, strict=True):
         if found != expected:
             at = _first_difference(found, expected)
@@ -98,25 +98,25 @@ def check_tokens(trial: Trial) -> None:
 
 
 def check_round_trip(path: Path, trial: Trial) -> None:
-    """Raise ModelFileError if tokens stand for another text than they were made of."""
+    """Raise ModelFileError if a text differs after tokenizing and detokenizing it."""
     for text, decoded in zip(map(normalize, trial.texts), trial.decoded, strict=True):
-        if text not in (decoded, decoded.removeprefix(" ")):  # SentencePiece begins a text with a space
+        if text not in (decoded, decoded.removeprefix(" ")):  # SentencePiece puts a space before a text
             at = _first_difference(text, decoded)
             becomes = f"{text[at : at + _CLIP]!r} becomes {decoded[at : at + _CLIP]!r}"
             raise ModelFileError(path, f"its tokenizer loses a part of {_named(text)}: {becomes}", _AGAIN)
 
 
 def check_finite(path: Path, trial: Trial) -> None:
-    """Raise ModelFileError if the model's first step gave numbers that are not finite."""
+    """Raise ModelFileError if the logits of the model's first step are not finite."""
     if not trial.finite:
         raise ModelFileError(path, "what llama.cpp computes with it are not finite numbers", _AGAIN)
 
 
 def check_hashes(paths: tuple[Path, ...], hashes: Mapping[str, str]) -> dict[str, tuple[str, list[str]]]:
-    """{file name: (its sha256, the files beside it that say the same)} for every part.
+    """{file name: (sha256, names of the files beside it that list the same sha256)} for every part.
 
-    Looked at are `FILE.sha256`, as sha256sum writes it, and `NAME.report.json`. Raises ModelFileError if one of them
-    says otherwise, or cannot be understood.
+    These files are `FILE.sha256`, as sha256sum writes it, and `NAME.report.json`. Raises ModelFileError if one lists
+    another sha256 or cannot be parsed.
     """
     sidecars = [sidecar_of(path) for path in paths]
     witnesses = {sidecar: listed_hashes(sidecar) for sidecar in sidecars if sidecar.exists()}
@@ -134,7 +134,7 @@ def check_hashes(paths: tuple[Path, ...], hashes: Mapping[str, str]) -> dict[str
 
 
 def _read(header: Header, progress: Progress) -> tuple[dict[str, str], list[str]]:
-    """({file name: sha256}, the matrices that are all zeros) of all parts."""
+    """({file name: sha256}, names of the matrices that are all zeros) of all parts."""
     done = 0
 
     def on_bytes(n: int) -> None:
@@ -159,13 +159,13 @@ def _summary(header: Header) -> str:
 
 
 def _first_difference(one: Sequence[object], other: Sequence[object]) -> int:
-    """The first place where they differ; where one is the beginning of the other, its end."""
+    """Index of the first difference; where one sequence is a prefix of the other, the prefix's length."""
     pairs = enumerate(itertools.zip_longest(one, other))
     return next(at for at, (mine, yours) in pairs if mine != yours)
 
 
 def _printable(text: str) -> str:
-    """A text that a model wrote, without what a terminal would obey."""
+    """Generated text without control characters, which a terminal would obey."""
     return "".join(char if char.isprintable() or char in _JOINERS else " " for char in text)
 
 

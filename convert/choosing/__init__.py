@@ -1,1 +1,1 @@
-"""Which type each tensor gets: recipes, built in or a user's, and importance matrices."""
+"""Choice of each tensor's type: built-in recipes, user recipes, and importance matrices."""

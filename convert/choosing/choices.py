@@ -1,6 +1,6 @@
-"""What a conversion decides for each tensor: a recipe's choice, or that of an override which names the tensor.
+"""Choice of each tensor's type: the recipe's, or that of an override whose pattern is found in the tensor's name.
 
-Knows names, shapes and types, not where tensors come from.
+Knows names, shapes and types, not the source of the tensors.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ _TYPES = tuple(name for name in TENSOR_TYPES if name in WRITABLE)
 
 @dataclass(frozen=True)
 class Override:
-    """The tensors in whose names `pattern` is found get `type`."""
+    """Override: every tensor with `pattern` in its name gets `type`."""
 
     pattern: re.Pattern[str]
     type: TensorType
 
     @property
     def expression(self) -> str:
-        """The pattern as it was given."""
+        """The regular expression as a text."""
         return self.pattern.pattern
 
 
 @dataclass(frozen=True)
 class UserRecipe:
-    """A built-in recipe but for the overrides, of which the first that fits wins; `name` goes into file names."""
+    """Built-in recipe with overrides, of which the first that matches wins; `name` goes into file names."""
 
     name: str
     base: Recipe
@@ -42,24 +42,24 @@ class UserRecipe:
 
     @property
     def file_type(self) -> int:
-        """What `general.file_type` says: the base's number, since none stands for a user's recipe."""
+        """Value of `general.file_type`: the base recipe's, since llama.cpp has none for user recipes."""
         return self.base.file_type
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A tensor's type, and whether it is worth anything only where an importance matrix has an entry for the tensor."""
+    """A tensor's type, and whether this type is unusable without importance for the tensor."""
 
     type: TensorType
     needs_importance: bool
 
 
 def choose(recipe: UserRecipe, tensors: Mapping[str, Shape], model: QuantContext) -> dict[str, Choice]:
-    """The choice for every one of all the `tensors` of a model, by their GGUF names.
+    """Types of all `tensors` of a model, by their GGUF names.
 
-    An override changes the tensors it names and no other; with llama.cpp's own, naming an attn_v shifts which layers
-    its neighbours' rules count. Built-in choices fall back where rows are no whole blocks; an override that asks for
-    that raises InvalidOption, as does one that names no matrix.
+    An override changes only the tensors it names; llama.cpp's own overrides of attn_v also shift the layer counts of
+    the rules for the other layers. Built-in choices fall back to another type where rows are no whole blocks. Raises
+    InvalidOption for an override that does not divide into blocks or names no matrix.
     """
     built_in = {name: tensor_type(recipe.base, name, shape, model) for name, shape in tensors.items()}
     quantizable = {name for name, shape in tensors.items() if is_quantizable(name, shape)}
@@ -69,7 +69,7 @@ def choose(recipe: UserRecipe, tensors: Mapping[str, Shape], model: QuantContext
 def choose_over(
     built_in: Mapping[str, str], recipe: UserRecipe, tensors: Mapping[str, Shape], quantizable: Collection[str]
 ) -> dict[str, Choice]:
-    """`choose` for a model whose built-in choices somebody else made: type names, by tensor.
+    """Types of all `tensors`, with overrides applied over the `built_in` type names.
 
     Overrides reach the tensors in `quantizable` only. Raises InvalidOption as `choose` does.
     """
@@ -87,9 +87,9 @@ _NO_IMPORTANCE: dict[str, Part] = {"imatrix": Option("imatrix"), "larger": Optio
 
 
 def check_importance(choices: Mapping[str, Choice], covered: Collection[str] | None) -> None:
-    """Raise ConversionError for a tensor that needs an importance matrix and is not among those `covered` by one.
+    """Raise ConversionError for a tensor that needs importance and is not `covered` by the importance matrix.
 
-    None: there is no matrix.
+    `covered` is None if no matrix was given.
     """
     lacking = [name for name, choice in choices.items() if choice.needs_importance and name not in (covered or ())]
     if not lacking:
@@ -108,7 +108,7 @@ def check_importance(choices: Mapping[str, Choice], covered: Collection[str] | N
 
 
 def make_override(expression: str, type_name: str) -> Override:
-    """The override of a regular expression and the name of a tensor's type. Raises InvalidOption."""
+    """Override made of a regular expression and the name of a tensor type. Raises InvalidOption."""
     kind = type_name.strip().upper().replace("-", "_")
     if kind not in _TYPES:
         problem = f"unknown tensor type {type_name!r}{did_you_mean(type_name, _TYPES)}"
@@ -125,7 +125,7 @@ def make_override(expression: str, type_name: str) -> Override:
 
 
 def parse_override(text: str) -> Override:
-    """The override that "REGEX=TYPE" means; the last = parts the two. Raises InvalidOption."""
+    """Override given as "REGEX=TYPE", split at the last =. Raises InvalidOption."""
     expression, parted, type_name = text.rpartition("=")
     if not parted:
         raise InvalidOption(f"{text!r} names no type", "give REGEX=TYPE, such as attn_v=Q6_K")

@@ -1,6 +1,6 @@
-"""Importance matrices: which columns of which weights matter, as llama.cpp's `llama-imatrix` measures it.
+"""Importance matrices: mean squared activations by column, as llama.cpp's `llama-imatrix` measures them.
 
-Reads its GGUF files and the older .dat ones; the values are bit for bit those that llama-quantize computes of them.
+Reads its GGUF files and the older .dat ones; the values are bit for bit those that llama-quantize computes from them.
 ref: llama.cpp common/imatrix-loader.cpp, tools/quantize/quantize.cpp
 """
 
@@ -28,11 +28,11 @@ _MAX_ENTRIES = 32_768
 _MAX_NAME_BYTES = 255
 _MAX_DATASET_BYTES = 1 << 16
 _I32 = struct.Struct("<i")
-# llama.cpp lets the embedding have other sizes and then does without: it is looked up, not multiplied.
+# Embeddings, looked up and not multiplied: llama.cpp accepts an entry of another size for them, and ignores it.
 _LOOKED_UP = ("token_embd.weight", "per_layer_token_embd.weight")
-# What llama-quantize's buffer for such a text holds.
+# ref: llama-quantize's text buffer of 128 bytes, with a NUL at the end
 _MAX_TEXT_BYTES = 127
-_CURE = "make one of the unquantized model with llama-imatrix"
+_HINT = "make one of the unquantized model with llama-imatrix"
 _AGAIN = "download or copy the file again"
 
 
@@ -40,7 +40,7 @@ _AGAIN = "download or copy the file again"
 class Importance:
     """An importance matrix: `values` by tensor name, a number for each column of each expert.
 
-    `datasets` names what it was measured on, in `chunks` pieces (0 where it does not say).
+    `datasets` are the names of the measured texts, `chunks` their number of chunks (0 where it is not recorded).
     """
 
     path: Path
@@ -50,21 +50,21 @@ class Importance:
 
     @property
     def entries(self) -> int:
-        """How many tensors it knows."""
+        """Number of tensors with values."""
         return len(self.values)
 
     def check_fits(self, tensors: Mapping[str, tuple[int, ...]]) -> None:
-        """Raise ConversionError unless it was measured on a model of these tensors (shapes with the rows first)."""
+        """Raise ConversionError if the matrix is of another model than these tensors (shapes with the rows first)."""
         if not any(name in tensors for name in self.values):
             problem = f"is of another model: none of its {self.entries:,} entries names a tensor of this one"
-            raise ConversionError(f"{self.path.name}: {problem}", _CURE)
+            raise ConversionError(f"{self.path.name}: {problem}", _HINT)
         for name, values in self.values.items():
             if name in tensors and name not in _LOOKED_UP and values.size != _n_columns(tensors[name]):
                 problem = f"has {values.size:,} values for {name}, which has {_n_columns(tensors[name]):,} columns"
-                raise ConversionError(f"{self.path.name}: is of another model: it {problem}", _CURE)
+                raise ConversionError(f"{self.path.name}: is of another model: it {problem}", _HINT)
 
     def fitting(self, tensors: Mapping[str, tuple[int, ...]]) -> dict[str, Floats]:
-        """The values of those tensors that it knows and whose columns it has."""
+        """Values of the tensors that have an entry with the right number of columns."""
         return {
             name: values
             for name, values in self.values.items()
@@ -72,7 +72,7 @@ class Importance:
         }
 
     def metadata(self) -> dict[str, bytes]:
-        """The keys that llama-quantize writes about it, in its order, encoded for a GGUF; of the path only the name."""
+        """GGUF keys that llama-quantize writes about the matrix, in its order, encoded; without the path's folder."""
         keys = {"quantize.imatrix.file": encode.text(_cut(self.path.name))}
         if self.datasets:
             keys["quantize.imatrix.dataset"] = encode.text(_cut(self.datasets[0]))
@@ -83,9 +83,9 @@ class Importance:
 
 
 def read_imatrix(path: str | Path) -> Importance:
-    """The importance matrix in a file of llama-imatrix, GGUF or .dat.
+    """Importance matrix from a file of llama-imatrix, GGUF or .dat.
 
-    Raises InvalidOption for a file that cannot be read, is none, is damaged, or holds what no measurement gives.
+    Raises InvalidOption for a file that cannot be read, is no importance matrix or damaged, or has impossible values.
     """
     path = Path(path)
     try:
@@ -107,38 +107,38 @@ def _read_gguf(path: Path) -> Importance:
     _number(header, "imatrix.chunk_size")  # llama-quantize takes no file without it
     datasets = header.metadata.get(_DATASETS)
     if not isinstance(datasets, Array) or datasets.item_type != "string":
-        _fail(path, f"lacks {_DATASETS}, a list of texts", _CURE)
+        _fail(path, f"lacks {_DATASETS}, a list of texts", _HINT)
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         values = {name: _mean(path, name, *(_floats(data, tensor) for tensor in pairs[name])) for name in sorted(pairs)}
     return Importance(path, values, tuple(header.array(_DATASETS)), chunks)
 
 
 def _pairs(header: Header) -> dict[str, tuple[Tensor, Tensor]]:
-    """The tensors of sums and counts, by the tensor that they speak of."""
+    """(tensor of sums, tensor of counts) by the name of the measured tensor."""
     tensors = {tensor.name: tensor for tensor in header.tensors}
     names = {name.removesuffix(suffix) for suffix in (_SUMS, _COUNTS) for name in tensors if name.endswith(suffix)}
     if not names and "general.architecture" in header.metadata:
-        _fail(header.path, "is a model, not an importance matrix", _CURE)
+        _fail(header.path, "is a model, not an importance matrix", _HINT)
     if not names:
-        _fail(header.path, "holds no importance of any tensor", _CURE)
+        _fail(header.path, "holds no importance of any tensor", _HINT)
     for name in names:
         for suffix in (_SUMS, _COUNTS):
             if f"{name}{suffix}" not in tensors:
                 _fail(header.path, f"lacks {name}{suffix}", _AGAIN)
             if tensors[f"{name}{suffix}"].type_name != "F32":
-                _fail(header.path, f"{name}{suffix} is {tensors[f'{name}{suffix}'].type_name}, not F32", _CURE)
+                _fail(header.path, f"{name}{suffix} is {tensors[f'{name}{suffix}'].type_name}, not F32", _HINT)
     return {name: (tensors[f"{name}{_SUMS}"], tensors[f"{name}{_COUNTS}"]) for name in names}
 
 
 def _number(header: Header, key: str) -> int:
     value = header.metadata.get(key)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_COUNT:
-        _fail(header.path, f"lacks {key}, a number from 0 to {_MAX_COUNT:,}", _CURE)
+        _fail(header.path, f"lacks {key}, a number from 0 to {_MAX_COUNT:,}", _HINT)
     return value
 
 
 def _mean(path: Path, name: str, sums: Floats, counts: Floats) -> Floats:
-    """Sums of squares by how many there were, for each expert; 1 for an expert that never had its turn."""
+    """Mean of squares by column for each expert; 1 for an expert that was never routed to."""
     _check_values(path, name, sums)
     _check_values(path, f"{name}{_COUNTS}", counts)
     if counts.max() > _MAX_COUNT:
@@ -167,7 +167,7 @@ def _read_dat(path: Path) -> Importance:
 
 
 class _DatReader:
-    """A position in the bytes of a .dat file, which has no mark of its own: what is no sane number says so."""
+    """Reader of a .dat file. The format has no magic number: an implausible count tells that a file is another one."""
 
     def __init__(self, path: Path, data: mmap.mmap) -> None:
         self._path = path
@@ -175,23 +175,23 @@ class _DatReader:
         self._pos = 0
 
     def number(self, what: str) -> int:
-        """The signed number at hand."""
+        """The next signed 32-bit number."""
         return int(_I32.unpack(self._take(4, what))[0])
 
     def count(self, what: str, most: int) -> int:
-        """A number from 1 to `most`."""
+        """The next number. Raises InvalidOption unless it is 1 to `most`."""
         number = self.number(what)
         if not 1 <= number <= most:
-            _fail(self._path, f"is no importance matrix: {what} would be {number:,}", _CURE)
+            _fail(self._path, f"is no importance matrix: {what} would be {number:,}", _HINT)
         return number
 
     def entry(self, number: int) -> tuple[str, Floats]:
-        """(tensor name, values) of the entry at hand."""
+        """(tensor name, values) of the next entry."""
         what = f"entry {number:,}"
         raw = self._take(self.count(f"the length of the name of {what}", _MAX_NAME_BYTES), f"the name of {what}")
         name = raw.decode(errors="replace")
         if not name.isprintable() or "\ufffd" in name:
-            _fail(self._path, f"is no importance matrix: the name of {what} would be {name!r:.60}", _CURE)
+            _fail(self._path, f"is no importance matrix: the name of {what} would be {name!r:.60}", _HINT)
         calls = self.number(f"the calls of {name}")
         n_values = self.count(f"the number of values of {name}", len(self._data))
         sums = np.frombuffer(self._take(4 * n_values, f"the values of {name}"), "<f4").astype(np.float32)
@@ -212,11 +212,11 @@ class _DatReader:
         return max(chunks, 0), (name,) if length > 0 else ()
 
     def _take(self, n: int, what: str) -> bytes:
-        piece = self._data[self._pos : self._pos + n]
-        if len(piece) < n:
+        taken = self._data[self._pos : self._pos + n]
+        if len(taken) < n:
             _fail(self._path, f"cut short: it ends inside {what}", _AGAIN)
         self._pos += n
-        return piece
+        return taken
 
 
 def _floats(data: mmap.mmap, tensor: Tensor) -> Floats:
@@ -225,18 +225,18 @@ def _floats(data: mmap.mmap, tensor: Tensor) -> Floats:
 
 def _check_values(path: Path, name: str, values: Floats) -> None:
     if not np.isfinite(values).all():
-        _fail(path, f"{name} holds numbers that are not finite", _CURE)
+        _fail(path, f"{name} holds numbers that are not finite", _HINT)
     if values.min() < 0:
-        _fail(path, f"{name} holds a negative number, which no sum of squares is", _CURE)
+        _fail(path, f"{name} holds a negative number, which no sum of squares is", _HINT)
 
 
 def _n_columns(shape: tuple[int, ...]) -> int:
-    """Columns of a matrix; of a stack of experts' matrices, all of theirs."""
+    """Columns of a matrix; for stacked experts, those of all experts."""
     return shape[-1] * (shape[-3] if len(shape) > 2 else 1)
 
 
 def _cut(text: str) -> str:
-    """What fits of a text, in whole characters."""
+    """A text cut to 127 bytes, in whole characters."""
     return text.encode(errors="replace")[:_MAX_TEXT_BYTES].decode(errors="ignore")
 
 

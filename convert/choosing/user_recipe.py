@@ -1,4 +1,4 @@
-"""A recipe that a user writes: a TOML file with a base and types for the tensors that are to differ from it.
+"""User recipe: a TOML file with a base recipe, and types for the tensors that differ from it.
 
 name = "careful"           # default: the file's name without its ending
 base = "Q4_K_M"            # default: Q4_K_M
@@ -23,12 +23,12 @@ from .choices import Override, UserRecipe, make_override
 _KEYS = ("name", "base", "tensors")
 _MAX_BYTES = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+_POSITION = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 _EXAMPLE = """write expressions in single quotes and types in double quotes: 'attn_v' = "Q6_K\""""
 
 
 def read_recipe(path: str | Path) -> UserRecipe:
-    """The recipe in the TOML file `path`. Raises InvalidOption, which names the file and what is wrong in it."""
+    """Recipe in the TOML file `path`. Raises InvalidOption that names the file and the error in it."""
     path = Path(path)
     try:
         return _recipe(path.stem, _values(_text(path)))
@@ -53,9 +53,9 @@ def _values(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         message = str(error)
-        place = _PLACE.search(message)
-        line = int(place[1]) if place and place[1] else text.count("\n") + 1
-        problem = _PLACE.sub("", message)
+        position = _POSITION.search(message)
+        line = int(position[1]) if position and position[1] else text.count("\n") + 1
+        problem = _POSITION.sub("", message)
         raise InvalidOption(f"line {line} is not TOML: {problem[:1].lower()}{problem[1:]}", _EXAMPLE) from error
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists in lists in lists
         raise InvalidOption(f"is not TOML that can be read: {error}", _EXAMPLE) from error

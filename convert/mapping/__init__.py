@@ -1,1 +1,1 @@
-"""What a Hugging Face checkpoint means: its tensors, sizes, tokens and name in GGUF's words."""
+"""Mapping of a Hugging Face checkpoint to GGUF: tensor names, hyperparameters, vocabulary and metadata."""

@@ -1,4 +1,4 @@
-"""The chat template of a GGUF: the checkpoint's own, or ChatML where its other files say that it speaks that."""
+"""Chat template of a GGUF: the checkpoint's own, or ChatML where its special tokens are ChatML's."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ CHATML = (
 
 
 def chat_template(checkpoint: Checkpoint, chat: bool, tokens: Collection[str]) -> tuple[str | None, tuple[str, ...]]:
-    """(the template to write, if any; a note where it is none of the checkpoint's).
+    """(chat template to write, if any; a note where the checkpoint has none).
 
-    A runtime takes a file without one for a base model, so a chat model whose turns end with `<|im_end|>` gets one.
+    A runtime takes a file without a template for a base model, so a chat model with ChatML's tokens gets ChatML's.
     """
     if checkpoint.chat_template:
         return checkpoint.chat_template, ()

@@ -1,6 +1,6 @@
-"""`config.json`, read a checked value at a time; and which of its keys are known.
+"""Values of `config.json`, each checked when it is read, and the list of its known keys.
 
-Another key is named to the user: it may change what the model computes, and nobody here has looked.
+Unknown keys are reported to the user, since they may change the model's computation.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Read by the mapping: written to the GGUF, or refused where its value cannot be.
+# Keys that the mapping reads: written to the GGUF, or refused where their value cannot be written.
 _READ = _words(
     """
     architectures hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads vocab_size
@@ -30,7 +30,7 @@ _READ = _words(
     max_window_layers layer_types is_causal quantization_config _name_or_path
     """
 )
-# For training, for loading with transformers, or a second copy of what the tokenizer and the weights themselves say.
+# Keys for training or for loading with transformers, and copies of facts that the tokenizer and the weights hold.
 _HARMLESS = _words(
     """
     model_type torch_dtype dtype transformers_version use_cache initializer_range attention_dropout hidden_dropout
@@ -59,7 +59,7 @@ class Config:
     values: Mapping[str, Any]
 
     def error(self, problem: str) -> CheckpointError:
-        """What to raise for a setting at fault."""
+        """CheckpointError for an invalid setting."""
         return CheckpointError(self.path, problem, _SAME_MODEL)
 
     def count(self, key: str, default: int | None = None, most: int = MAX_COUNT) -> int:
@@ -84,7 +84,7 @@ class Config:
 
 
 def unknown_keys(config: Mapping[str, Any], rope: Mapping[str, Any]) -> tuple[str, ...]:
-    """A sentence for each key that is neither read nor known to be harmless, and says anything at all."""
+    """A sentence for each key that has a value and is neither read nor known to be harmless."""
     keys = [key for key in _saying(config) if key not in _READ | _HARMLESS]
     keys += [f"rope_parameters.{key}" for key in _saying(rope) if key not in _ROPE_READ]
     return tuple(f"config.json: {key} is unknown and not converted; the model may compute otherwise" for key in keys)

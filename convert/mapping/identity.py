@@ -1,4 +1,4 @@
-"""Who a checkpoint is: name, licence, languages and source, from its catalogue card or else from its folder's name."""
+"""Identity of a checkpoint: name, licence, languages and source, from its catalogue card or else its folder's name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _QUANTIZATION_VERSION = 2
 
 @dataclass(frozen=True)
 class Identity:
-    """`name` is the file's and the model's; `card` is None for a checkpoint that the catalogue does not have."""
+    """Name of the file and the model; `card` is None for a checkpoint that is not in the catalogue."""
 
     name: str
     chat: bool
@@ -35,9 +35,9 @@ class Identity:
 
 
 def identify(checkpoint: Checkpoint) -> Identity:
-    """The card that the folder's name matches; else the name of the folder, and what the files say.
+    """Identity by the card that matches the folder's name; else the folder's name, and chat as its files say.
 
-    What config.json says it was made from (a fine-tune names its parent) gives licence and languages, nothing more.
+    The parent of a fine-tune (`_name_or_path` in config.json) gives licence and languages only.
     """
     if card := cards.match(checkpoint.name):
         return Identity(card.title, card.chat, card)
@@ -49,7 +49,7 @@ def identify(checkpoint: Checkpoint) -> Identity:
 def general_metadata(
     identity: Identity, architecture: str, sampling: Mapping[str, bytes], recipe: UserRecipe, n_parameters: int
 ) -> Mapping[str, bytes]:
-    """The `general.*` keys in llama.cpp's order, and ours: which converter and recipe made the file."""
+    """The `general.*` keys in llama.cpp's order, and `seallm.converter.*`: the converter's version and recipe."""
     kind = {"general.architecture": encode.text(architecture), "general.type": encode.text("model")}
     texts = {
         "general.name": identity.name,
@@ -65,7 +65,7 @@ def general_metadata(
 
 
 def file_metadata(recipe: UserRecipe) -> Mapping[str, bytes]:
-    """The `general.*` keys that say how the weights are stored; llama.cpp has them behind those of the architecture."""
+    """The `general.*` keys for the weights' type; llama.cpp writes them after the keys of the architecture."""
     return {
         "general.file_type": encode.u32(recipe.file_type),
         "general.quantization_version": encode.u32(_QUANTIZATION_VERSION),

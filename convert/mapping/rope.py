@@ -1,7 +1,7 @@
 """Rotary positions: `rope_parameters` of config.json (older: `rope_scaling` and `rope_theta`) → the GGUF's rope keys.
 
 ref: transformers `modeling_rope_utils.py`; llama.cpp `conversion/base.py` (`set_gguf_parameters`) for the keys, and
-`llama-context.cpp` for what is made of them
+`llama-context.cpp` for their use
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _YARN_BETAS = {"beta_fast": 32.0, "beta_slow": 1.0}  # ref: llama.cpp reads none
 
 @dataclass(frozen=True)
 class Rope:
-    """How positions are rotated: `theta`, a scaling (`kind` "default" for none), its YaRN keys by their GGUF names.
+    """Rotary embedding: base `theta`, scaling (`kind` "default" for none), YaRN keys by their GGUF names.
 
-    Past `exact_up_to` tokens, where that is not None, the original would compute otherwise than a GGUF can say.
+    If `exact_up_to` is not None, the original model differs past that many tokens in a way that GGUF cannot express.
     """
 
     theta: float
@@ -36,7 +36,7 @@ class Rope:
     notes: tuple[str, ...] = ()
 
     def metadata(self) -> Mapping[str, bytes]:
-        """The keys of rotary positions, without the architecture before them."""
+        """GGUF keys of the rotary embedding, without the architecture's prefix."""
         values = {}
         if self.kind in ("linear", "yarn"):
             values["rope.scaling.type"] = encode.text(self.kind)
@@ -49,7 +49,7 @@ class Rope:
 
 
 def rope_settings(config: Config) -> Mapping[str, Any]:
-    """The object that holds them: `rope_parameters` as transformers 5 writes it, else the older `rope_scaling`."""
+    """The rope settings: `rope_parameters` as transformers 5 writes it, else the older `rope_scaling`."""
     newer, older = (config.values.get(key) or {} for key in ("rope_parameters", "rope_scaling"))
     for key, value in (("rope_parameters", newer), ("rope_scaling", older)):
         if not isinstance(value, dict):
@@ -65,7 +65,7 @@ def rope_settings(config: Config) -> Mapping[str, Any]:
 
 
 def read_rope(config: Config, context_length: int) -> Rope:
-    """What config.json says of rotary positions. Raises CheckpointError for what no GGUF of a Qwen2 can say."""
+    """Rotary embedding in config.json. Raises CheckpointError for settings that a Qwen2 GGUF cannot express."""
     rope = Config(config.path, rope_settings(config))
     kind = _kind(rope.values)
     if kind not in _KINDS:
@@ -95,7 +95,7 @@ def _scaling_of(rope: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _dynamic(theta: float, exact: int) -> Rope:
-    """Scaling that begins past `exact` tokens: up to there it is none at all."""
+    """Dynamic scaling, which begins past `exact` tokens; shorter contexts are not scaled."""
     note = f"config.json: 'dynamic' rope scaling begins past {exact:,} tokens, which is the file's context length"
     return Rope(theta, "dynamic", exact_up_to=exact, notes=(note,))
 
@@ -123,5 +123,5 @@ def _ratio_of_scales(rope: Config, factor: float) -> float | None:
 
 
 def _scale(factor: float, weight: float = 1.0) -> float:
-    """How much YaRN sharpens attention by itself. ref: transformers `get_mscale`"""
+    """YaRN's default attention scale. ref: transformers `get_mscale`"""
     return 0.1 * weight * math.log(factor) + 1.0 if factor > 1 else 1.0

@@ -1,4 +1,4 @@
-"""`generation_config.json` → the `general.sampling.*` keys: how the checkpoint's makers want replies sampled.
+"""Sampling defaults: `generation_config.json` → the `general.sampling.*` keys.
 
 The keys, types and order are those of llama.cpp's converter.
 ref: llama.cpp `gguf-py/gguf/metadata.py` (`Metadata.load`, `set_gguf_meta_model`)
@@ -12,7 +12,7 @@ from typing import Any
 from seallm_edge.gguf_file import encode
 
 _MAX_F32, _MAX_I32 = 3.4028234663852886e38, 2**31 - 1
-_SETTINGS = (  # key, its names in generation_config.json (the first that is there decides), its type
+_SETTINGS = (  # key, its names in generation_config.json (the first one present decides), its type
     ("sequence", ("sequence",), "text"),
     ("top_k", ("top_k",), "whole number"),
     ("top_p", ("top_p",), "number"),

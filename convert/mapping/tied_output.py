@@ -1,7 +1,7 @@
-"""The output matrix of a checkpoint whose config.json ties it to the embedding, but which stores one nonetheless.
+"""Output matrix of a checkpoint that stores an lm_head although config.json ties it to the embedding.
 
 A merge or a fine-tune may save `tie_word_embeddings: true` beside an lm_head trained on its own. transformers 5 keeps
-both where they differ, llama.cpp's converter writes whatever is stored; so do we, unless the two are the same bytes.
+both where they differ, llama.cpp's converter writes a stored one; so does this one, unless both have the same bytes.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Output:
-    """Whether the GGUF has no output matrix of its own, and the `notes` that a user must read on it."""
+    """Whether the GGUF's output matrix is the embedding (`tied`), and `notes` for its user."""
 
     tied: bool
     notes: tuple[str, ...] = ()
 
 
 def output_of(checkpoint: Checkpoint, architecture: Architecture, tied: bool) -> Output:
-    """The output matrix's fate, where config.json says `tied`. Reads the two matrices of a folder in 1 MiB chunks.
+    """Output matrix for the GGUF, where config.json says `tied`. Compares the two matrices of a folder in 1 MiB chunks.
 
-    A hub's shards come once, as a stream: there the stored matrix is kept without a comparison. Raises CheckpointError
-    and ConversionError where a shard cannot be read.
+    A hub's shards are streamed once, so a stored matrix is kept without comparison. Raises CheckpointError and
+    ConversionError where a shard cannot be read.
     """
     (rule,), (embedding_rule, *_) = architecture.untied, architecture.before
     head = checkpoint.tensors.get(rule.source)

@@ -1,7 +1,7 @@
-"""`tokenizer.json` → the vocabulary of a GGUF: tokens, their kinds, merges, and the ids that end and pad.
+"""Vocabulary of a GGUF from `tokenizer.json`: tokens, their types, merges, and the ids of special tokens.
 
-Only Qwen2's byte-level BPE: `tokenizer.ggml.pre` names a splitting that is built into llama.cpp, so a tokenizer that
-splits otherwise is refused rather than converted wrongly.
+Only Qwen2's byte-level BPE: `tokenizer.ggml.pre` names a pre-tokenizer built into llama.cpp, so a tokenizer with
+another one is refused rather than converted wrongly.
 ref: llama.cpp `conversion/base.py` (`get_vocab_base`) and `gguf-py/gguf/vocab.py` (`SpecialVocab`).
 """
 
@@ -29,7 +29,7 @@ _ORIGINAL = "take tokenizer.json from the original checkpoint"
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """`tokens[i]` is token i, `kinds[i]` llama.cpp's number for its kind; the ids are those of special tokens."""
+    """Vocabulary: `tokens[i]` is token i, `kinds[i]` its llama.cpp token type; the others are ids of special tokens."""
 
     tokens: Collection[str]
     kinds: tuple[int, ...]
@@ -58,7 +58,7 @@ class Vocabulary:
 
 
 def read_vocabulary(checkpoint: Checkpoint, pre_tokenizer: str, n_rows: int, chat: bool) -> Vocabulary:
-    """The vocabulary, filled up with unused tokens to `n_rows`. Raises CheckpointError.
+    """Vocabulary of a checkpoint, padded with unused tokens to `n_rows`. Raises CheckpointError.
 
     A chat model ends its turn with `<|im_end|>`, whatever `config.json` says; llama.cpp knows `<|endoftext|>` by
     its name and ends a reply there as well.
@@ -83,7 +83,7 @@ def read_vocabulary(checkpoint: Checkpoint, pre_tokenizer: str, n_rows: int, cha
 
 
 def ends_turns(checkpoint: Checkpoint) -> bool:
-    """Whether the checkpoint's own files say that `<|im_end|>` ends its text: a chat model."""
+    """Whether the checkpoint's own files have `<|im_end|>` as end-of-text token: a chat model."""
     if _content(checkpoint.tokenizer_config.get("eos_token")) == END_OF_TURN:
         return True
     eos = checkpoint.generation_config.get("eos_token_id")
@@ -167,7 +167,7 @@ def _all_text(parts: list[Any]) -> bool:
 
 
 def _patterns(pre_tokenizer: Any) -> list[str]:
-    """The regular expressions by which the text is split."""
+    """Regular expressions of the pre-tokenizer."""
     if not isinstance(pre_tokenizer, dict):
         return []
     parts = pre_tokenizer.get("pretokenizers")

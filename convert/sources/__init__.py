@@ -1,1 +1,1 @@
-"""Where weights come from: folders, hubs and GGUFs, as files, shards and tensors at their places."""
+"""Sources of weights: folders, hubs and GGUFs, as files, shards and tensors with their offsets."""

@@ -1,4 +1,4 @@
-"""A Hugging Face checkpoint, opened and checked: its settings, and where every tensor's bytes are.
+"""A Hugging Face checkpoint, opened and checked: its settings, and the offset of every tensor in its shards.
 
 Knows nothing of architectures or of GGUF, and reads no weights.
 """
@@ -25,9 +25,9 @@ _SHARD_NAME = re.compile(r".*-(\d{5})-of-(\d{5})\.safetensors")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What the files hold; `tensors` lie in `shards`, and `notes` name weights that are none of it.
+    """Checkpoint: its settings, and its `tensors` in their `shards`; `notes` name weight files that are left out.
 
-    `tokenizer.json` is large, so it is read only when asked for.
+    `tokenizer.json` is large, so only `tokenizer()` reads it.
     """
 
     files: Files
@@ -41,12 +41,12 @@ class Checkpoint:
 
     @property
     def folder(self) -> PurePath:
-        """What it is called in messages."""
+        """The checkpoint's path, for messages."""
         return self.files.path
 
     @property
     def name(self) -> str:
-        """Its name, such as "SeaLLMs-v3-7B-Chat"."""
+        """The checkpoint's name, such as "SeaLLMs-v3-7B-Chat"."""
         return self.files.name
 
     def tokenizer(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class Checkpoint:
 
 
 def open_checkpoint(files: Files) -> Checkpoint:
-    """The checkpoint that `files` are, every shard's header checked. Raises CheckpointError, and HubError of a hub."""
+    """Open a checkpoint, and check the header of every shard. Raises CheckpointError, and HubError for a hub."""
     config = _read_json(files, "config.json")
     _check_unquantized(files, config)
     names = files.names()
@@ -76,7 +76,7 @@ def open_checkpoint(files: Files) -> Checkpoint:
 
 
 def _check_unquantized(files: Files, config: Mapping[str, Any]) -> None:
-    """Raise CheckpointError that names the method, before the shards are looked at and their types refused."""
+    """Raise CheckpointError that names the quantization method, before the shards' types are refused."""
     if not (quantization := config.get("quantization_config")):
         return
     settings = quantization if isinstance(quantization, dict) else {}
@@ -133,7 +133,7 @@ def _all_tensors(files: Files, names: frozenset[str]) -> tuple[tuple[Shard, ...]
 
 
 def _left_out(names: frozenset[str], shards: tuple[Shard, ...]) -> tuple[str, ...]:
-    """A sentence for the files of weights beside `shards` that are not read."""
+    """A sentence that names the weight files beside `shards` that are not read."""
     others = sorted(name for name in names - {shard.path.name for shard in shards} if name.endswith(".safetensors"))
     listed = "model.safetensors" if "model.safetensors" in names else _INDEX
     return (f"left out, since {listed} is all of the checkpoint: {', '.join(others)}",) if others else ()
@@ -172,7 +172,7 @@ def _indexed_tensors(files: Files, names: frozenset[str]) -> tuple[tuple[Shard, 
 
 
 def _weight_map(files: Files) -> dict[str, str]:
-    """Which tensor is in which file, by the index; every one a plain name of this folder."""
+    """Shard of each tensor, by the index. Raises CheckpointError for a shard that is no plain file name."""
     path = files.path / _INDEX
     weight_map = _read_json(files, _INDEX).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:

@@ -1,4 +1,4 @@
-"""Where a checkpoint's files are: a folder, one .safetensors with its settings beside it, or a repository of a hub."""
+"""Files of a checkpoint: in a folder, one .safetensors with its settings beside it, or a repository of a hub."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seallm_edge.hints import Command, Hint
 from .shards import LocalShard, Shard
 
 HUB_PREFIX = "hf:"
-_POINTER = b"version https://git-lfs"  # ref: git-lfs docs/spec.md; such a file stands where the real one should
+_POINTER = b"version https://git-lfs"  # ref: git-lfs docs/spec.md; a pointer file, where the real one is not fetched
 WHOLE_CHECKPOINT = "give the folder of a checkpoint: config.json, tokenizer.json and *.safetensors"
 
 
@@ -21,7 +21,7 @@ class Files(Protocol):
 
     @property
     def path(self) -> PurePath:
-        """What it is called in messages."""
+        """The checkpoint's path, for messages."""
 
     @property
     def name(self) -> str:
@@ -29,11 +29,11 @@ class Files(Protocol):
 
     @property
     def origin(self) -> str:
-        """Where it came from, for people."""
+        """The checkpoint's origin, for people."""
 
     @property
     def license(self) -> str:
-        """What a user must know of the licence before the weights are fetched; nothing where they are here already."""
+        """A sentence on the licence, for the user before the weights are fetched; empty for local files."""
 
     def names(self) -> frozenset[str]:
         """Every file's name."""
@@ -69,7 +69,7 @@ class LocalFiles:
         return str(self.path)
 
     def names(self) -> frozenset[str]:
-        """Every file's name; of the weights only the one that was given, if one was."""
+        """Every file's name; with `only`, no other .safetensors."""
         try:
             found = frozenset(entry.name for entry in self.path.iterdir())
         except OSError as error:
@@ -109,7 +109,7 @@ def _check_no_pointer(path: Path, content: bytes | bytearray) -> None:
 
 
 def open_files(source: str | Path) -> Files:
-    """The files that `source` means: a folder, a .safetensors, or `hf:ORG/NAME[@REVISION]`.
+    """Open the checkpoint files of `source`: a folder, a .safetensors, or `hf:ORG/NAME[@REVISION]`.
 
     Raises CheckpointError, and for a hub HubError and InvalidOption.
     """

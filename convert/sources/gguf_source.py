@@ -1,7 +1,7 @@
-"""A GGUF as the source of another: its tensors where they are, its metadata byte for byte.
+"""A GGUF as the source of another: its tensors with their offsets, its metadata byte for byte.
 
-Any model that is sound as a file, whether it can be run here or not. What llama.cpp's quantizer makes of names and
-keys is repeated here, so that a file made from these is the one that it would write.
+Takes any well-formed GGUF, whether this runtime can run it or not. Keys and tensors get the names and order that
+llama.cpp's quantizer gives them, so that the output has the bytes that it would write.
 ref: llama.cpp src/llama-quant.cpp `llama_model_quantize_impl`, src/llama-model-loader.h `weight_name_comparer`
 """
 
@@ -27,7 +27,7 @@ _STRING, _BOOL = 8, 7
 
 @dataclass(frozen=True)
 class GgufSource:
-    """A model in one or more files: its header, encoded metadata, and all `tensors` in their order in the `shards`.
+    """GGUF in one or more files: its header, encoded metadata, and all `tensors` in their order in the `shards`.
 
     A tensor's shape has no outer dimensions of 1: ggml does not count them.
     """
@@ -39,12 +39,12 @@ class GgufSource:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Its files, the first before the others."""
+        """Paths of the parts, in order."""
         return self.header.parts
 
 
 def open_gguf(path: Path | str) -> GgufSource:
-    """The GGUF at `path`, or the whole model of which that is the first part; nothing but headers is read.
+    """Open the GGUF at `path`, or the split GGUF with this first part. Reads headers only.
 
     Raises ModelFileError that names the file at fault.
     """
@@ -58,10 +58,10 @@ def open_gguf(path: Path | str) -> GgufSource:
 
 
 def quantized_metadata(source: GgufSource, file_type: int, extra: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The keys that llama.cpp writes when it quantizes `source`, encoded, in its order; `extra` ones come last.
+    """Metadata that llama.cpp writes when it quantizes `source`, encoded, in its order; `extra` keys come last.
 
-    Setting a key moves it to the end. Raises ConversionError for another alignment than the usual: llama.cpp would
-    copy the key and lay the tensors out for the usual one.
+    Setting a key moves it to the end. Raises ConversionError for an alignment other than 32 bytes: llama.cpp would
+    copy the key, but align the tensors to 32.
     """
     alignment = source.header.metadata.get(_ALIGNMENT, encode.ALIGNMENT)
     if alignment != encode.ALIGNMENT:
@@ -71,14 +71,14 @@ def quantized_metadata(source: GgufSource, file_type: int, extra: Mapping[str, b
         )
     places = source.header.places
     kept = {key: _as_written(value, places[key]) for key, value in source.metadata_bytes.items()}
-    set_anew = {_QUANTIZATION_VERSION: encode.u32(_VERSION), _FILE_TYPE: encode.u32(file_type), **extra}
-    for key in (*set_anew, *SPLIT_KEYS):
+    replaced = {_QUANTIZATION_VERSION: encode.u32(_VERSION), _FILE_TYPE: encode.u32(file_type), **extra}
+    for key in (*replaced, *SPLIT_KEYS):
         kept.pop(key, None)
-    return kept | set_anew
+    return kept | replaced
 
 
 def quantized_order(names: Iterable[str]) -> list[str]:
-    """`names` in the order in which llama.cpp writes tensors: by layer, those of none first, then by bytes."""
+    """Tensor names in the order in which llama.cpp writes them: those outside layers, then by layer, then by bytes."""
     return sorted(names, key=lambda name: (_layer(name), name.encode()))
 
 
@@ -88,13 +88,13 @@ def _layer(name: str) -> int:
 
 
 def _rows_first(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """ggml counts no dimension behind the last one that is not 1."""
+    """Shape with the rows first, without the outer dimensions of 1, which ggml does not count."""
     n_dims = max((i for i, size in enumerate(shape, 1) if size > 1), default=1)
     return shape[n_dims - 1 :: -1]
 
 
 def _as_written(value: bytes, place: Place) -> bytes:
-    """A value as llama.cpp writes what it has read: texts end at a zero, and what is true is 1."""
+    """Metadata value as llama.cpp writes it after reading it: strings end at the first NUL, true is 1."""
     if place.value_type == "bool":
         return encode.flag(value[_U32.size] != 0)
     if place.value_type == "string":

@@ -1,4 +1,4 @@
-"""A checkpoint on a hub, as files: its settings fetched whole, its weights streamed."""
+"""Checkpoint files on a hub: settings are fetched whole, weights are streamed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .shards import ShardStream
 
 _log = logging.getLogger(__name__)
 
-_HEAD_BYTES = 1 << 18  # a shard's header, usually: one request for it instead of two
+_HEAD_BYTES = 1 << 18  # usually a shard's whole header: one request instead of two
 
 
 class HubFiles:
-    """The files of the repository that `spec` ("ORG/NAME" or "ORG/NAME@REVISION") means."""
+    """Checkpoint files of the repository `spec`: "ORG/NAME" or "ORG/NAME@REVISION"."""
 
     def __init__(self, spec: str) -> None:
         self._repository = open_repository(spec, on_trouble=_log.warning)
@@ -43,7 +43,7 @@ class HubFiles:
         return f"{self.origin} comes under the licence {name}" + (f": {link}" if link else "")
 
     def names(self) -> frozenset[str]:
-        """Every file's name; those in folders are none of the checkpoint's."""
+        """Every file's name, without those in subfolders, which are not the checkpoint's."""
         return frozenset(name for name in self._repository.files if "/" not in name)
 
     def read(self, name: str) -> bytes:
@@ -62,7 +62,7 @@ class HubFiles:
 
 
 class HubShard:
-    """A file of a repository."""
+    """Shard in a hub's repository."""
 
     is_remote = True
 
@@ -79,11 +79,11 @@ class HubShard:
 
     @property
     def identity(self) -> str:
-        """Its sha256, where the hub has it; else git's hash of it."""
+        """The file's sha256, where the hub has it; else its git hash."""
         return self._file.sha256 or self._file.blob_id or ""
 
     def read(self, offset: int, target: memoryview) -> None:
-        """Fill `target` from `offset` on, by a request of its own unless it is the file's beginning."""
+        """Fill `target` from `offset` on. Each call is a request, except within the first 256 KiB."""
         end = offset + len(target)
         if end <= _HEAD_BYTES and not self._head:
             self._head = self._repository.read_range(self._file, 0, min(_HEAD_BYTES, self.size))
@@ -93,15 +93,15 @@ class HubShard:
             target[:] = self._repository.read_range(self._file, offset, len(target))
 
     def expect(self, offset: int, n_bytes: int) -> None:
-        """Nothing: a stream brings them."""
+        """No effect: a stream reads ahead by itself."""
 
     def stream(self, offset: int, state: bytes | None) -> ShardStream:
         """The file from `offset` to its end."""
         return self._repository.stream(self._file, offset, state)
 
     def check_unchanged(self) -> None:
-        """Nothing: a stream notices by itself."""
+        """No effect: a stream checks its own sha256."""
 
     def close(self) -> None:
-        """Nothing: a stream is closed by whoever opened it."""
+        """Forget the cached header. Streams are closed by their readers."""
         self._head = b""

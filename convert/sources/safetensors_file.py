@@ -15,19 +15,19 @@ from seallm_edge.errors import CheckpointError
 
 from .shards import Shard, SourceTensor
 
-# Bytes of one number; other types exist, but no weight that can be converted has one.
+# Bytes of one number, for the types that can be converted.
 DTYPE_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 _MAX_HEADER_BYTES = 100_000_000
 _AGAIN = "download or copy this file again"
 UNQUANTIZED = "convert the BF16, F16 or F32 original"
-_QUANTIZED = {  # what tensors beside a quantized weight are called, by method
+_QUANTIZED = {  # suffixes of the tensors beside a quantized weight, by method
     "bitsandbytes": (".absmax", ".quant_map", ".nested_absmax", ".SCB"),
     "GPTQ or AWQ": (".qweight", ".qzeros"),
 }
 
 
 def read_tensors(shard: Shard) -> dict[str, SourceTensor]:
-    """Every tensor of the file by name, in the order of their bytes. Raises CheckpointError, and HubError of a hub."""
+    """Tensors of the file by name, in byte order. Raises CheckpointError, and HubError for a hub."""
     try:
         entries, data_start = _read_header(shard)
     finally:

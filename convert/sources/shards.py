@@ -1,6 +1,6 @@
-"""The files that weights come from: what every kind of them can do, and those on this computer's disk.
+"""Shards, the files with the weights: their protocol, and shards on this computer's disk.
 
-Knows bytes, places and shapes, not formats.
+Knows bytes, offsets and shapes, not formats.
 """
 
 from __future__ import annotations
@@ -20,59 +20,59 @@ _AGAIN = "download or copy this file again"
 
 
 class ShardStream(Protocol):
-    """A shard that comes through a network: read once, from one place to its end."""
+    """Shard read through a network: once, from one offset to its end."""
 
     @property
     def position(self) -> int:
-        """Bytes of the shard that lie behind."""
+        """Offset of the next byte in the shard."""
 
     def readinto(self, target: memoryview) -> None:
         """Fill `target` with the next bytes."""
 
     def skip(self, n: int) -> None:
-        """Pass over the next `n` bytes."""
+        """Skip the next `n` bytes."""
 
     def digest_state(self) -> bytes | None:
-        """The running sha256 at `position`, from which it can go on; None where it cannot."""
+        """State of the running sha256 at `position`, for a later stream; None where it cannot be saved."""
 
     def finish(self) -> None:
-        """At the end: raise if the bytes were not those that the source promised."""
+        """Check the sha256 at the end: raises HashMismatch if the bytes are not those that the hub lists."""
 
     def close(self) -> None:
-        """End it from any thread."""
+        """Close the stream. Any thread may call it."""
 
 
 class Shard(Protocol):
     """A file of weights.
 
-    Every method may raise CheckpointError where the file is at fault, and ConversionError or HubError where the same
-    may work at another time.
+    Every method may raise CheckpointError for a bad file, and ConversionError or HubError for a failure that may be
+    temporary.
     """
 
     @property
     def path(self) -> PurePath:
-        """What it is called in messages."""
+        """The shard's path, for messages."""
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Bytes in the file."""
 
     @property
     def identity(self) -> str:
-        """What is another when its bytes are others."""
+        """A text that differs when the bytes do: a hash, or size and time of the last change."""
 
     @property
     def is_remote(self) -> bool:
-        """Whether every `read` is a request through a network."""
+        """Whether every `read` is a network request."""
 
     def read(self, offset: int, target: memoryview) -> None:
         """Fill `target` from `offset` on. Any thread may call it."""
 
     def expect(self, offset: int, n_bytes: int) -> None:
-        """Let a disk fetch these bytes while others are worked on."""
+        """Start read-ahead of these bytes from a disk."""
 
     def stream(self, offset: int, state: bytes | None) -> ShardStream | None:
-        """The shard from `offset` to its end, to be read in order; None where `read` anywhere is as cheap.
+        """Stream of the shard from `offset` to its end; None for a shard that is read by offset (`read`).
 
         `state` is a stream's `digest_state` at `offset`.
         """
@@ -81,12 +81,12 @@ class Shard(Protocol):
         """Raise if the file is no longer the one that was opened."""
 
     def close(self) -> None:
-        """Let go of it; it can be read again later."""
+        """Close the file. A later `read` opens it again."""
 
 
 @dataclass(frozen=True)
 class SourceTensor:
-    """Where a tensor's bytes are: `n_bytes` of them at `offset` in `shard`; its shape has the rows first."""
+    """Tensor in a shard: `n_bytes` bytes at `offset` of `shard`; its shape has the rows first."""
 
     name: str
     dtype: str
@@ -112,7 +112,7 @@ class SourceTensor:
 
 
 class LocalShard:
-    """A file on this computer."""
+    """Shard on this computer's disk."""
 
     is_remote = False
 
@@ -124,17 +124,17 @@ class LocalShard:
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """Path of the file."""
         return self._path
 
     @property
     def size(self) -> int:
-        """Bytes, when it was first looked at."""
+        """Bytes in the file, when it was opened first."""
         return self._status.st_size
 
     @cached_property
     def identity(self) -> str:
-        """Size and time of the last change: hashing would read everything twice."""
+        """Size and time of the last change; a hash would need a second read of the whole file."""
         return f"{self._status.st_size}@{self._status.st_mtime_ns}"
 
     def read(self, offset: int, target: memoryview) -> None:
@@ -147,11 +147,11 @@ class LocalShard:
             raise CheckpointError(self._path, "has become shorter while it was read", _AGAIN)
 
     def expect(self, offset: int, n_bytes: int) -> None:
-        """Let the disk fetch these bytes while others are worked on, where the system can be told."""
+        """Start read-ahead of these bytes, where the system has a call for it."""
         self._file().expect(offset, n_bytes)
 
     def stream(self, offset: int, state: bytes | None) -> None:
-        """None."""
+        """None: a local shard is read by offset."""
         return
 
     def check_unchanged(self) -> None:

@@ -1,1 +1,1 @@
-"""From a plan to files: layout, the pass over the weights, the journal, and names given last."""
+"""Writing of GGUF files: layout, the pass over the weights, the journal, and the final rename."""

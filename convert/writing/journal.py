@@ -39,8 +39,8 @@ class Fingerprint:
 class ResumePoint:
     """Resume point: everything before byte `offset` of shard number `shard` is written.
 
-    `digest` is the running sha256 of that shard there (None where it cannot be continued); `errors` are the sums of
-    squared errors and of squares by tensor name, where they were asked for. `renaming` says that the output is whole,
+    `digest` is the state of that shard's running sha256 (None where it cannot be saved); `errors` are the sums of
+    squared errors and of squares by tensor name, if the pass sums them. `renaming` says that the output is complete,
     checked, and getting its final name.
     """
 
@@ -51,7 +51,7 @@ class ResumePoint:
     renaming: bool = False
 
     @property
-    def place(self) -> tuple[int, int]:
+    def position(self) -> tuple[int, int]:
         """Sort key: shard, then offset."""
         return self.shard, self.offset
 
@@ -65,9 +65,7 @@ class Journal:
         self._errors: dict[str, tuple[float, float]] = {}
 
     def resume(self, fingerprint: Fingerprint) -> ResumePoint | None:
-        """The last resume point, None if there is none. Raises ConversionError if the journal is of
-        another conversion.
-        """
+        """The last resume point, None if there is none. Raises ConversionError for another conversion's journal."""
         self.file.seek(0)
         lines, n_bytes = _whole_lines(self.file.read())
         if not lines:
@@ -83,31 +81,31 @@ class Journal:
         return ResumePoint(last["shard"], last["offset"], digest, dict(self._errors), last["renaming"])
 
     def begin(self, fingerprint: Fingerprint) -> None:
-        """Start over."""
+        """Empty the journal, and write the conversion's fingerprint."""
         self._errors.clear()
         self.file.truncate(0)
         self._append({"format": _FORMAT, **asdict(fingerprint)})
 
-    def record(self, mark: ResumePoint) -> None:
-        """Append a resume point and sync it. What it says must be on the disk already. OSError."""
-        changed = {name: sums for name, sums in mark.errors.items() if self._errors.get(name) != sums}
+    def record(self, point: ResumePoint) -> None:
+        """Append a resume point and sync it. The weights before it must be on the disk. Raises OSError."""
+        changed = {name: sums for name, sums in point.errors.items() if self._errors.get(name) != sums}
         self._errors |= changed
-        digest = mark.digest.hex() if mark.digest else None
-        self._append({**asdict(mark), "digest": digest, "errors": changed})
+        digest = point.digest.hex() if point.digest else None
+        self._append({**asdict(point), "digest": digest, "errors": changed})
 
     def is_in_place(self) -> bool:
-        """Whether the open file still has its name."""
+        """Whether the journal's path is still the open file."""
         return self.path.exists() and os.path.samestat(self.path.stat(), os.fstat(self.file.fileno()))
 
     def remove(self) -> None:
-        """Remove the file: nothing is left to resume. The lock goes with its closing."""
-        if os.name == "nt":  # which removes no open file
+        """Remove the journal's file. Closing it releases the lock."""
+        if os.name == "nt":  # which cannot remove an open file
             self.close()
         self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Close the file; what is written stays."""
-        with contextlib.suppress(OSError):  # a full disk was told of when the line was written
+        """Close the journal's file, and keep it."""
+        with contextlib.suppress(OSError):  # a full disk was reported when the line was written
             self.file.close()
 
     def _append(self, line: Mapping[str, Any]) -> None:
@@ -119,7 +117,7 @@ class Journal:
 
 
 def _whole_lines(data: bytes) -> tuple[list[dict[str, Any]], int]:
-    """The lines before the first one that was not written whole, and their number of bytes."""
+    """Lines before the first incomplete one, and their number of bytes."""
     found, n_bytes = [], 0
     for line in data.splitlines(keepends=True):
         checksum, _, text = line.removesuffix(b"\n").partition(b" ")
@@ -131,7 +129,7 @@ def _whole_lines(data: bytes) -> tuple[list[dict[str, Any]], int]:
 
 
 def _check_same(path: Path, line: Mapping[str, Any], now: Fingerprint) -> None:
-    """Refuse by name a journal whose conversion is not the one asked for."""
+    """Raise ConversionError that names the difference if the journal is of another conversion."""
     hint = Hint(
         "{restart} starts over; or give another name with {out}", restart=Option("restart", True), out=Option("out")
     )

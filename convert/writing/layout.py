@@ -1,7 +1,6 @@
-"""`Layout`: a GGUF known to the byte before any weight is read: its contents, and the place of each part in which file.
+"""`Layout`: a GGUF known to the byte before any weight is read: its contents, its files, and each tensor's offset.
 
-Knows nothing of checkpoints: whoever makes a `GgufSpec` (from a checkpoint and a recipe, or another GGUF) gets its
-`Layout`.
+Knows nothing of checkpoints: a `GgufSpec` may come from a checkpoint and a recipe, or from another GGUF.
 """
 
 from __future__ import annotations
@@ -54,8 +53,8 @@ class TensorSpec:
 class GgufSpec:
     """Contents of a GGUF: `metadata` encoded, `tensors` in order, `importance` by tensor name.
 
-    `name` is the model's, `label` the name of its mix of types; an importance has a number a column of each expert;
-    `sized` are the dimensions for memory estimates, where known; `notes` are sentences that the user must read.
+    `name` is the model's, `label` the recipe's; an importance has a number for each column of each expert; `sized` are
+    the dimensions for memory estimates, where known; `notes` are sentences for the user.
     """
 
     name: str
@@ -82,7 +81,7 @@ class GgufSpec:
         return 8 * self.tensor_bytes / max(self.n_parameters, 1)
 
     def types(self) -> dict[str, tuple[int, int]]:
-        """{tensor type: (how many tensors, their bytes)}, most bytes first."""
+        """{tensor type: (number of tensors, their bytes)}, most bytes first."""
         counts, sizes = Counter[str](), Counter[str]()
         for tensor in self.tensors:
             counts[tensor.type.name] += 1
@@ -92,7 +91,7 @@ class GgufSpec:
 
 @dataclass(frozen=True)
 class TensorLocation:
-    """Location of a tensor: the number of the file, and the byte in it."""
+    """Location of a tensor: the number of the file, and the byte offset in it."""
 
     part: int
     offset: int
@@ -100,7 +99,7 @@ class TensorLocation:
 
 @dataclass(frozen=True)
 class PartFile:
-    """One file of the GGUF: the bytes before its tensors, and its size."""
+    """One file of the GGUF: the bytes before its tensors, and its size in bytes."""
 
     header: bytes
     size: int
@@ -108,13 +107,14 @@ class PartFile:
 
 @dataclass(frozen=True)
 class Layout:
-    """A `content` laid out: `places[i]` is the location of `content.tensors[i]` in `parts`. A split layout may have one
-    part.
+    """Layout of `content`: `locations[i]` is the location of `content.tensors[i]` in `parts`.
+
+    A split layout may have one part.
     """
 
     content: GgufSpec
     parts: tuple[PartFile, ...]
-    places: tuple[TensorLocation, ...]
+    locations: tuple[TensorLocation, ...]
     is_split: bool
 
     @property
@@ -123,7 +123,7 @@ class Layout:
         return sum(part.size for part in self.parts)
 
     def digest(self) -> str:
-        """The sha256 of everything that decides which bytes are written, the weights aside."""
+        """The sha256 of everything that determines the written bytes, except the weights."""
         found = hashlib.sha256()
         for part in self.parts:
             found.update(part.header)
@@ -137,22 +137,22 @@ class Layout:
 def lay_out(content: GgufSpec, part_bytes: int | None = None) -> Layout:
     """Layout as one file, or as llama.cpp's split files with at most `part_bytes` of tensors in each.
 
-    As llama.cpp's own tool counts: headers come on top. Raises InvalidOption for a tensor larger than that.
+    Headers are not counted, as in llama.cpp's own tool. Raises InvalidOption for a tensor larger than `part_bytes`.
     """
     groups = list(_grouped(content, part_bytes))
     if len(groups) > _MAX_PARTS:
         raise InvalidOption(
             f"that would be {len(groups):,} files", f"at most {_MAX_PARTS:,} can be: split into larger ones"
         )
-    parts, places = [], []
+    parts, locations = [], []
     for number, group in enumerate(groups):
         offsets = _offsets(group)
         entries = [(t.name, t.source.shape, t.type.id, offset) for t, offset in zip(group, offsets, strict=False)]
         metadata = content.metadata if part_bytes is None else _part_metadata(content, number, len(groups))
         header = encode.header(metadata, entries)
         parts.append(PartFile(header, len(header) + offsets[-1]))
-        places += [TensorLocation(number, len(header) + offset) for offset in offsets[:-1]]
-    return Layout(content, tuple(parts), tuple(places), part_bytes is not None)
+        locations += [TensorLocation(number, len(header) + offset) for offset in offsets[:-1]]
+    return Layout(content, tuple(parts), tuple(locations), part_bytes is not None)
 
 
 def _grouped(content: GgufSpec, part_bytes: int | None) -> Iterator[list[TensorSpec]]:
@@ -183,7 +183,7 @@ def _offsets(tensors: list[TensorSpec]) -> list[int]:
 
 
 def _part_metadata(content: GgufSpec, number: int, count: int) -> dict[str, bytes]:
-    """The first file has all of the metadata. ref: llama.cpp tools/gguf-split"""
+    """Metadata of one part; only the first has the model's. ref: llama.cpp tools/gguf-split"""
     return {
         **(content.metadata if number == 0 else {}),
         "split.no": encode.u16(number),

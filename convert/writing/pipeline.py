@@ -1,6 +1,6 @@
-"""One pass over the weights: workers take a chunk, quantize it to each output's type, and write it at its place.
+"""One pass over the weights: workers take a chunk, quantize it to each output's type, and write it at its offset.
 
-Writes are synced and journalled on the way, so that whatever ends the pass, the next one resumes.
+Writes are synced and journalled twice a second, so that a later run resumes an interrupted pass.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .journal import Errors, ResumePoint
 from .layout import TensorLocation, TensorSpec
 from .progress_tracker import ProgressTracker
 from .quantize_buffers import QuantizeBuffers
-from .row_reader import RowChunk, RowReader, largest_piece
+from .row_reader import RowChunk, RowReader, max_chunk_bytes
 from .writer import Output
 
 Progress = Callable[[int, int], None]  # source bytes done, source bytes in all
@@ -29,12 +29,12 @@ Progress = Callable[[int, int], None]  # source bytes done, source bytes in all
 _BUFFER_BYTES = 48 << 20
 _MAX_CHUNK_WEIGHTS = 1 << 19  # weights; more is not faster
 _REPORT_SECONDS = 0.1
-_RECORD_SECONDS = 0.5  # between flushes of what was written: what a power loss may cost, beside the pieces at work
+_RECORD_SECONDS = 0.5  # between syncs: a power loss costs this much work, and the chunks in progress
 
 
 @dataclass(frozen=True)
 class Job:
-    """`outputs` to fill from `shards`; with `sums_errors` each tensor's quantization error is summed up on the way."""
+    """Outputs to write from `shards`; with `sums_errors` the pass sums each tensor's quantization errors."""
 
     outputs: Sequence[Output]
     shards: Sequence[Shard]
@@ -44,7 +44,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Seconds of a pass: in all, and of all workers together waiting for bytes, computing and writing."""
+    """Seconds of a pass: wall time, and the sums over all workers of reading, computing and writing."""
 
     seconds: float
     reading: float
@@ -65,10 +65,10 @@ def end_of(shards: Sequence[Shard]) -> ResumePoint:
 
 
 def write_weights(job: Job, progress: Progress | None = None) -> tuple[list[Errors], Statistics]:
-    """Fill the job's outputs with all tensors: (each output's error sums, where the time went).
+    """Write all tensors to the job's outputs: (error sums of each output, statistics).
 
-    `progress` is called from this thread, ten times a second. Raises CheckpointError, ConversionError and HubError; an
-    error or an interruption stops every worker first and records the resume points.
+    `progress` is called from this thread, ten times a second. Raises CheckpointError, ConversionError and HubError;
+    an error or an interruption first stops every worker and records the resume points.
     """
     run = _Pass(job)
     started = time.monotonic()
@@ -81,13 +81,13 @@ def write_weights(job: Job, progress: Progress | None = None) -> tuple[list[Erro
                 run.stop()
         run.check_sources()
     except HashMismatch:
-        run.take_back_shard()
+        run.discard_shard()
         raise
     finally:
         run.record()
     spent = run.spent
     statistics = Statistics(time.monotonic() - started, spent["read"], spent["compute"], spent["write"])
-    return [mark.errors for mark in run.tracker.marks()], statistics
+    return [point.errors for point in run.tracker.resume_points()], statistics
 
 
 def _watch(workers: list[Future[None]], recorder: Future[None], run: _Pass, progress: Progress | None) -> None:
@@ -118,12 +118,12 @@ class _Pass:
         self._job = job
         self._tasks = _tasks(job)
         sources = [task.source for task in self._tasks]
-        start = min((output.start for output in job.outputs), key=lambda mark: mark.place)
+        start = min((output.start for output in job.outputs), key=lambda point: point.position)
         most_weights = max(1, min(_MAX_CHUNK_WEIGHTS, _BUFFER_BYTES // (16 * job.threads)))
-        self._feed = RowReader(job.shards, sources, start, most_weights)
-        self._n_raw = largest_piece(sources, most_weights)
+        self._reader = RowReader(job.shards, sources, start, most_weights)
+        self._n_raw = max_chunk_bytes(sources, most_weights)
         self._stopping = threading.Event()
-        self._recorded = [output.start.place for output in job.outputs]
+        self._recorded = [output.start.position for output in job.outputs]
         self._recording = threading.Lock()
         self._is_closed = False
         self.tracker = ProgressTracker([output.start for output in job.outputs])
@@ -133,62 +133,62 @@ class _Pass:
 
     def work(self) -> None:
         """Process chunks until none is left. One thread runs it, on buffers of its own."""
-        bench, watch = QuantizeBuffers(self._n_raw), _Stopwatch()
-        while (piece := self._feed.take(bench.raw)) is not None:
+        buffers, watch = QuantizeBuffers(self._n_raw), _Stopwatch()
+        while (chunk := self._reader.take(buffers.raw)) is not None:
             watch.lap("read")
-            bench.begin(piece)
-            self.tracker.add(piece, [self._store(n, piece, bench, watch) for n in range(len(self._job.outputs))])
+            buffers.begin(chunk)
+            self.tracker.add(chunk, [self._store(n, chunk, buffers, watch) for n in range(len(self._job.outputs))])
         watch.lap("read")
         with self._recording:
             self.spent += watch.laps
 
     def keep_recording(self) -> None:
-        """Sync and journal every now and then, until the pass stops."""
+        """Sync and journal twice a second, until the pass stops."""
         while not self._stopping.wait(_RECORD_SECONDS):
             self.record()
 
     def record(self) -> None:
-        """Sync what is written, and record it in the journals."""
+        """Sync the outputs, and record their resume points in the journals."""
         with self._recording:
             if self._is_closed:
                 return
-            marks = self.tracker.marks()
-            for number, (output, mark) in enumerate(zip(self._job.outputs, marks, strict=True)):
-                if mark.place > self._recorded[number]:
-                    output.record(mark)
-                    self._recorded[number] = mark.place
+            resume_points = self.tracker.resume_points()
+            for number, (output, point) in enumerate(zip(self._job.outputs, resume_points, strict=True)):
+                if point.position > self._recorded[number]:
+                    output.record(point)
+                    self._recorded[number] = point.position
 
     def stop(self) -> None:
         """End every thread at its next chunk."""
         self._stopping.set()
-        self._feed.close()
+        self._reader.close()
 
     def check_sources(self) -> None:
         """Raise CheckpointError if a file was changed while it was read."""
         for shard in self._job.shards:
             shard.check_unchanged()
 
-    def take_back_shard(self) -> None:
-        """Record that nothing of the current shard counts: its bytes were not those promised."""
-        number = self._feed.shard
+    def discard_shard(self) -> None:
+        """Record resume points before the current shard, whose sha256 is not the one listed."""
+        number = self._reader.shard
         spoilt = {t.name: (0.0, 0.0) for task in self._tasks if task.shard == number for t, _ in task.targets}
         with self._recording:
             self._is_closed = True
-            for output, mark in zip(self._job.outputs, self.tracker.marks(), strict=True):
-                is_spoilt = mark.place > (number, 0)
-                output.record(ResumePoint(number, errors={**mark.errors, **spoilt}) if is_spoilt else mark)
+            for output, point in zip(self._job.outputs, self.tracker.resume_points(), strict=True):
+                is_spoilt = point.position > (number, 0)
+                output.record(ResumePoint(number, errors={**point.errors, **spoilt}) if is_spoilt else point)
 
-    def _store(self, number: int, piece: RowChunk, bench: QuantizeBuffers, watch: _Stopwatch) -> Errors:
-        """Write the chunk to one output: {tensor: its error sums}, if they are asked for."""
-        if self.tracker.is_done(number, piece):
+    def _store(self, number: int, chunk: RowChunk, buffers: QuantizeBuffers, watch: _Stopwatch) -> Errors:
+        """Write the chunk to one output: {tensor: error sums}, empty without `sums_errors`."""
+        if self.tracker.is_done(number, chunk):
             return {}
         output = self._job.outputs[number]
-        tensor, place = self._tasks[piece.task].targets[number]
-        data = bench.stored(piece, tensor.type, tensor.columns(output.plan.content.importance, piece.first_row))
-        errors = {tensor.name: bench.errors(piece, tensor.type, data)} if self._job.sums_errors else {}
+        tensor, location = self._tasks[chunk.task].targets[number]
+        data = buffers.stored(chunk, tensor.type, tensor.columns(output.plan.content.importance, chunk.first_row))
+        errors = {tensor.name: buffers.errors(chunk, tensor.type, data)} if self._job.sums_errors else {}
         watch.lap("compute")
-        offset = place.offset + piece.first_row * tensor.type.row_bytes(piece.source.n_per_row)
-        output.write(place.part, offset, data.data)
+        offset = location.offset + chunk.first_row * tensor.type.row_bytes(chunk.source.n_per_row)
+        output.write(location.part, offset, data.data)
         watch.lap("write")
         return errors
 
@@ -213,15 +213,15 @@ def _tasks(job: Job) -> list[_Task]:
     targets: dict[int, list[tuple[TensorSpec, TensorLocation]]] = {}
     sources: dict[int, SourceTensor] = {}
     for output in job.outputs:
-        for tensor, place in zip(output.plan.content.tensors, output.plan.places, strict=True):
+        for tensor, location in zip(output.plan.content.tensors, output.plan.locations, strict=True):
             sources[id(tensor.source)] = tensor.source
-            targets.setdefault(id(tensor.source), []).append((tensor, place))
+            targets.setdefault(id(tensor.source), []).append((tensor, location))
     tasks = [_Task(shard_numbers[id(source.shard)], source, targets[key]) for key, source in sources.items()]
     return sorted(tasks, key=lambda task: (task.shard, task.source.offset))
 
 
-def _bytes_before(task: _Task, mark: ResumePoint) -> int:
+def _bytes_before(task: _Task, point: ResumePoint) -> int:
     """Bytes of a tensor that lie before the resume point."""
-    if task.shard != mark.shard:
-        return task.source.n_bytes if task.shard < mark.shard else 0
-    return min(max(mark.offset - task.source.offset, 0), task.source.n_bytes)
+    if task.shard != point.shard:
+        return task.source.n_bytes if task.shard < point.shard else 0
+    return min(max(point.offset - task.source.offset, 0), task.source.n_bytes)

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from .row_reader import RowChunk
 
-# Signed integers that have a number's bits, and the bits of an infinity.
+# Signed integer of the same width, and the bits of infinity.
 _INFINITY = {"F32": ("i4", 0x7F800000), "F16": ("i2", 0x7C00), "BF16": ("i2", 0x7F80)}
-# 2 to the 32: well past it, cubes overflow in the search for a scale, and ggml may write zeros without a word.
+# 2^32: above it, cubes may overflow in ggml's search for a scale, and it writes zeros without an error.
 _HUGE = ("i4", 0x4F800000)
 
 
 class QuantizeBuffers:
-    """Buffers for one chunk after the other; `raw` is where a chunk's source bytes go."""
+    """Buffers reused for every chunk; `raw` holds a chunk's source bytes."""
 
     def __init__(self, n_raw: int) -> None:
         self.raw: Bytes = np.empty(n_raw, np.uint8)
@@ -35,52 +35,52 @@ class QuantizeBuffers:
         self._back: Floats = np.empty(0, np.float32)
         self._rows: Floats | None = None
 
-    def begin(self, piece: RowChunk) -> None:
+    def begin(self, chunk: RowChunk) -> None:
         """Check the chunk in `raw`. Raises CheckpointError for numbers that are not finite."""
         self._rows = None
-        raw, dtype = self.raw[: piece.n_bytes], piece.source.dtype
+        raw, dtype = self.raw[: chunk.n_bytes], chunk.source.dtype
         if dtype in _INFINITY:
             is_sound = not _reaches(raw, *_INFINITY[dtype])
         else:
             is_sound = dtype not in quantizer.WIDENABLE or quantizer.valid(TENSOR_TYPES[dtype], raw)
         if not is_sound:
-            problem = f"{piece.source.name} holds numbers that are not finite"
-            raise CheckpointError(piece.source.shard.path, problem, "download or copy this file again")
+            problem = f"{chunk.source.name} holds numbers that are not finite"
+            raise CheckpointError(chunk.source.shard.path, problem, "download or copy this file again")
 
-    def stored(self, piece: RowChunk, kind: TensorType, importance: Floats | None) -> Bytes:
+    def stored(self, chunk: RowChunk, kind: TensorType, importance: Floats | None) -> Bytes:
         """Bytes of the chunk as `kind`. They stay until the next call.
 
         Raises CheckpointError for numbers that are too large for it.
         """
-        raw = self.raw[: piece.n_bytes]
-        if piece.source.dtype == kind.name:
+        raw = self.raw[: chunk.n_bytes]
+        if chunk.source.dtype == kind.name:
             return raw
-        rows = self._widened(piece)
+        rows = self._widened(chunk)
         if kind.name == "F32":
             return rows.view(np.uint8)
-        n_bytes = piece.n_rows * kind.row_bytes(piece.source.n_per_row)
+        n_bytes = chunk.n_rows * kind.row_bytes(chunk.source.n_per_row)
         self._stored = _grown(self._stored, n_bytes)
         out = self._stored[:n_bytes]
         try:
             if kind.block > 1 and _reaches(rows.view(np.uint8), *_HUGE):
                 raise EngineError(f"weights too large for {kind.name}")
-            quantizer.quantize(rows, kind, piece.source.n_per_row, out, importance)
+            quantizer.quantize(rows, kind, chunk.source.n_per_row, out, importance)
             if kind.block == 1 and _reaches(out, *_INFINITY[kind.name]):
                 raise EngineError(f"weights too large for {kind.name}")
         except EngineError as error:
-            problem = f"{piece.source.name} holds numbers that are too large for {kind.name}"
+            problem = f"{chunk.source.name} holds numbers that are too large for {kind.name}"
             raise CheckpointError(
-                piece.source.shard.path, problem, Hint("choose {wider} or F32", wider=Option("type", "BF16"))
+                chunk.source.shard.path, problem, Hint("choose {wider} or F32", wider=Option("type", "BF16"))
             ) from error
         return out
 
-    def errors(self, piece: RowChunk, kind: TensorType, stored: Bytes) -> tuple[float, float]:
+    def errors(self, chunk: RowChunk, kind: TensorType, stored: Bytes) -> tuple[float, float]:
         """(sum of squared errors, sum of squares) of the chunk, stored as `kind` in these bytes."""
-        if piece.source.dtype not in quantizer.WIDENABLE | {"F32"}:
+        if chunk.source.dtype not in quantizer.WIDENABLE | {"F32"}:
             return 0.0, 0.0
-        rows = self._widened(piece)
+        rows = self._widened(chunk)
         squares = float(np.dot(rows, rows))
-        if kind.name == "F32" or piece.source.dtype == kind.name:
+        if kind.name == "F32" or chunk.source.dtype == kind.name:
             return 0.0, squares
         self._back = _grown(self._back, rows.size)
         back = self._back[: rows.size]
@@ -88,23 +88,23 @@ class QuantizeBuffers:
         np.subtract(back, rows, out=back)
         return float(np.dot(back, back)), squares
 
-    def _widened(self, piece: RowChunk) -> Floats:
+    def _widened(self, chunk: RowChunk) -> Floats:
         """Weights of the chunk as f32, computed once for all types."""
         if self._rows is None:
-            raw = self.raw[: piece.n_bytes]
-            n_weights = piece.n_rows * piece.source.n_per_row
-            if piece.source.dtype == "F32":
+            raw = self.raw[: chunk.n_bytes]
+            n_weights = chunk.n_rows * chunk.source.n_per_row
+            if chunk.source.dtype == "F32":
                 self._rows = raw.view(np.float32)
             else:
                 self._wide = _grown(self._wide, n_weights)
                 self._rows = self._wide[:n_weights]
-                quantizer.widen(raw, piece.source.dtype, self._rows)
+                quantizer.widen(raw, chunk.source.dtype, self._rows)
         return self._rows
 
 
 def _reaches(raw: Bytes, integer: str, magnitude: int) -> bool:
-    """Whether a number's bits, the sign aside, are `magnitude` or more (what is no number lies past infinity)."""
-    # As signed integers positive numbers stand in order; as unsigned ones the negative ones stand above them all.
+    """Whether the bits of any float, without its sign, are at least `magnitude` (NaN is above infinity)."""
+    # As signed integers positive floats are in order; as unsigned ones the negative floats are above all of them.
     signed = raw.view(integer)
     sign = 1 << (8 * signed.itemsize - 1)
     return bool(signed.max() >= magnitude or signed.view(f"u{signed.itemsize}").max() >= (sign | magnitude))

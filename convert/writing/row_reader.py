@@ -1,7 +1,7 @@
-"""`RowReader`: source weights in file order, one chunk of rows at a time, for whichever worker asks next.
+"""`RowReader`: source weights in file order, one chunk of rows for each call of a worker.
 
-From a disk each worker reads its own chunk. A network has one stream: workers read from it one after the other, while
-the rest compute; no byte is skipped, so that its sha256 can be checked.
+From a disk each worker reads its own chunk. A network has one stream: workers read from it one after another, while
+the others compute; all bytes are read, so that the sha256 can be checked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from seallm_edge.native.quantizer import Bytes
 
 
-_AHEAD_PIECES = 16  # after so many, twice as many are asked for: a disk is never waited for
+_READ_AHEAD_CHUNKS = 16  # after this many, read-ahead of twice as many starts, so that workers do not wait for the disk
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class RowChunk:
 
 
 class RowReader:
-    """Deals out the chunks of `sources` from `start` on, each at most `most_weights` weights or one row.
+    """Reader of the chunks of `sources` from `start` on, each at most `most_weights` weights or one row.
 
     `sources` are in byte order, `shards` in that of the resume points. Any thread may call any method.
     """
@@ -56,32 +56,32 @@ class RowReader:
         self._stream: ShardStream | None = None
         self._is_closed = False
         self._buffer = np.empty(0, np.uint8)
-        self.shard = start.shard  # the number of the one that pieces are given out of
-        self._pieces = self._given_out(sources, start, most_weights)
+        self.shard = start.shard  # number of the current shard
+        self._chunks = self._all_chunks(sources, start, most_weights)
 
     def take(self, buffer: Bytes) -> RowChunk | None:
-        """The next chunk, its bytes at the start of `buffer`; None when there is none left, or after `close`.
+        """Read the next chunk into the start of `buffer`; None when none is left, or after `close`.
 
-        Raises CheckpointError, and HubError of a hub.
+        Raises CheckpointError, and HubError for a hub.
         """
         with self._lock:
             self._buffer = buffer
-            piece = None if self._is_closed else next(self._pieces, None)
+            chunk = None if self._is_closed else next(self._chunks, None)
             is_read = self._stream is not None
-        if piece is not None and not is_read:
-            if piece.index % _AHEAD_PIECES == 0:
-                piece.source.shard.expect(piece.end.offset, 2 * _AHEAD_PIECES * len(buffer))
-            offset = piece.source.offset + piece.first_row * piece.source.row_bytes
-            piece.source.shard.read(offset, buffer[: piece.n_bytes].data)
-        return piece
+        if chunk is not None and not is_read:
+            if chunk.index % _READ_AHEAD_CHUNKS == 0:
+                chunk.source.shard.expect(chunk.end.offset, 2 * _READ_AHEAD_CHUNKS * len(buffer))
+            offset = chunk.source.offset + chunk.first_row * chunk.source.row_bytes
+            chunk.source.shard.read(offset, buffer[: chunk.n_bytes].data)
+        return chunk
 
     def close(self) -> None:
-        """Deal out no more chunks, and end a stream that a worker waits for."""
+        """Give no more chunks, and close the stream, which ends a worker's wait for it."""
         self._is_closed = True
         if stream := self._stream:
             stream.close()
 
-    def _given_out(self, sources: Sequence[SourceTensor], start: ResumePoint, most_weights: int) -> Iterator[RowChunk]:
+    def _all_chunks(self, sources: Sequence[SourceTensor], start: ResumePoint, most_weights: int) -> Iterator[RowChunk]:
         index = 0
         for number in range(start.shard, len(self._shards)):
             self.shard, shard = number, self._shards[number]
@@ -90,7 +90,7 @@ class RowReader:
             for task, source in enumerate(sources):
                 if source.shard is shard:
                     for first_row, n_rows in _row_ranges(source, begin.offset, most_weights):
-                        yield self._piece(index, task, source, number, first_row, n_rows)
+                        yield self._read_chunk(index, task, source, number, first_row, n_rows)
                         index += 1
             if self._stream:
                 self._stream.skip(shard.size - self._stream.position)
@@ -98,7 +98,9 @@ class RowReader:
                 self._stream.close()
                 self._stream = None
 
-    def _piece(self, index: int, task: int, source: SourceTensor, shard: int, first_row: int, n_rows: int) -> RowChunk:
+    def _read_chunk(
+        self, index: int, task: int, source: SourceTensor, shard: int, first_row: int, n_rows: int
+    ) -> RowChunk:
         begin = source.offset + first_row * source.row_bytes
         digest = None
         if self._stream:
@@ -110,7 +112,7 @@ class RowReader:
 
 
 def _row_ranges(source: SourceTensor, begin: int, most_weights: int) -> Iterator[tuple[int, int]]:
-    """(first row, number of rows) of each chunk behind byte `begin`; none crosses from expert to expert."""
+    """(first row, number of rows) of each chunk after byte `begin`; no chunk spans two experts."""
     done = max(begin - source.offset, 0) // max(source.row_bytes, 1)
     per_expert = source.shape[-2] if len(source.shape) > 1 else 1
     step = max(1, most_weights // source.n_per_row)
@@ -120,7 +122,7 @@ def _row_ranges(source: SourceTensor, begin: int, most_weights: int) -> Iterator
         done += n_rows
 
 
-def largest_piece(sources: Sequence[SourceTensor], most_weights: int) -> int:
-    """Bytes of the largest chunk that a reader of these sources deals out."""
+def max_chunk_bytes(sources: Sequence[SourceTensor], most_weights: int) -> int:
+    """Bytes of the largest chunk of these sources."""
     rows = ((s.row_bytes, max(1, most_weights // s.n_per_row), s.n_rows) for s in sources)
     return max(row * min(step, n_rows) for row, step, n_rows in rows)

@@ -1,4 +1,4 @@
-"""Output of a conversion on its way to its final name: written beside, journalled, renamed when whole and checked.
+"""Output of a conversion: written to a `.partial` file, journalled, and renamed when complete and checked.
 
 A failure or an interruption leaves `NAME.partial` and `NAME.journal`, from which the same command resumes.
 """
@@ -30,7 +30,7 @@ def part_paths(out: Path, plan: Layout) -> tuple[Path, ...]:
 
 
 class Output:
-    """Output being written: files under their `.partial` names, and the journal of how far they are.
+    """Output being written: files under their `.partial` names, and the journal of their progress.
 
     `opened_output` makes it. `start` is the resume point. Many threads may call `write` and `read`.
     """
@@ -61,7 +61,7 @@ class Output:
             self._files[part].write(offset, data)
 
     def read(self, part: int, offset: int, target: memoryview) -> None:
-        """Fill `target` with what was written there. Raises ConversionError."""
+        """Fill `target` with the bytes written at `offset` of the file number `part`. Raises ConversionError."""
         with self._translated():
             if self._files[part].read_into(offset, target) < len(target):
                 raise ConversionError(
@@ -69,27 +69,27 @@ class Output:
                     Hint("{restart} starts over", restart=Option("restart", True)),
                 )
 
-    def record(self, mark: ResumePoint) -> None:
-        """Sync what was written, then record the resume point. Raises ConversionError."""
+    def record(self, point: ResumePoint) -> None:
+        """Sync the files, then record the resume point. Raises ConversionError."""
         with self._translated():
             for file in self._files:
                 file.sync()
-            self._journal.record(mark)
+            self._journal.record(point)
 
-    def finish(self, mark: ResumePoint) -> None:
+    def finish(self, point: ResumePoint) -> None:
         """Rename the files to their final names, the first of a split set last. Raises ConversionError."""
-        self.record(replace(mark, renaming=True))
+        self.record(replace(point, renaming=True))
         self.close()
         with self._translated():
             self._rename()
 
     def close(self) -> None:
-        """Close the files; what was written stays. Safe twice."""
+        """Close the files, and keep them. May be called twice."""
         for file in self._files:
             file.close()
 
     def discard(self) -> None:
-        """Remove what was written."""
+        """Remove the partial files and the journal."""
         self.close()
         for path in self.partials:
             path.unlink(missing_ok=True)
@@ -97,7 +97,7 @@ class Output:
 
     def _rename(self) -> None:
         for partial, path in reversed(list(zip(self.partials, self.paths, strict=True))):
-            if partial.exists():  # else an earlier run had come this far
+            if partial.exists():  # else an earlier run has renamed it
                 partial.replace(path)
         sync_folder(self.paths[0].parent)
         self._journal.remove()
@@ -112,23 +112,24 @@ class Output:
 def opened_output(plan: Layout, out: Path, fingerprint: Fingerprint, restart: bool) -> Iterator[Output]:
     """Output of `plan` at `out`, locked by this process, started over or resumed.
 
-    What was written stays when the block fails, unless the source was at fault. Raises ConversionError if the disk has
-    no space, the folder refuses, another conversion writes the same file, or the journal is of another conversion.
+    If the block fails, the partial files stay, unless the source is at fault (CheckpointError). Raises ConversionError
+    if the disk is full, the folder is not writable, another process converts to the same file, or the journal is of
+    another conversion.
     """
     paths = part_paths(out, plan)
     partials = [partial_path(path) for path in paths]
     with contextlib.ExitStack() as stack:
         with translated_errors(paths[0], plan.file_size, partials):
             journal = _locked_journal(paths[0], stack)
-            mark = None if restart else journal.resume(fingerprint)
-            if mark is None or not (mark.renaming or _are_there(partials, plan)):
+            point = None if restart else journal.resume(fingerprint)
+            if point is None or not (point.renaming or _are_there(partials, plan)):
                 for partial in partials:
                     partial.unlink(missing_ok=True)
-                mark = ResumePoint()
+                point = ResumePoint()
                 journal.begin(fingerprint)
-        output = Output(plan, paths, journal, mark)
+        output = Output(plan, paths, journal, point)
         stack.callback(output.close)
-        if not mark.renaming:
+        if not point.renaming:
             output.open()
             sync_folder(paths[0].parent)
         try:
@@ -149,16 +150,16 @@ def _are_there(partials: list[Path], plan: Layout) -> bool:
 
 
 def _make_whole_sized(path: Path, part: PartFile) -> None:
-    """Create the file if it is missing; it has holes where tensors will be."""
+    """Extend the file to its final size, as a sparse file; create it if it is missing."""
     with path.open("ab") as file:
         file.truncate(part.size)
 
 
 def _locked_journal(path: Path, stack: contextlib.ExitStack) -> Journal:
-    """The locked journal beside `path`. A second conversion to the same name is refused: it would ruin the output."""
+    """Locked journal beside `path`. Raises ConversionError if another conversion holds the lock."""
     journal = Journal(path.with_name(path.name + ".journal"))
     stack.callback(journal.close)
-    # The other one may have ended, and removed its journal, between our opening and our locking it.
+    # The other conversion may have ended, and removed its journal, between our opening and our locking it.
     if not (locked_alone(journal.file) and journal.is_in_place()):
         problem = f"another conversion is writing {partial_path(path)}"
         raise ConversionError(problem, Hint("wait for it, or give another name with {out}", out=Option("out")))

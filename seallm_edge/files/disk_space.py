@@ -51,7 +51,7 @@ def check_output(out: Path, force: bool) -> None:
             )
 
 
-def check_room(out: Path, size: int, written: Iterable[Path] = ()) -> None:
+def check_space(out: Path, size: int, written: Iterable[Path] = ()) -> None:
     """Raise ConversionError if the disk of `out` cannot take `size` bytes, less what `written` files hold already."""
     needed = size - allocated(written)
     free = shutil.disk_usage(out.parent).free

@@ -65,7 +65,7 @@ def test_what_has_lost_more_is_refused_unless_allowed(plain: Path, tmp_path: Pat
     middle = quantized(plain, tmp_path / "middle.gguf", "Q4_0")
     with pytest.raises(InvalidOption) as caught:
         quantize_task(middle, tmp_path / "out.gguf", named_recipe("Q8_0"))
-    assert caught.value.message == ("token_embd.weight is Q6_K already, and would lose once more as it is stored anew")
+    assert caught.value.message == ("token_embd.weight is Q6_K already, and would lose precision again")
     assert str(caught.value.hint) == "take an F16, BF16 or Q8_0 model; allow_requantize=True does it all the same"
     assert quantized(middle, tmp_path / "out.gguf", "Q8_0", allow_requantize=True).exists()
 

@@ -15,7 +15,7 @@ import pytest
 from seallm_edge.convert import convert, plan_conversion
 from seallm_edge.convert.writing import pipeline
 from seallm_edge.errors import CheckpointError, ConversionError, InvalidOption, OutputExists
-from seallm_edge.files.disk_space import check_room
+from seallm_edge.files.disk_space import check_space
 from seallm_edge.files.positioned import PositionedFile
 from seallm_edge.hints import command_line_words
 
@@ -130,7 +130,7 @@ def test_too_little_disk_is_said_before_anything_is_written(
 def test_missing_room_is_told_in_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1_250_000_000))
     with pytest.raises(ConversionError) as caught:
-        check_room(tmp_path / "out.gguf", 4_680_000_000)
+        check_space(tmp_path / "out.gguf", 4_680_000_000)
     assert str(caught.value) == (
         f"out.gguf takes 4.68 GB but {tmp_path} has 1.25 GB free\n"
         "  free 3.43 GB, give another disk with out=…, or choose a smaller type=…"
