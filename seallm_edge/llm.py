@@ -245,7 +245,7 @@ class SeaLLM:
             problem = f"the chat template of {self.name} cannot be rendered, so it takes no messages"
             return InvalidOption(problem, Hint("use {complete}; the log says what is wrong with it", complete=complete))
         return InvalidOption(
-            f"{self.name} is a base model: it goes on from a text and knows no messages",
+            f"{self.name} is a base model: it continues a text and takes no messages",
             Hint("use {complete}, or the chat model of the same size", complete=complete),
         )
 

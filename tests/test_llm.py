@@ -193,7 +193,7 @@ def test_a_base_model_goes_on_from_text_and_refuses_messages(llm: SeaLLM, monkey
     monkeypatch.setattr(SeaLLM, "is_chat_model", False)
     assert llm.chat("One, two, three, four,", temperature=0, max_tokens=4).text.startswith(" five")
     assert llm.count_tokens("One") == 1
-    with pytest.raises(InvalidOption, match="is a base model: it goes on from a text and knows no messages"):
+    with pytest.raises(InvalidOption, match="is a base model: it continues a text and takes no messages"):
         llm.chat([Message("user", "hello")])
 
 

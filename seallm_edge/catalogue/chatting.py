@@ -57,5 +57,5 @@ def _by_template(header: Header, card: Card | None) -> Chatting:
     if card or (spells_chatml(template) and spells_chatml(" ".join(tokens.control))):
         logger.warning("%s; ChatML is used in its place", problem)
         return Chatting(ChatML(card.default_system if card else ""), f"ChatML: {problem}")
-    logger.warning("%s; the model goes on from texts and does not chat", problem)
+    logger.warning("%s; the model continues texts and does not chat", problem)
     return Chatting(None, f"none: {problem}")

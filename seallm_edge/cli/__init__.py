@@ -1,4 +1,4 @@
-"""The `seallm` command: what goes wrong becomes a sentence and an exit code here, and only here."""
+"""The `seallm` command. Errors become a message on stderr and an exit code here, and only here."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         leave(INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output has gone, which is his right
+    except BrokenPipeError:  # the program that reads our output has exited
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
-    except SystemExit as end:  # Typer's way out, of Ctrl-C too
+    except SystemExit as end:  # Typer's exit, also after Ctrl-C
         leave(end.code)
-    except Exception as error:  # noqa: BLE001  only to name the two kinds that a user can mend
+    except Exception as error:  # noqa: BLE001  report() reraises unknown errors
         sys.exit(report(error))
 
 
 def leave(code: str | int | None) -> NoReturn:
-    """Exit with `code`; at once where Ctrl-C left a native call running, which Python's own exit would wait for."""
+    """Exit with `code`; immediately if Ctrl-C left a native call running, since Python's own exit would wait for it."""
     if code == INTERRUPTED:
         from ..native.interruptible import is_any_running
 
@@ -43,7 +43,7 @@ def leave(code: str | int | None) -> NoReturn:
 
 
 def report(error: Exception) -> int:
-    """The exit code for `error`, once it is told on stderr. Raises what is neither ours nor the system's."""
+    """Print an error on stderr and return its exit code. Raises errors that are neither SeaLLMError nor OSError."""
     from ..errors import SeaLLMError
     from ..hints import command_line_words
     from .output import diagnostic
@@ -61,8 +61,8 @@ def report(error: Exception) -> int:
 def open_closed_streams() -> None:
     """Connect each standard stream that is closed (`2>&-`, pythonw, a windowed program) to the null device.
 
-    print(file=None) prints to stdout; and the next file opened, such as a model that is written, would have the number
-    of the closed stream, to which native code and child processes print.
+    print(file=None) prints to stdout; and the next opened file, such as a GGUF being written, would get the closed
+    stream's descriptor, to which native code and child processes print.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:

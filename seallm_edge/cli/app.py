@@ -1,4 +1,4 @@
-"""The table of commands; each is imported when it is called for."""
+"""Table of the commands; each is imported when it is called."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ COMMANDS = {
 
 
 class LazyCommands(TyperGroup):
-    """A group whose commands are named by string."""
+    """Command group whose commands are imported by name."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.commands = cast("dict[str, Any]", dict.fromkeys(COMMANDS))  # the names, for "did you mean"
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Names in the order of the table."""
+        """Command names in the order of the table."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command, imported now; None if there is none of that name."""
+        """Import a command; None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name].partition(":")

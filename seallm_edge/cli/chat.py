@@ -1,4 +1,4 @@
-"""`seallm chat`: a conversation, at a terminal or over standard input."""
+"""`seallm chat`: a conversation at a terminal, or one message for each line of standard input."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def chat(
     snapshots: Annotated[
         bool,
         typer.Option(
-            "--snapshots/--no-snapshots", help="Keep what was computed of conversations on disk, for a quick restart."
+            "--snapshots/--no-snapshots", help="Keep the KV caches of conversations on disk, for a quick restart."
         ),
     ] = True,
     *,

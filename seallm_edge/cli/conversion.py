@@ -1,4 +1,4 @@
-"""What the converter's commands have in common: options, a progress line, and what they say at the end."""
+"""Shared parts of the conversion commands: options, the progress line, and the closing message."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ if TYPE_CHECKING:
 
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="A recipe of your own, a TOML file.")]
 Tensors = Annotated[
-    list[str] | None, typer.Option("--tensor", metavar="REGEX=TYPE", help="A type for the tensors so named.")
+    list[str] | None,
+    typer.Option("--tensor", metavar="REGEX=TYPE", help="Type of the tensors with REGEX in their names."),
 ]
 Imatrix = Annotated[Path | None, typer.Option(help="An importance matrix by llama.cpp, GGUF or .dat.")]
 Split = Annotated[str | None, typer.Option("--split", metavar="SIZE", help="Write files of at most 2G, 700M, …")]
-Verify = Annotated[str, typer.Option(metavar="HOW", help="What to check before it gets its name: quick, full, none.")]
+Verify = Annotated[str, typer.Option(metavar="HOW", help="Checks before the final rename: quick, full or none.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and write nothing.")]
 Threads = Annotated[int | None, typer.Option(help="Worker threads; without it, one a logical processor.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the output if it is there already.")]
-Restart = Annotated[bool, typer.Option("--restart", help="Forget what was begun, and begin anew.")]
+Restart = Annotated[bool, typer.Option("--restart", help="Start over instead of resuming an interrupted run.")]
 
 _CONTEXTS = (4_096, 8_192, 32_768)
 
 
 class _AboveTheLine(logging.Handler):
-    """Tells what the library warns of, such as a lost connection, above a progress line that may be there."""
+    """Log handler: prints the library's warnings, such as a lost connection, above the progress line."""
 
     def __init__(self, line: ProgressLine) -> None:
         super().__init__(logging.WARNING)
@@ -43,34 +44,34 @@ class _AboveTheLine(logging.Handler):
         self._line.note(record.getMessage())
 
 
-def tell_of_trouble() -> ProgressLine:
-    """A progress line, above which is printed, from now on, what the converter warns of."""
+def line_with_warnings() -> ProgressLine:
+    """A progress line; from now on the converter's warnings are printed above it."""
     line = ProgressLine()
     logging.getLogger("seallm_edge.convert").addHandler(_AboveTheLine(line))
     return line
 
 
 def parsed_size(text: str) -> int:
-    """The bytes that a size such as 2G means. Raises InvalidOption."""
+    """Bytes of a size such as 2G. Raises InvalidOption."""
     from seallm_edge.files.sizes import parse_size
 
     return parse_size(text)
 
 
 def part_bytes(split: str | None) -> int | None:
-    """The most that a part shall hold; None for one file."""
+    """Maximum tensor bytes of a part; None for one file. Raises InvalidOption."""
     return parsed_size(split) if split else None
 
 
 def settings(threads: int | None, force: bool, restart: bool, verify: str) -> Options:
-    """The options by their names. Raises InvalidOption."""
+    """Options of a conversion. Raises InvalidOption."""
     from seallm_edge.convert.run import Options
 
     return Options(threads, force, restart, verify)
 
 
 def carry_out(task: Task, doing: str, options: Options, dry_run: bool, line: ProgressLine | None = None) -> None:
-    """Show the plans, or do what they say, with a progress line at a terminal, and tell what came of it."""
+    """Run a conversion task with a progress line, and print its results; with `dry_run`, only print its layouts."""
     if task.source.license:
         diagnostic(task.source.license)
     if dry_run:
@@ -103,7 +104,7 @@ def _run_shown(task: Task, doing: str, options: Options, line: ProgressLine) -> 
     try:
         return run(task.source, task.plans, replace(options, progress=progress))[0]
     except KeyboardInterrupt:
-        line.note(f"stopped at {share:.0%}; the same command goes on from there")
+        line.note(f"stopped at {share:.0%}; the same command resumes there")
         raise
 
 
@@ -123,7 +124,7 @@ def _in_parts(plan: Layout) -> str:
 
 
 def _next_command(path: Path) -> str:
-    """The command that uses a model just written: chat, or run for one that does not chat."""
+    """The command for a model just written: chat, or run for a base model."""
     import shlex
 
     from seallm_edge.catalogue.chatting import chatting
@@ -133,11 +134,11 @@ def _next_command(path: Path) -> str:
     name = shlex.quote(path.stem if path.parent == models_dir() else str(path))
     if chatting(read_header(path)).is_chat_model:
         return f"chat with it: seallm chat {name}"
-    return f"a base model, which goes on from a text: seallm run {name}"
+    return f"a base model, which continues a text: seallm run {name}"
 
 
 def _described(plan: Layout, out: Path) -> str:
-    """The plan as text: a line for each type, then the whole, then the memory that it will need."""
+    """Layout as text: a line for each tensor type, then the totals, then the memory needed to run the model."""
     from seallm_edge.files.sizes import readable
 
     content = plan.content
@@ -156,7 +157,7 @@ def _described(plan: Layout, out: Path) -> str:
 
 
 def _memory(plan: Layout) -> list[str]:
-    """What a computer must have free to run it, where that can be told."""
+    """Memory needed to run the model at several context lengths; empty where its dimensions are unknown."""
     from seallm_edge.files.sizes import readable
     from seallm_edge.plan.memory import working_bytes
 

@@ -1,4 +1,4 @@
-"""`seallm convert`: a Hugging Face checkpoint in, GGUF files out. Parsing and showing only."""
+"""`seallm convert`: a Hugging Face checkpoint to GGUF files. Only parses options and prints results."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def command(
     """Convert a Hugging Face checkpoint to quantized GGUF files; one on a hub is streamed, never stored."""
     from seallm_edge.convert.tasks import checkpoint_task, chosen_recipes
 
-    line = options.tell_of_trouble()
+    line = options.line_with_warnings()
     chosen = chosen_recipes(types or [], recipe, tensors or [])
     task = checkpoint_task(source, chosen, out, imatrix, options.part_bytes(split))
     options.carry_out(task, "converting", options.settings(threads, force, restart, verify), dry_run, line)

@@ -1,4 +1,4 @@
-"""`seallm doctor`: what this computer has, what of it is used, and whether anything can run; or how one model would."""
+"""`seallm doctor`: this computer's CPU, memory and GPUs, and whether models can run; or the plan for one model."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def doctor(
 
 
 def examine() -> dict[str, Any]:
-    """All facts, in bytes and names; `can_run` and `verdict` sum them up."""
+    """Facts on this computer, sizes in bytes; `can_run` and `verdict` sum them up."""
     from dataclasses import asdict
 
     from .. import paths
@@ -90,7 +90,7 @@ def examine() -> dict[str, Any]:
 
 
 def lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    """The facts as names and values for people."""
+    """The facts of `examine` as names and values for people."""
     largest = facts["largest"]
     gpus = [f"{plain(g['description'])}: {_of(g['memory_free'], g['memory_total'])}" for g in facts["gpus"]]
     return [
@@ -115,7 +115,7 @@ def lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def examine_model(model: str, **asked: Any) -> dict[str, Any]:
-    """The plan for a model on this computer, in bytes and words, even if it does not fit; `asked` are its options.
+    """Plan for a model on this computer, sizes in bytes, even if it does not fit; `asked` are its options.
 
     Raises ModelNotFound, ModelFileError, InvalidOption or EngineError.
     """
@@ -159,7 +159,7 @@ def model_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         *(("" if number else "plan", reason) for number, reason in enumerate(facts["reasons"])),
         *(("warning", warning) for warning in facts["warnings"]),
         ("weights", readable(facts["weights_bytes"])),
-        ("KV memory", readable(facts["kv_bytes"])),
+        ("KV cache", readable(facts["kv_bytes"])),
         ("all else", f"{readable(facts['compute_bytes'])}: buffers for a step, vocabulary, the program"),
         ("in all", f"{readable(facts['total_bytes'])}{on_gpu}"),
         ("free", readable(facts["memory_available"])),
@@ -168,7 +168,7 @@ def model_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def verdict(problem: EngineError | None, fits: bool, here: list[str]) -> str:
-    """One line that sums up: what llama.cpp refuses with, whether any model fits, what is installed."""
+    """One line: the error of llama.cpp, else whether any model fits, else whether one is installed."""
     if problem:
         return f"nothing can run here: {problem}"
     if not fits:
@@ -179,7 +179,7 @@ def verdict(problem: EngineError | None, fits: bool, here: list[str]) -> str:
 
 
 def _forget_refusals() -> None:
-    """CPU code that was refused may run now, or was tried on another CPU: whoever asks hears of today."""
+    """Forget cached refusals, so that CPU code is tried again: it may run now, or was tried on another CPU."""
     from ..native.verdicts import forget_refusals
 
     forget_refusals()

@@ -1,4 +1,4 @@
-"""`seallm quantize`, `seallm split`, `seallm merge`: one GGUF in, another out. Parsing and showing only."""
+"""`seallm quantize`, `seallm split`, `seallm merge`: one GGUF to another. Only parses options and prints results."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def quantize_command(
 @split.command()
 def split_command(
     source: SourceFile,
-    size: Annotated[str, typer.Option("--size", "-s", metavar="SIZE", help="The most a file shall hold: 2G, 700M, …")],
+    size: Annotated[str, typer.Option("--size", "-s", metavar="SIZE", help="Maximum size of a file: 2G, 700M, …")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder, or name without numbers; else beside the source.")
     ] = None,

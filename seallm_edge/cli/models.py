@@ -1,4 +1,4 @@
-"""`seallm models`: the catalogue, what of it this computer can run, and what is here."""
+"""`seallm models`: the catalogue, the models that fit this computer, and the installed files."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def models(
 
 
 def describe(card: Card, machine: Machine, here: list[Installed]) -> dict[str, Any]:
-    """The facts of one card on this machine; bytes."""
+    """Facts of one card on this machine; sizes in bytes."""
     from ..plan.memory import needed_bytes, working_bytes
 
     return {
@@ -82,7 +82,7 @@ def files(entries: list[Installed]) -> list[dict[str, Any]]:
 
 
 def print_sizes(listed: list[dict[str, Any]]) -> None:
-    """One line a model, one column a type."""
+    """Print the models' sizes: a line for each model, a column for each type."""
     special = {name for facts in listed for name in facts["types"] if len(facts["types"]) == 1}
     types = (*sorted(special), *SHOWN_TYPES)
     rows = (
@@ -99,7 +99,7 @@ def print_sizes(listed: list[dict[str, Any]]) -> None:
 
 
 def weights(count: int) -> str:
-    """Such as "7.6 B" or "135 M"."""
+    """Number of weights in words, such as "7.6 B" or "135 M"."""
     return f"{count / 1e9:.1f} B" if count >= 1e9 else f"{count / 1e6:.0f} M"
 
 

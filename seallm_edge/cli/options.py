@@ -1,4 +1,4 @@
-"""Options that several commands share, and how they become a loaded model. Defaults stand in `Sampling`."""
+"""Options that several commands share, and loading a model with them. The defaults are those of `Sampling`."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ _GIVE_UTF8 = "use a terminal that writes UTF-8, or give the prompt on standard i
 
 
 def as_text(param: CallbackParam, value: str | list[str] | None) -> str | list[str] | None:
-    """A text, or several, of the command line. Raises InvalidOption for bytes that are not UTF-8."""
+    """Command line texts, decoded. Raises InvalidOption for bytes that are not UTF-8."""
     if isinstance(value, list):
         return [argument_text(text, f"the text of {_name(param)}") for text in value]
     return value if value is None else argument_text(value, f"the text of {_name(param)}")
 
 
 def as_schema(value: str | None) -> str | None:
-    """A schema as text, see `as_text`; a path as it is."""
+    """A JSON schema as text, see `as_text`; a path unchanged."""
     return argument_text(value, "the text of --schema") if value is not None and is_schema(value) else value
 
 
 def is_schema(value: str) -> bool:
-    """Whether `value` is a schema itself, and no path of one."""
+    """Whether `value` is a JSON schema, not a path."""
     return value.lstrip().startswith("{")
 
 
 def argument_text(value: str, name: str) -> str:
-    """An argument as text: where the locale is not UTF-8, or bytes are not, Python stands surrogates in for them.
+    """Argument as text. Python has surrogates for its bytes where the locale or the bytes are not UTF-8.
 
     Raises InvalidOption if the bytes are not UTF-8.
     """
@@ -55,7 +55,7 @@ def argument_text(value: str, name: str) -> str:
         raise InvalidOption(
             f"{name} is not UTF-8: it has the byte 0x{error.object[error.start]:02x}", _GIVE_UTF8
         ) from error
-    except UnicodeEncodeError as error:  # Windows: half of a surrogate pair, which no bytes stand for
+    except UnicodeEncodeError as error:  # Windows: half of a surrogate pair, which has no bytes
         raise InvalidOption(f"{name} holds half of a surrogate pair", _GIVE_UTF8) from error
 
 
@@ -64,7 +64,7 @@ def _name(param: CallbackParam) -> str:
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Names of models that begin as typed, for the shell."""
+    """Model names that begin with `incomplete`, for the shell's completion."""
     from ..store import installed
 
     names = {name for model in installed() for name in (model.card.name if model.card else model.name, model.name)}
@@ -119,7 +119,7 @@ Stop = Annotated[
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user gave of the shared options: keywords for `SeaLLM`, and for its `stream`."""
+    """Shared options that the user gave: keywords for `SeaLLM`, and for its `stream`."""
 
     loading: dict[str, Any]
     sampling: dict[str, Any]
@@ -142,7 +142,7 @@ def settings(
     drafting: Drafting = None,
     force: Force = False,
 ) -> Settings:
-    """The shared options, gathered."""
+    """Collect the shared options; `with_settings` gives their signature to commands."""
     asked = given(**locals())
     names = {field.name for field in fields(Sampling)}
     return Settings(
@@ -167,7 +167,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def loaded(model: str, loading: dict[str, Any]) -> Iterator[SeaLLM]:
-    """The model, loaded with a progress line on stderr if that is a terminal; closed at the end."""
+    """Load a model with a progress line on stderr, if that is a terminal, and close it at the end."""
     from ..llm import SeaLLM
 
     with ProgressLine() as line:
@@ -179,5 +179,5 @@ def loaded(model: str, loading: dict[str, Any]) -> Iterator[SeaLLM]:
 
 
 def given(**options: Any) -> dict[str, Any]:
-    """The options that the user gave a value."""
+    """Options that have a value."""
     return {name: value for name, value in options.items() if value is not None and value != []}

@@ -1,6 +1,6 @@
-"""How answers, facts and diagnostics are printed: the first two on stdout, all else on stderr.
+"""Printing of answers and facts on stdout, and of diagnostics on stderr.
 
-Text from files cannot steer the terminal.
+Control characters in text from files do not reach the terminal.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ PIPE_WIDTH = 120  # columns where stdout is no terminal
 
 
 def diagnostic(text: object) -> None:
-    """Print a line for the user on stderr; nowhere if that is closed, and never on stdout, which is for answers."""
-    if sys.stderr is None:  # print() would take stdout for it
+    """Print a line for the user on stderr, if that is open; never on stdout, which is for answers."""
+    if sys.stderr is None:  # print() would use stdout instead
         return
-    with contextlib.suppress(OSError, ValueError):  # full, or its reader has gone
+    with contextlib.suppress(OSError, ValueError):  # a full disk or a closed pipe
         print(text, file=sys.stderr, flush=True)
 
 
 def console() -> Console:
-    """A console on stdout, wide enough for whole lines where that is a pipe."""
+    """Console on stdout; 120 columns wide where that is no terminal."""
     from rich.console import Console
 
     is_screen = sys.stdout is not None and sys.stdout.isatty()
@@ -35,7 +35,7 @@ def console() -> Console:
 
 
 def print_table(headings: Iterable[str], rows: Iterable[Iterable[str]], numbers: Iterable[str] = ()) -> None:
-    """Print rows under `headings`; the columns named in `numbers` are set to the right."""
+    """Print a table with `headings`; the columns named in `numbers` are right-aligned."""
     from rich.table import Table
     from rich.text import Text
 
@@ -50,7 +50,7 @@ def print_table(headings: Iterable[str], rows: Iterable[Iterable[str]], numbers:
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
-    """Print names with their values beside them."""
+    """Print facts as a table of names and values."""
     from rich.table import Table
     from rich.text import Text
 
@@ -67,7 +67,7 @@ def _print(table: Table) -> None:
     with screen.capture() as capture:
         screen.print(table)
     for line in capture.get().splitlines():
-        print(line.rstrip())  # rich fills every line up
+        print(line.rstrip())  # rich pads every line
 
 
 def print_json(value: Any) -> None:

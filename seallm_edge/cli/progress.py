@@ -1,4 +1,4 @@
-"""The progress display of every command: one line on stderr where that is a terminal, redrawn in place."""
+"""Progress line of every command, on stderr where that is a terminal, redrawn in place."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ _POLL_SECONDS = 0.5
 
 
 class ProgressLine:
-    """A line that `show` draws and `erase` takes away; leaving the context erases it. Nothing where stderr is no
-    terminal.
-    """
+    """Progress line on stderr; leaving the context erases it. Draws nothing where stderr is no terminal."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr if sys.stderr is not None and sys.stderr.isatty() else None
@@ -54,12 +52,12 @@ class ProgressLine:
             self._write(f"{_ERASE}{text[: shutil.get_terminal_size().columns - 1]}")
 
     def show_share(self, doing: str, share: float) -> None:
-        """Draw how much is done, from 0 to 1, such as "loading  45%"."""
+        """Draw the share done, 0 to 1, such as "loading  45%"."""
         self.show(f"{doing} {share:4.0%}")
 
     def show_bytes(self, doing: str, done: int, total: int) -> None:
-        """Draw how many bytes are done, the bytes a second, and the seconds that are left at this speed."""
-        self._first = self._first or (done, self.seconds)  # a conversion that goes on begins above 0
+        """Draw bytes done and in all, bytes per second, and the seconds left at this speed."""
+        self._first = self._first or (done, self.seconds)  # a resumed conversion begins above 0
         n_bytes, seconds = done - self._first[0], self.seconds - self._first[1]
         share = done / total if total else 0.0
         speed = f", {readable(int(n_bytes / seconds))}/s" if n_bytes and seconds else ""
@@ -72,7 +70,7 @@ class ProgressLine:
         diagnostic(text)
 
     def erase(self) -> None:
-        """Take the line away, until something is shown again."""
+        """Erase the line until the next `show`."""
         if self._shown:
             self._shown = ""
             self._write(_ERASE)
@@ -80,7 +78,7 @@ class ProgressLine:
     def _write(self, text: str) -> None:
         try:
             print(text, end="", file=self._terminal, flush=True)
-        except (OSError, ValueError):  # the terminal has gone
+        except (OSError, ValueError):  # the terminal was closed
             self._terminal = None
 
 

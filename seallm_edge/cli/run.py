@@ -1,4 +1,4 @@
-"""`seallm run`: one prompt, one answer."""
+"""`seallm run`: one prompt, one reply."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(
     model: options.ModelArgument,
     prompt: Annotated[
         list[str] | None,
-        typer.Argument(help="What to say; text from standard input comes after it.", callback=options.as_text),
+        typer.Argument(help="The prompt; text from standard input is appended.", callback=options.as_text),
     ] = None,
     system: options.System = None,
     schema: Annotated[
@@ -38,7 +38,7 @@ def run(
     ] = None,
     grammar: Annotated[str | None, typer.Option(help="Answer with a text of this GBNF grammar: a file.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the reply and its figures as JSON.")] = False,
-    stats: Annotated[bool, typer.Option("--stats", help="Tell sizes and speed on stderr.")] = False,
+    stats: Annotated[bool, typer.Option("--stats", help="Print token counts and speed on stderr.")] = False,
     *,
     settings: options.Settings,
 ) -> None:
@@ -62,7 +62,7 @@ def run(
 
 
 def read_prompt(words: list[str]) -> str:
-    """The prompt of the arguments and of standard input. Raises InvalidOption where both are empty."""
+    """Prompt from the arguments and standard input. Raises InvalidOption where both are empty."""
     from ..errors import InvalidOption
     from .standard_input import read_text
 
@@ -74,8 +74,8 @@ def read_prompt(words: list[str]) -> str:
 
 
 def read_form(schema: str | None, grammar: str | None) -> dict[str, str]:
-    """The keywords for what the answer must look like. Raises InvalidOption for a file that is no text, OSError for one
-    that cannot be read.
+    """Keywords for structured output. Raises InvalidOption for a file that is not UTF-8 text, OSError for an unreadable
+    one.
     """
     form = {}
     if schema is not None:
@@ -96,14 +96,14 @@ def _text_of(path: Path) -> str:
 
 
 def system_message(system: str | None) -> list[dict[str, str]]:
-    """The messages that put `system` in force."""
+    """The system message, if one was given."""
     return [] if system is None else [{"role": "system", "content": system}]
 
 
 def describe(reply: Reply) -> str:
-    """One line on what a reply took."""
+    """One line with a reply's token counts and speed."""
     return (
-        f"{reply.usage.prompt_tokens:,} tokens read ({reply.usage.cached_tokens:,} of them kept from before) "
+        f"{reply.usage.prompt_tokens:,} tokens read ({reply.usage.cached_tokens:,} of them cached) "
         f"in {reply.timings.prefill_seconds:.1f} s, {reply.usage.reply_tokens:,} tokens written, "
         f"{reply.characters_per_second:.0f} characters/s ({reply.tokens_per_second:.1f} tokens/s), "
         f"{reply.timings.speedup_in_words}ended by {reply.finish_reason}"

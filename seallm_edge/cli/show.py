@@ -1,4 +1,4 @@
-"""`seallm show`: what a GGUF says of itself, or what the catalogue says of a model that is not here."""
+"""`seallm show`: the metadata of a GGUF, or the card of a model that is not installed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def show(
 
 
 def print_file(header: Header, tensors: bool) -> None:
-    """A GGUF for people."""
+    """Print a GGUF's metadata for people."""
     from ..catalogue.cards import match_header
 
     card = match_header(header)
@@ -67,7 +67,7 @@ def print_file(header: Header, tensors: bool) -> None:
 
 
 def file_facts(header: Header, tensors: bool) -> dict[str, Any]:
-    """A GGUF as plain facts; sizes in bytes, arrays by type and count."""
+    """Metadata of a GGUF as plain facts; sizes in bytes, arrays by type and count."""
     from ..catalogue.cards import match_header
     from ..catalogue.chatting import chatting
     from ..catalogue.sampling_defaults import shown_sampling
@@ -100,7 +100,7 @@ def file_facts(header: Header, tensors: bool) -> dict[str, Any]:
 
 
 def print_card(card: Card) -> None:
-    """A card for people."""
+    """Print a card for people."""
     from ..hints import command_line_words
     from ..plan.memory import MIN_CONTEXT
     from ..store import command_to_get
@@ -109,7 +109,7 @@ def print_card(card: Card) -> None:
     facts = [
         ("model", f"{card.title} (not installed)"),
         ("source", card.source_url),
-        ("kind", "chat model" if card.chat else "base model: goes on from a text"),
+        ("kind", "chat model" if card.chat else "base model: continues a text"),
         ("weights", f"{card.parameters:,}"),
         ("context", f"{card.context_length:,} tokens, {card.shape.kv_bytes_per_token / 1024:.0f} KiB each"),
         ("languages", ", ".join(by_code(code).name for code in card.languages)),

@@ -1,4 +1,4 @@
-"""Text from standard input: UTF-8, and nothing else taken for it."""
+"""UTF-8 text from standard input; other encodings are refused."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def is_piped() -> bool:
 
 
 def read_text(*, is_expected: bool = True) -> str:
-    """All of standard input; "" where it is closed. Raises SeaLLMError if it is not UTF-8.
+    """Text of standard input; "" where it is closed or a terminal. Raises SeaLLMError if it is not UTF-8.
 
-    Where it is not expected, as beside a prompt in the arguments, and does not end soon, a diagnostic says so.
+    If it is not expected, as beside a prompt in the arguments, and does not end within 2 seconds, a diagnostic says so.
     """
     if not is_piped():
         return ""
@@ -37,7 +37,7 @@ def read_text(*, is_expected: bool = True) -> str:
 
 
 def read_lines() -> Iterator[str]:
-    """Line after line as they come, without their ends. Raises SeaLLMError at one that is not UTF-8."""
+    """Lines of standard input as they arrive, without line ends. Raises SeaLLMError at a line that is not UTF-8."""
     if not is_piped():
         return
     for number, line in enumerate(sys.stdin.buffer, 1):

@@ -1,4 +1,4 @@
-"""`seallm tune`: measure which settings answer fastest here, and keep them for this model on this computer."""
+"""`seallm tune`: measure the fastest settings for a model on this computer, and save them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tune(
     seconds: Annotated[
         float, typer.Option(min=1, max=3600, help="About how long to measure; a large model takes what it needs.")
     ] = 30.0,
-    forget: Annotated[bool, typer.Option("--forget", help="Measure nothing; drop what was kept.")] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="Measure nothing; drop the saved settings.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     force: options.Force = False,
 ) -> None:
@@ -59,7 +59,7 @@ def tune(
 
 
 def difference(settings: Settings, default: Settings) -> str:
-    """In words, what of `settings` is not as in `default`; all of them where nothing differs."""
+    """Settings that differ from `default`, in words; all settings where none differs."""
     words = {
         "threads": f"{settings.threads} thread{'' if settings.threads == 1 else 's'}",
         "repack": "repacked" if settings.repack else "not repacked",
@@ -71,7 +71,7 @@ def difference(settings: Settings, default: Settings) -> str:
 
 
 def facts(header: Header, search: SettingsSearch, tuned: Tuned) -> dict[str, Any]:
-    """All that was measured; speeds in tokens a second."""
+    """All measurements of a search; speeds in tokens per second."""
     from ..tuning.search import PROMPT_TOKENS, REPLY_TOKENS
 
     return {
@@ -87,7 +87,7 @@ def facts(header: Header, search: SettingsSearch, tuned: Tuned) -> dict[str, Any
 
 
 def print_search(search: SettingsSearch) -> None:
-    """A line for each setting tried, and what was kept."""
+    """Print a table of the measured settings, and the result."""
     from ..tuning.search import PROMPT_TOKENS, REPLY_TOKENS
 
     headings = ("", "prompt tokens/s", "reply tokens/s", "a turn", "times as fast")
@@ -100,12 +100,12 @@ def print_search(search: SettingsSearch) -> None:
         print("Other programs are at work: the number of threads was left alone; tune again when they rest.")
     if search.untried:
         names = ", ".join(NAMES[name] for name in search.untried)
-        print(f"Not tried, for want of time: {names}. Give more with --seconds.")
+        print(f"Not tried, for lack of time: {names}. Give more with --seconds.")
     print(verdict(search))
 
 
 def verdict(search: SettingsSearch) -> str:
-    """One line on what is kept, and why."""
+    """One line on the settings kept, and the reason."""
     if search.best != search.default:
         words = difference(search.best, search.default)
         return f"kept: {words} ({search.gain:.2f} times as fast as the defaults)"
@@ -116,7 +116,7 @@ def verdict(search: SettingsSearch) -> str:
 
 
 def print_forgotten(name: str, was_there: bool, json_output: bool) -> None:
-    """Whether anything was dropped."""
+    """Print whether saved settings were dropped."""
     if json_output:
         print_json({"forgotten": was_there})
     else:

@@ -1,4 +1,4 @@
-"""`seallm verify`: a finished model, checked as far as it can be without its source. Parsing and showing only."""
+"""`seallm verify`: checks of a finished GGUF without its source. Only parses options and prints results."""
 
 from __future__ import annotations
 

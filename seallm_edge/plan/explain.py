@@ -20,7 +20,7 @@ def reasons(
 ) -> Iterator[str]:
     """One for each choice; `first` is the plan with the largest context that was tried."""
     yield f"context {plan.n_ctx:,}: {ASKED if asked.context else _why_context(plan, first, machine)}"
-    yield f"KV memory in {_types(plan)}: {ASKED if asked.cache_type_k or asked.cache_type_v else 'the usual type'}"
+    yield f"KV cache in {_types(plan)}: {ASKED if asked.cache_type_k or asked.cache_type_v else 'the usual type'}"
     yield f"threads {plan.threads}: {_why(asked.threads, tuned, _why_threads(machine))}"
     yield f"batch {plan.n_batch}: {_why_batch(plan, asked, tuned)}"
     yield f"flash attention {_why_flash_attention(plan, asked)}"

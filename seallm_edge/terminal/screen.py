@@ -99,7 +99,7 @@ class Screen:
             return
         language = guess(reply.text)
         print(
-            f"{reply.usage.prompt_tokens:,} tokens read ({reply.usage.cached_tokens:,} kept from before) in "
+            f"{reply.usage.prompt_tokens:,} tokens read ({reply.usage.cached_tokens:,} cached) in "
             f"{reply.timings.prefill_seconds:.1f} s; {reply.usage.reply_tokens:,} tokens, "
             f"{reply.usage.reply_characters:,} characters{f' of {language.name}' if language else ''} "
             f"written, {reply.timings.speedup_in_words}at "

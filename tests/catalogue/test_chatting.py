@@ -97,7 +97,7 @@ def test_a_model_with_another_template_that_fails_does_not_chat(
         found = chatting(header(template=NOT_CHATML))
     assert not found.is_chat_model
     assert found.reason.startswith("none: the chat template of tiny.gguf cannot be rendered: Unexpected end")
-    assert caplog.messages[0].endswith("; the model goes on from texts and does not chat")
+    assert caplog.messages[0].endswith("; the model continues texts and does not chat")
 
 
 def test_an_empty_template_is_none(header: Callable[..., Header]) -> None:

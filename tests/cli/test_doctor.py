@@ -94,7 +94,7 @@ def test_doctor_of_a_model_gives_its_plan_the_reasons_and_the_memory(seallm: SEA
     assert lines[:2] == [f"model {DEMO} (Q4_1)", f"file {demo_file}"]
     assert lines[2:9] == [
         "plan context 2,048: as asked",
-        "KV memory in f16: the usual type",
+        "KV cache in f16: the usual type",
         "threads 1: as asked",
         "batch 128: usual on a CPU",
         "flash attention on: usual on a CPU",
@@ -103,7 +103,7 @@ def test_doctor_of_a_model_gives_its_plan_the_reasons_and_the_memory(seallm: SEA
     ]
     assert lines[10:14] == [
         "weights 96.58 MB",
-        "KV memory 47.19 MB",
+        "KV cache 47.19 MB",
         "all else 0.10 GB: buffers for a step, vocabulary, the program",
         "in all 0.25 GB",
     ]
@@ -129,7 +129,7 @@ def test_doctor_of_a_model_shows_warnings(seallm: SEALLM) -> None:
 
     assert done.returncode == 0
     assert any(line.startswith("warning 512 threads share") for line in lines)
-    assert "KV memory in f16 keys and q8_0 values: as asked" in lines
+    assert "KV cache in f16 keys and q8_0 values: as asked" in lines
 
 
 def test_doctor_of_a_model_that_does_not_fit_plans_it_all_the_same_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

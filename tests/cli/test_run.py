@@ -42,7 +42,7 @@ def test_json_holds_the_reply_and_its_figures(seallm) -> None:
 
 def test_stats_are_told_on_stderr(seallm) -> None:
     result = seallm("run", DEMO, CAPITAL, *GREEDY, "--stats")
-    assert b"37 tokens read (0 of them kept from before) in " in result.stderr
+    assert b"37 tokens read (0 of them cached) in " in result.stderr
     assert b"7 tokens written" in result.stderr
 
 

@@ -150,7 +150,7 @@ def test_where_nothing_is_faster_the_defaults_are_kept_and_what_was_left_out_is_
     assert capsys.readouterr().out.splitlines()[-4:] == [
         "A turn: 256 tokens read and 128 written. The last column compares what was measured side by side.",
         "Other programs are at work: the number of threads was left alone; tune again when they rest.",
-        "Not tried, for want of time: CPU code. Give more with --seconds.",
+        "Not tried, for lack of time: CPU code. Give more with --seconds.",
         "the defaults are the best here",
     ]
 

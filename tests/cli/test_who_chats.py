@@ -47,14 +47,14 @@ def test_a_base_model_without_a_template_does_not_chat_in_any_command(
     model = tmp_path / "m.gguf"
     converted = seallm("convert", finetune.path, "-o", model, "--type", "Q8_0")
     last = converted.stdout.decode().splitlines()[-1]
-    assert last == f"a base model, which goes on from a text: seallm run {model}"
+    assert last == f"a base model, which continues a text: seallm run {model}"
     assert (
         seallm("doctor", model, "--context", "512").stdout.decode().splitlines()[-1].startswith("it fits: seallm run ")
     )
     assert b"none: a base model, without a template" in seallm("show", model).stdout
     done = seallm("chat", model, "--context", "512", stdin=b"Halo\n")
     assert done.returncode == 1
-    assert b"is a base model: it goes on from a text and knows no messages" in done.stderr
+    assert b"is a base model: it continues a text and takes no messages" in done.stderr
 
 
 def test_a_template_that_cannot_be_rendered_is_told_in_every_command(tmp_path: Path, seallm: Any) -> None:

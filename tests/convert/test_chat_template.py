@@ -86,7 +86,7 @@ def test_chat_template_json_is_read(template: Any, checkpoint: Checkpoints, tmp_
     ("make", "stderr", "last_line"),
     [
         (without_template, f"{NOTE}\n", "chat with it: seallm chat tiny-Q8_0"),
-        (as_base_model, "", "a base model, which goes on from a text: seallm run tiny-Q8_0"),
+        (as_base_model, "", "a base model, which continues a text: seallm run tiny-Q8_0"),
     ],
 )
 def test_the_closing_line_names_a_command_that_works(

@@ -220,7 +220,7 @@ class TestSignals:
         started = time.monotonic()
         _, errors = process.communicate(timeout=30)
         assert process.returncode == 130, errors
-        assert re.fullmatch(rb"stopped at \d+%; the same command goes on from there\n", errors)
+        assert re.fullmatch(rb"stopped at \d+%; the same command resumes there\n", errors)
         assert time.monotonic() - started < 5
         assert (tmp_path / "out.gguf.journal").exists()
 

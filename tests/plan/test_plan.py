@@ -77,7 +77,7 @@ def test_plenty_of_memory_gives_the_usual_context_and_the_performance_cores(seal
     assert plan.warnings == ()
     assert plan.reasons == (
         "context 8,192: fits in the free memory",
-        "KV memory in f16: the usual type",
+        "KV cache in f16: the usual type",
         "threads 4: one for each of 4 performance cores",
         "batch 128: usual on a CPU",
         "flash attention on: usual on a CPU",
@@ -168,7 +168,7 @@ def test_asked_values_are_taken(seallm_7b: Header) -> None:
     assert (plan.flash_attention, plan.repack, plan.prefix_cache_bytes) == (False, False, 5 * GB)
     assert plan.reasons == (
         "context 100: as asked",
-        "KV memory in f32 keys and f16 values: as asked",
+        "KV cache in f32 keys and f16 values: as asked",
         "threads 7: as asked",
         "batch 32: as asked",
         "flash attention off: as asked",

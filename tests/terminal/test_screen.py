@@ -203,13 +203,13 @@ def test_ctrl_c_at_the_prompt_leaves() -> None:
         (
             "1 + 1 = 2",
             1.0,
-            "1,234 tokens read (1,000 kept from before) in 0.5 s; 40 tokens, 120 characters written, "
+            "1,234 tokens read (1,000 cached) in 0.5 s; 40 tokens, 120 characters written, "
             "at 60 characters/s (20.0 tokens/s)\n",
         ),
         (
             "สวัสดีครับ ผมชื่อสมชาย",
             1.6,
-            "1,234 tokens read (1,000 kept from before) in 0.5 s; 40 tokens, 120 characters of Thai written, "
+            "1,234 tokens read (1,000 cached) in 0.5 s; 40 tokens, 120 characters of Thai written, "
             "1.60 tokens a step by drafting (1.30 times as fast), at 60 characters/s (20.0 tokens/s)\n",
         ),
     ],
