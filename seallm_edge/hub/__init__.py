@@ -1,4 +1,4 @@
-"""A Hugging Face style hub: what a repository holds, and its files' bytes, in order and whole, through bad networks."""
+"""Hugging Face style hub: the files of a repository, streamed and checked by sha256 over unreliable networks."""
 
 from .digest import Sha256, new_sha256
 from .patience import Patience

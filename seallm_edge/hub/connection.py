@@ -1,6 +1,6 @@
-"""Requests to a hub and to the servers that it sends its clients to; foreign errors become ours here.
+"""HTTP requests to a hub and to the servers it redirects to; the HTTP client's errors become ours here.
 
-Knows nothing of tries: what may pass is raised as Trouble.
+Knows nothing of retries: a failure that may be temporary is raised as Trouble.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CHECK_ENDPOINT = "check HF_ENDPOINT"
 
 
 class Answer:
-    """An answer whose body is still to come: a file or a part of it. The owner closes it."""
+    """HTTP response whose body is not read yet: a file or a part of it. The owner closes it."""
 
     def __init__(self, hub: Hub, response: httpx2.Response, told: dict[str, str]) -> None:
         self.status = response.status_code
@@ -41,7 +41,7 @@ class Answer:
         self._rest = memoryview(b"")
 
     def readinto(self, target: memoryview) -> int:
-        """The number of bytes put into `target`, 0 at the end of the body. Raises Trouble."""
+        """Read body bytes into `target`: their number, 0 at the end. Raises Trouble."""
         if not self._rest:
             with self._hub.translated(self._response.url):
                 self._rest = memoryview(next(self._chunks, b""))
@@ -51,7 +51,7 @@ class Answer:
         return count
 
     def read_all(self, most: int) -> bytes:
-        """The whole body. Raises Trouble, and ValueError if it is longer than `most` bytes."""
+        """Read the whole body. Raises Trouble, and ValueError if it is longer than `most` bytes."""
         with self._hub.translated(self._response.url):
             body = bytearray(self._rest)
             for chunk in self._chunks:
@@ -61,18 +61,18 @@ class Answer:
         return bytes(body)
 
     def close(self) -> None:
-        """Close the connection; safe twice."""
+        """Close the connection. May be called twice."""
         self._response.close()
 
 
 class Hub:
-    """The hub of the environment (HF_ENDPOINT, HF_TOKEN, proxies), and how patiently it is asked.
+    """HTTP client for the hub of the environment (HF_ENDPOINT, HF_TOKEN, proxies), with timeouts by `patience`.
 
-    It keeps no connection between two requests, so there is nothing to close.
+    Keeps no connection between two requests, so there is nothing to close.
     """
 
     def __init__(self, patience: Patience, on_trouble: OnTrouble | None) -> None:
-        """Raises HubError if the environment forbids the network or cannot be used."""
+        """Raises HubError if the environment forbids the network or its settings are invalid."""
         import httpx2
 
         self.patience = patience
@@ -88,9 +88,9 @@ class Hub:
             raise HubError(f"the network's settings cannot be used: {error}", "check HTTPS_PROXY, ALL_PROXY") from error
 
     def open(self, url: str, wanted: Wanted, stop: Stop, span: str = "") -> Answer:
-        """The answer to a GET of `url`, or of the `span` of it ("bytes=5-"). Raises Trouble, HubError.
+        """Send a GET request for `url`, or for a range of it (`span`, "bytes=5-"). Raises Trouble, HubError.
 
-        The token is sent to the hub alone, wherever that redirects to.
+        The token is sent to the hub only, not to the servers it redirects to.
         """
         import httpx2
 
@@ -112,7 +112,7 @@ class Hub:
 
     @contextlib.contextmanager
     def translated(self, url: httpx2.URL | str) -> Iterator[None]:
-        """Turn the HTTP client's errors into Trouble, or HubError where no patience helps."""
+        """Turn the HTTP client's errors into Trouble, or HubError for a permanent failure."""
         import httpx2
 
         try:
@@ -136,7 +136,7 @@ class Hub:
             raise HubError(f"{str(url)!r} cannot be asked for: {error}", _CHECK_ENDPOINT, url=str(url)) from error
 
     def _send(self, url: httpx2.URL, stop: Stop, span: str) -> httpx2.Response:
-        # A compressed answer could not be gone on with in its middle.
+        # A compressed response could not be resumed at a byte offset of the file.
         headers = {
             "Accept-Encoding": "identity",
             "User-Agent": f"seallm-edge/{importlib.metadata.version('seallm-edge')}",
@@ -160,12 +160,12 @@ class Hub:
 
 
 def endpoint() -> str:
-    """The address of the hub, HF_ENDPOINT if it is set now."""
+    """Address of the hub: HF_ENDPOINT if it is set, else huggingface.co."""
     return (os.environ.get("HF_ENDPOINT") or _DEFAULT_ENDPOINT).rstrip("/")
 
 
 def redirected(url: httpx2.URL, location: str) -> httpx2.URL:
-    """Where `url` redirects to. Raises HubError if that would give up encryption, or is no web address."""
+    """URL that `url` redirects to. Raises HubError if it drops encryption or is no http(s) URL."""
     target = url.join(location)
     if not location or target.scheme not in ("http", "https"):
         raise HubError(f"{url.host} redirects to {location!r}", _CHECK_ENDPOINT, url=str(url))

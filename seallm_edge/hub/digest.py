@@ -1,4 +1,4 @@
-"""Running hashes; a sha256 whose midway state can be kept and gone on from, which Python's hashlib cannot do.
+"""Running hashes, and a sha256 whose state can be saved and resumed, which Python's hashlib cannot do.
 
 ref: openssl/sha.h: SHA256_CTX is a public struct of 112 bytes, so that a copy of its bytes is a copy of its state.
 """
@@ -18,17 +18,17 @@ class Digest(Protocol):
     """A hash of the bytes so far."""
 
     def update(self, data: memoryview) -> None:
-        """Add bytes; the interpreter's lock is free meanwhile. `data` is contiguous."""
+        """Add bytes; releases the GIL meanwhile. `data` is contiguous."""
 
     def hexdigest(self) -> str:
         """The hash of the bytes so far; more may follow."""
 
     def state(self) -> bytes | None:
-        """What the hash can go on from, None where it cannot."""
+        """State from which the hash can be resumed; None where it cannot."""
 
 
 class PlainDigest:
-    """A hash of hashlib, with no state to take out."""
+    """Hash of hashlib, whose state cannot be saved."""
 
     def __init__(self, running: hashlib._Hash) -> None:
         self._running = running
@@ -42,7 +42,7 @@ class PlainDigest:
         return self._running.hexdigest()
 
     def state(self) -> None:
-        """None."""
+        """None: hashlib gives no state."""
         return
 
 
@@ -63,7 +63,7 @@ class _Context(ctypes.Structure):
 
 
 class Sha256:
-    """A sha256 by OpenSSL, whose state can be kept. Only where `can_resume()`."""
+    """A sha256 by OpenSSL, whose state can be saved. Available where `can_resume()`."""
 
     def __init__(self) -> None:
         self._library = _sha256_library()
@@ -72,12 +72,12 @@ class Sha256:
 
     @classmethod
     def from_state(cls, state: bytes) -> Sha256:
-        """One that goes on from what `state()` gave. Raises ValueError if that is no state."""
+        """Resume a hash from a `state()`. Raises ValueError if that is no sha256 state."""
         if len(state) != ctypes.sizeof(_Context):
             raise ValueError(f"a state of {len(state)} bytes, not {ctypes.sizeof(_Context)}")
         context = _Context.from_buffer_copy(state)
         if context.digest_bytes != 32 or context.num_in_block != context.n_bytes % 64:
-            raise ValueError("a state that is none of sha256")
+            raise ValueError("no state of a sha256")
         resumed = cls()
         resumed._context = context
         return resumed
@@ -88,7 +88,7 @@ class Sha256:
         return self._context.n_bytes
 
     def update(self, data: memoryview | bytearray | bytes) -> None:
-        """Add bytes; the interpreter's lock is free meanwhile."""
+        """Add bytes; releases the GIL meanwhile."""
         view = memoryview(data).cast("B")
         if view.nbytes == 0:
             return
@@ -103,12 +103,12 @@ class Sha256:
         return found.raw.hex()
 
     def state(self) -> bytes:
-        """112 bytes to give to `from_state`, on this kind of computer."""
+        """State for `from_state`: 112 bytes, in this machine's byte order."""
         return bytes(self._context)
 
 
 def new_sha256(state: bytes | None = None, n_bytes: int = 0) -> Digest | None:
-    """A sha256 from the start, or going on from `state`; None if that is not the state after `n_bytes` bytes."""
+    """A sha256, new or resumed from `state`; None if that is not the state after `n_bytes` bytes."""
     if state is None and n_bytes == 0:
         return Sha256() if can_resume() else PlainDigest(hashlib.sha256())
     if state is None or not can_resume():
@@ -122,7 +122,7 @@ def new_sha256(state: bytes | None = None, n_bytes: int = 0) -> Digest | None:
 
 @cache
 def can_resume() -> bool:
-    """Whether OpenSSL's own functions are to be had here, and hash rightly also through a state."""
+    """Whether OpenSSL's functions are found here, and give correct hashes, also after a resume."""
     try:
         whole, first = Sha256(), Sha256()
         whole.update(b"abc")
@@ -138,7 +138,7 @@ def can_resume() -> bool:
 
 @cache
 def _sha256_library() -> ctypes.CDLL:
-    """The libcrypto that Python itself is linked with. Raises AttributeError or OSError where its functions hide."""
+    """The libcrypto that Python is linked with. Raises AttributeError or OSError if its functions are not exported."""
     for path in _libraries():
         library = ctypes.CDLL(path)
         if hasattr(library, "SHA256_Init"):
@@ -149,8 +149,8 @@ def _sha256_library() -> ctypes.CDLL:
 def _libraries() -> Iterator[str]:
     import _hashlib
 
-    # On Linux and macOS a library's handle also finds what the library is linked with; another libcrypto than
-    # Python's own must not be looked for: macOS ends a process that loads the system's.
+    # On Linux and macOS a library's handle also finds symbols of the libraries it is linked with. Only Python's own
+    # libcrypto may be used: macOS kills a process that loads the system's.
     yield _hashlib.__file__
     if sys.platform == "win32":
         yield from map(str, Path(_hashlib.__file__).parent.glob("libcrypto-3*.dll"))

@@ -1,6 +1,6 @@
-"""How long to wait for a network, and when to give up; ending such waits from another thread.
+"""Timeouts and retries: how long to wait for a network, when to give up, and how another thread stops a wait.
 
-Knows nothing of requests: what went wrong comes as a Trouble, in words.
+Knows nothing of requests: a failure comes as a Trouble, in words.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ..errors import HubError
 
 OnTrouble = Callable[[str], None]
 
-# Windows does not let Ctrl-C into a long wait.
+# seconds; on Windows Ctrl-C does not interrupt a wait
 _MAX_SLEEP = 0.5
 
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds without a byte that are a stall, failures in a row that are too many, seconds between two tries (twice
-    as many after each), and the longest wait that a hub may ask for.
+    """Timeout without a byte (`stall_seconds`), retries in a row, seconds before the first retry (doubled for each
+    further one, up to `longest_wait`), and the longest wait that a hub may ask for.
     """
 
     stall_seconds: float = 30.0
@@ -35,15 +35,15 @@ class Patience:
     longest_asked_wait: float = 300.0
 
     def wait_after(self, failures: int, asked: float | None) -> float:
-        """Seconds until the next try: those that the hub asked for, else more with every failure."""
+        """Seconds until the next retry: those that the hub asked for, else by exponential backoff."""
         if asked is not None:
             return min(max(asked, 0.0), self.longest_asked_wait)
-        # Not all computers of a village that lost its network come back in the same second.
+        # jitter, so that many clients do not retry in the same second after an outage
         return float(min(self.first_wait * 2 ** (failures - 1), self.longest_wait) * random.uniform(0.75, 1))
 
 
 class Trouble(Exception):
-    """What may pass: the `problem` in words, and the seconds that the hub asked to wait. For this package only."""
+    """Temporary failure: the `problem` in words, and the seconds that the hub asked to wait. Internal to `hub`."""
 
     def __init__(self, problem: str, asked_wait: float | None = None) -> None:
         super().__init__(problem)
@@ -52,29 +52,29 @@ class Trouble(Exception):
 
 
 class Stop:
-    """Ends another thread's wait or read at once, but for looking up a name and the making of a connection."""
+    """Stop signal: ends another thread's wait or read, except during name lookup and connecting."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
         self._socket: socket.socket | None = None
 
     def set(self) -> None:
-        """End them, now and from now on; safe twice."""
+        """Stop waits and reads, present and future. May be called twice."""
         self._event.set()
         self._shut_down()
 
     def is_set(self) -> bool:
-        """Whether it was ended."""
+        """Whether `set` was called."""
         return self._event.is_set()
 
     def sleep(self, seconds: float) -> None:
-        """Wait; less if it is ended."""
+        """Wait `seconds`, or until `set` is called."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and not self._event.wait(min(left, _MAX_SLEEP)):
             pass
 
     def watch(self, _event: str, info: Mapping[str, Any]) -> None:
-        """Take note of the socket: the HTTP client calls this as it connects (its `trace` extension)."""
+        """Remember the socket: the HTTP client's `trace` extension calls this on every event."""
         if extra := getattr(info.get("return_value"), "get_extra_info", None):
             self._socket = extra("socket")
             if self.is_set():
@@ -83,12 +83,12 @@ class Stop:
     def _shut_down(self) -> None:
         if self._socket is not None:
             with contextlib.suppress(OSError):  # it is closed already
-                # Past TLS, whose own shutdown would pull the session out from under the reading thread.
+                # Not SSLSocket.shutdown, which drops the TLS session that the reading thread still uses.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 class Retries:
-    """Counts the failures in a row, waits after each, and gives up."""
+    """Retry counter: waits after each failure in a row, and gives up after `patience.retries`."""
 
     def __init__(self, patience: Patience, stop: Stop, on_trouble: OnTrouble | None, url: str) -> None:
         self._patience = patience
@@ -98,11 +98,11 @@ class Retries:
         self._failures = 0
 
     def progressed(self) -> None:
-        """Forget the failures: something came."""
+        """Reset the failure count: bytes arrived."""
         self._failures = 0
 
     def wait_after(self, trouble: Trouble, where: str = "") -> None:
-        """Tell of the trouble and wait. Raises HubError when there was too much of it."""
+        """Report the failure and wait. Raises HubError after too many failures in a row."""
         problem = trouble.problem + where
         if self._failures == self._patience.retries:
             tries = f", and {self._failures} more tries brought nothing" if self._failures else ""

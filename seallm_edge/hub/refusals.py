@@ -1,4 +1,4 @@
-"""What a hub's answers mean that are no file: which may pass, and how to word the rest."""
+"""HTTP statuses of a hub that are no success: which ones are temporary, and the error messages for the others."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _PASSING = {408, 425, 429}
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for: a repository of the hub at `endpoint`, at a revision, or a `file` of it."""
+    """Requested resource: a repository of the hub at `endpoint`, at a revision, or a `file` of it."""
 
     endpoint: str
     repository: str
@@ -56,9 +56,9 @@ class Wanted:
 
 
 def check_status(status: int, headers: Mapping[str, str], host: str, is_hub: bool, wanted: Wanted) -> None:
-    """Raise unless the answer is what was wanted: Trouble if that may pass, else HubError.
+    """Raise for a status other than 200 and 206: Trouble if it may be temporary, else HubError.
 
-    `is_hub` is False for the servers that a hub sends its clients to: their links expire.
+    `is_hub` is False for the servers that a hub redirects to: their links expire.
     """
     if status in (200, 206):
         return
@@ -77,7 +77,7 @@ def check_status(status: int, headers: Mapping[str, str], host: str, is_hub: boo
 
 
 def check_kind(headers: Mapping[str, str], host: str, wanted: Wanted) -> None:
-    """Raise HubError if the body is something else than the bytes of the file: a page of the network, or packed."""
+    """Raise HubError if the body is not the file's bytes: a network's login page, or a compressed body."""
     name = wanted.file or "an answer"
     if headers.get("content-type", "").startswith("text/html") and not name.endswith((".html", ".htm")):
         raise HubError(f"{host} sends a web page instead of {name}", LOG_IN_TO_NETWORK, url=wanted.endpoint)

@@ -1,4 +1,4 @@
-"""A repository of a hub at one commit: what it holds, and ways to its bytes."""
+"""Repository of a hub at one commit: its files, and streams and ranges of their bytes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .digest import Digest, PlainDigest, new_sha256
 from .patience import OnTrouble, Patience, Retries, Stop, Trouble
 from .refusals import LOG_IN_TO_NETWORK, Wanted
 from .stream import FileStream
-from .transfer import Piece, Transfer
+from .transfer import ByteRange, Transfer
 
 _PATIENT = Patience()
-# Nothing is lost yet when a repository is opened: who has no network is told so within seconds.
+# Few retries, so that a user without a network sees the error within seconds; no download can be lost yet.
 _OPENING_RETRIES = 3
 _MAX_SMALL_FILE = 64 << 20
 _MAX_LISTING = 64 << 20
@@ -35,7 +35,7 @@ _GIT_BLOB = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of a repository: bytes, the sha256 of its content if the hub tells it, its git blob otherwise."""
+    """File of a repository: size in bytes, the sha256 of its content if the hub lists it, else its git blob id."""
 
     name: str
     size: int
@@ -45,7 +45,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository at the commit `revision`: its files by name, whether its licence must be accepted, the licence."""
+    """Repository at the commit `revision`: its files by name, whether it is gated, and its licence."""
 
     id: str
     revision: str
@@ -56,7 +56,7 @@ class Repository:
     _hub: Hub = field(repr=False, compare=False)
 
     def read(self, name: str) -> bytes:
-        """A small file, whole and checked. Raises HubError, HashMismatch."""
+        """Read a file of at most 64 MiB, and check its hash. Raises HubError, HashMismatch."""
         if name not in self.files:
             problem = f"{self.id} has no file {name}{did_you_mean(name, self.files)}"
             raise HubError(problem, f"see its files: {self._hub.endpoint}/{self.id}/tree/{self.revision}")
@@ -71,10 +71,10 @@ class Repository:
         return bytes(data)
 
     def stream(self, file: RemoteFile, offset: int = 0, state: bytes | None = None) -> FileStream:
-        """`file` from the byte `offset` to its end, hashed as it passes; nothing is asked for before it is read.
+        """Stream of `file` from byte `offset` to its end, hashed during the read. The first read sends the request.
 
-        `state` is a stream's `digest_state()` at `offset`. Without it a file whose hash is known is read from its
-        first byte, since its hash cannot be told otherwise.
+        `state` is a stream's `digest_state()` at `offset`. Without it, a file with a known hash is downloaded from its
+        first byte, to compute the hash.
         """
         _check_span(file, offset, 0)
         digest, start = _digest_from(file, offset, state)
@@ -82,7 +82,7 @@ class Repository:
         return FileStream(file.name, file.size, offset, self._transfer(file, start, file.size), digest, expected)
 
     def read_range(self, file: RemoteFile, offset: int, n: int) -> bytes:
-        """`n` bytes of `file` from `offset` on; no hash is checked. Raises HubError."""
+        """Read `n` bytes of `file` from `offset` on, without a hash check. Raises HubError."""
         _check_span(file, offset, n)
         data = bytearray(n)
         rest = memoryview(data)
@@ -94,13 +94,13 @@ class Repository:
     def _transfer(self, file: RemoteFile, start: int, end: int) -> Transfer:
         url = f"{self._hub.endpoint}/{self.id}/resolve/{quote(self.revision, safe='')}/{quote(file.name)}"
         wanted = Wanted(self._hub.endpoint, self.id, self.revision, file.name, bool(self._hub.token))
-        return Transfer(self._hub, Piece(url, wanted, file.size, file.sha256, start, end))
+        return Transfer(self._hub, ByteRange(url, wanted, file.size, file.sha256, start, end))
 
 
 def open_repository(spec: str, patience: Patience = _PATIENT, on_trouble: OnTrouble | None = None) -> Repository:
-    """The repository `ORG/NAME` or `ORG/NAME@REVISION` (branch, tag or commit), as the hub lists it now.
+    """Open the repository `ORG/NAME` or `ORG/NAME@REVISION` (branch, tag or commit) at its current commit.
 
-    `on_trouble` is told of failures that are tried again, by the thread that reads. Raises InvalidOption, HubError.
+    `on_trouble` gets a message before each retry, from the thread that reads. Raises InvalidOption, HubError.
     """
     name, revision = parse_spec(spec)
     hub = Hub(patience, on_trouble)
@@ -114,7 +114,7 @@ def open_repository(spec: str, patience: Patience = _PATIENT, on_trouble: OnTrou
 
 
 def parse_spec(spec: str) -> tuple[str, str]:
-    """`ORG/NAME` and the revision, "main" where none is given; the address of its page will do too.
+    """Parse a repository spec or the URL of its page: (`ORG/NAME`, revision), "main" by default.
 
     Raises InvalidOption.
     """
@@ -176,12 +176,12 @@ def _file(entry: Mapping[str, Any]) -> RemoteFile:
 
 
 def _is_harmless(name: str) -> bool:
-    """Whether a file's name stays in its folder on every system."""
+    """Whether a file name stays inside its folder on every system."""
     return name.isprintable() and not set(name) & set("\\:") and not {"", ".", ".."} & set(name.split("/"))
 
 
 def _digest_from(file: RemoteFile, offset: int, state: bytes | None) -> tuple[Digest | None, int]:
-    """The hash to go on with, and the byte from which it must see the file."""
+    """(running hash, offset from which the file must be read to complete it)."""
     if file.sha256:
         resumed = new_sha256(state, offset)
         return (resumed, offset) if resumed else (new_sha256(), 0)

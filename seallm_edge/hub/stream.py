@@ -1,4 +1,4 @@
-"""A file of a hub read in order, hashed as it passes."""
+"""Stream of a hub's file: read in order and hashed during the read."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ _SCRAP_BYTES = 1 << 18
 
 
 class FileStream:
-    """A file of `size` bytes from the byte `offset` to its end. One thread reads; `close` may come from any.
+    """Stream of a file of `size` bytes from `offset` to its end. One thread reads; any thread may call `close`.
 
-    Every method raises HubError when the network or the hub fails for good, and after `close`.
+    Every method raises HubError when retries are exhausted, and after `close`.
     """
 
     def __init__(self, name: str, size: int, offset: int, transfer: Transfer, digest: Digest | None, expected: str):
-        """`digest` has hashed what lies before the transfer; `expected` is its value at the end."""
+        """`digest` has hashed the bytes before the transfer; `expected` is its value at the end."""
         self._name = name
         self._size = size
         self._transfer = transfer
         self._digest = digest
         self._expected = expected
-        # A hash whose state is lost begins at the first byte again: so much is read before what is asked for.
+        # Bytes before `offset` that are read for the hash only, because its state was lost.
         self._to_hash_first = offset - transfer.position
 
     @property
     def position(self) -> int:
-        """Bytes of the file that lie behind."""
+        """Offset of the next byte in the file."""
         return self._transfer.position + self._to_hash_first
 
     def readinto(self, target: memoryview) -> None:
-        """Fill `target`, contiguous bytes, with the next ones."""
+        """Fill `target` (contiguous) with the next bytes."""
         self._catch_up()
         rest = target.cast("B")
         if len(rest) > self._size - self.position:
             problem = f"{self._name} has {self._size} bytes: {len(rest)} more after {self.position} are not there"
-            raise HubError(problem, "the file is damaged, or the repository is none of a model")
+            raise HubError(problem, "the file is damaged, or the repository is no model's")
         while rest:
             rest = rest[self._take(rest) :]
 
     def skip(self, n: int) -> None:
-        """Pass over the next `n` bytes, which are read and hashed too."""
+        """Skip the next `n` bytes; they are read and hashed too."""
         scrap = memoryview(bytearray(min(n, _SCRAP_BYTES)))
         end = self.position + n
         while (left := end - self.position) > 0:
             self.readinto(scrap[:left])
 
     def digest_state(self) -> bytes | None:
-        """The running sha256 at `position`, for `Repository.stream` to go on from; None where it cannot be had."""
+        """State of the running sha256 at `position`, for `Repository.stream`; None where it cannot be saved."""
         return self._digest.state() if self._digest and not self._to_hash_first else None
 
     def finish(self) -> None:
-        """At the end: close, and raise HashMismatch if the bytes were not those that the hub lists."""
+        """Close at the end of the file. Raises HashMismatch if its hash is not the one that the hub lists."""
         self._catch_up()
         if self.position != self._size:
             raise HubError(f"{self._name} was read to {self.position} of {self._size} bytes only", "read the rest")
@@ -64,7 +64,7 @@ class FileStream:
             raise HashMismatch(self._name, self._expected, found)
 
     def close(self) -> None:
-        """End it; a thread that is blocked in `readinto` gets HubError. Safe twice."""
+        """Close the stream; a thread blocked in `readinto` gets HubError. May be called twice."""
         self._transfer.close()
 
     def __enter__(self) -> Self:

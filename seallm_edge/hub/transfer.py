@@ -1,4 +1,4 @@
-"""A file's bytes in order, from the byte where the last connection left off, whatever the network does.
+"""Transfer of a file's bytes in order; after a lost connection the next request resumes at the next byte.
 
 Knows nothing of hashes.
 """
@@ -19,8 +19,8 @@ _SCRAP_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
-class Piece:
-    """The bytes from `start` to before `end` of a file at `url`, of `size` bytes, with the sha256 that is known."""
+class ByteRange:
+    """Byte range from `start` to before `end` of the file at `url`, of `size` bytes, with its sha256 if known."""
 
     url: str
     wanted: Wanted
@@ -31,26 +31,26 @@ class Piece:
 
 
 class Transfer:
-    """Reads a piece from its start to its end. One thread reads; any other may close it."""
+    """Transfer of a byte range from its start to its end. One thread reads; any other may close it."""
 
-    def __init__(self, hub: Hub, piece: Piece) -> None:
-        self.position = piece.start
+    def __init__(self, hub: Hub, span: ByteRange) -> None:
+        self.position = span.start
         self._hub = hub
-        self._piece = piece
+        self._range = span
         self._stop = Stop()
-        self._retries = Retries(hub.patience, self._stop, hub.on_trouble, piece.url)
+        self._retries = Retries(hub.patience, self._stop, hub.on_trouble, span.url)
         self._answer: Answer | None = None
         self._tags: dict[str, str] = {}
         self._reading = threading.Lock()
 
     def readinto(self, target: memoryview) -> int:
-        """The number of bytes put into `target`, at least 1: it is not empty, and the end is not reached.
+        """Read bytes into `target`: their number, at least 1. `target` is not empty and the end is not reached.
 
-        Raises HubError when trouble lasts, when the file is not what it was, and when it was closed.
+        Raises HubError when retries are exhausted, when the file has changed on the hub, and after `close`.
         """
         try:
             with self._reading:
-                count = self._read(target[: self._piece.end - self.position])
+                count = self._read(target[: self._range.end - self.position])
         finally:
             self._let_go_if_stopped()
         self.position += count
@@ -58,7 +58,7 @@ class Transfer:
         return count
 
     def close(self) -> None:
-        """End it, also while another thread reads; safe twice."""
+        """Close the transfer, also while another thread reads. May be called twice."""
         self._stop.set()
         self._let_go_if_stopped()
 
@@ -73,17 +73,17 @@ class Transfer:
             except Trouble as trouble:
                 self._disconnect()
                 if not self._stop.is_set():
-                    self._retries.wait_after(trouble, f" at {_progress(self.position, self._piece)}")
-        raise HubError(f"the reading of {self._piece.wanted.file} was ended", url=self._piece.url)
+                    self._retries.wait_after(trouble, f" at {_progress(self.position, self._range)}")
+        raise HubError(f"the reading of {self._range.wanted.file} was ended", url=self._range.url)
 
     def _connected(self) -> Answer:
-        first, last = self.position, self._piece.end - 1
+        first, last = self.position, self._range.end - 1
         span = ""
-        if self._piece.end < self._piece.size:
+        if self._range.end < self._range.size:
             span = f"bytes={first}-{last}"
         elif first:
             span = f"bytes={first}-"
-        answer = self._hub.open(self._piece.url, self._piece.wanted, self._stop, span)
+        answer = self._hub.open(self._range.url, self._range.wanted, self._stop, span)
         try:
             self._pass_over(answer, first - self._first_byte(answer))
         except BaseException:
@@ -92,7 +92,7 @@ class Transfer:
         return answer
 
     def _first_byte(self, answer: Answer) -> int:
-        """Where in the file the answer begins. Raises HubError if the file is no longer the one that was listed."""
+        """Offset in the file of the answer's first byte. Raises HubError if the file has changed on the hub."""
         self._check_tags(answer)
         first, total = 0, answer.headers.get("content-length", "*")
         if answer.status == 206:
@@ -101,26 +101,26 @@ class Transfer:
                 raise Trouble(f"{answer.host} sends another part than it was asked for")
             first, total = int(match[1]), match[2]
         for size in (total, answer.told_by_hub.get("x-linked-size", "*")):
-            if size != "*" and size != str(self._piece.size):
-                raise self._changed(f"it is {size} bytes now, and was {self._piece.size}")
+            if size != "*" and size != str(self._range.size):
+                raise self._changed(f"it is {size} bytes now, and was {self._range.size}")
         return first
 
     def _check_tags(self, answer: Answer) -> None:
         linked = answer.told_by_hub.get("x-linked-etag", "").removeprefix("W/").strip('"')
-        if self._piece.sha256 and len(linked) == 64 and linked != self._piece.sha256:
+        if self._range.sha256 and len(linked) == 64 and linked != self._range.sha256:
             raise self._changed("its sha256 is another")
         tag = answer.headers.get("etag", "")
-        # Servers of one file may tag it each in their own way.
+        # Several servers of one file may give it different ETags.
         if tag and not tag.startswith("W/") and self._tags.setdefault(answer.host, tag) != tag:
             raise self._changed("its ETag is another")
 
     def _changed(self, how: str) -> HubError:
-        wanted = self._piece.wanted
+        wanted = self._range.wanted
         problem = f"{wanted.file} of {wanted.repository} changed while it was read: {how}"
-        return HubError(problem, "start again", url=self._piece.url)
+        return HubError(problem, "start again", url=self._range.url)
 
     def _pass_over(self, answer: Answer, n: int) -> None:
-        """Read what a server that knows no ranges sends again."""
+        """Skip `n` bytes that a server without range requests sends again."""
         scrap = memoryview(bytearray(min(n, _SCRAP_BYTES)))
         while n:
             count = answer.readinto(scrap[:n])
@@ -134,7 +134,7 @@ class Transfer:
             self._answer = None
 
     def _let_go_if_stopped(self) -> None:
-        # Whoever comes last of the reader and the closer finds the lock free and the sign set.
+        # Of the reading and the closing thread, the later one finds the lock free and the signal set.
         if self._stop.is_set() and self._reading.acquire(blocking=False):
             try:
                 self._disconnect()
@@ -142,11 +142,11 @@ class Transfer:
                 self._reading.release()
 
 
-def _progress(position: int, piece: Piece) -> str:
+def _progress(position: int, span: ByteRange) -> str:
     unit, bytes_of_unit = next(
-        ((unit, n) for unit, n in (("GB", 10**9), ("MB", 10**6), ("kB", 1000)) if piece.size >= n), ("bytes", 1)
+        ((unit, n) for unit, n in (("GB", 10**9), ("MB", 10**6), ("kB", 1000)) if span.size >= n), ("bytes", 1)
     )
     if bytes_of_unit == 1:
-        return f"{position} of {piece.size} bytes of {piece.wanted.file}"
-    done, total = position / bytes_of_unit, piece.size / bytes_of_unit
-    return f"{done:.1f} of {total:.1f} {unit} of {piece.wanted.file}"
+        return f"{position} of {span.size} bytes of {span.wanted.file}"
+    done, total = position / bytes_of_unit, span.size / bytes_of_unit
+    return f"{done:.1f} of {total:.1f} {unit} of {span.wanted.file}"
