@@ -77,7 +77,7 @@ class Sha256:
             raise ValueError(f"a state of {len(state)} bytes, not {ctypes.sizeof(_Context)}")
         context = _Context.from_buffer_copy(state)
         if context.digest_bytes != 32 or context.num_in_block != context.n_bytes % 64:
-            raise ValueError("no state of a sha256")
+            raise ValueError("a state that is not of sha256")
         resumed = cls()
         resumed._context = context
         return resumed
