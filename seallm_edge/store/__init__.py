@@ -1,4 +1,4 @@
-"""Model files: `installed` lists those here, `locate` finds the one that a name means."""
+"""Model files on this computer: `installed` lists them, `locate` finds one by its name."""
 
 from __future__ import annotations
 

