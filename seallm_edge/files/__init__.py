@@ -1,1 +1,1 @@
-"""Files written and read safely: positions, locks, hashes, disk space, sizes in words."""
+"""Safe reading and writing of files: atomic replacement, locks, hashes, disk space, sizes in words."""

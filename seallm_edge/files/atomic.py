@@ -1,8 +1,8 @@
-"""Atomic replacement of a file: written beside, brought to the disk, renamed. A kill leaves the old or the new content.
+"""Atomic replacement of a file: write a scratch file, sync, rename. A kill leaves the old or the new content.
 
-Scratch files are named NAME.XXXXXXXX.partial (eight hexadecimal digits), so that what a killed writer left is
-recognised, and no two writers share one. The last writer's content stays. (The converter's resumable NAME.partial is no
-scratch file: its journal says how much of it counts.)
+Scratch files are named NAME.XXXXXXXX.partial (eight hexadecimal digits), so that those of a killed writer are
+recognised, and no two writers share one. The last writer's content stays. (The converter's resumable NAME.partial is
+no scratch file: its journal records its progress.)
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import BinaryIO
 
 SCRATCH_SUFFIX = ".partial"
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # O_BINARY: Windows
-_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}  # of some network disks; a folder without read permission
+_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}  # some network disks; a folder without read permission
 
 
 @contextlib.contextmanager
 def replacing(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
-    """A scratch file that takes the name `path` once the block ends and its bytes are on the disk.
+    """Scratch file that is synced and renamed to `path` when the block ends.
 
-    `mode` is the permissions of the file, less the umask. Raises OSError, as the block may raise anything: then `path`
-    is as it was, and the scratch file is gone.
+    `mode` is the permissions of the file, less the umask. Raises OSError. If the block or the rename fails, `path` is
+    unchanged, and the scratch file is removed.
     """
     scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}{SCRATCH_SUFFIX}")
     descriptor = os.open(scratch, _NEW_FILE, mode)
@@ -43,21 +43,21 @@ def replacing(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Make `data` the content of `path`, all of it or nothing. Raises OSError."""
+    """Write `data` to `path` atomically. Raises OSError."""
     with replacing(path) as file:
         file.write(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Make `text` the content of `path`, in UTF-8 and with its line ends as they are. Raises OSError.
+    """Write `text` to `path` atomically, in UTF-8, with its line ends unchanged. Raises OSError.
 
-    File names that are not UTF-8 become their own bytes again (`os.fsdecode`'s surrogates).
+    Surrogates of `os.fsdecode` are written as the bytes they stand for, so that file names of any encoding are kept.
     """
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in `folder` to the disk, where the system can. Raises OSError."""
+    """Sync the names in `folder` to the disk, where the system supports it. Raises OSError."""
     if os.name != "posix":
         return
     try:

@@ -1,4 +1,4 @@
-"""Whether an output can be written where it shall go, and what the system's refusals mean."""
+"""Disk space and permissions for an output, and the system's write errors as ConversionError."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from .sizes import readable
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
 _OUT = Option("out")
-_ANOTHER_PLACE = Hint("give another place with {out}", out=_OUT)
-_BLOCK = 512  # what st_blocks counts, whatever the file system's own block is
+_ANOTHER_OUT = Hint("give another path with {out}", out=_OUT)
+_BLOCK = 512  # bytes; the unit of st_blocks on every file system
 
 
 def make_models_dir(folder: Path) -> None:
-    """Make `folder` if it is the models folder: that one need not be there before its first model."""
+    """Make `folder` if it is the models folder, which does not exist before the first model. Raises ConversionError."""
     if folder != models_dir():
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         problem = f"cannot make the models folder {folder}: {error.strerror}"
-        raise ConversionError(problem, _ANOTHER_PLACE.then(", or set SEALLM_HOME")) from error
+        raise ConversionError(problem, _ANOTHER_OUT.then(", or set SEALLM_HOME")) from error
 
 
 def check_output(out: Path, force: bool) -> None:
-    """Raise OutputExists or ConversionError where `out` cannot be written. With `force` only a GGUF is replaced."""
+    """Raise OutputExists or ConversionError if `out` cannot be written. With `force` an existing GGUF is replaced."""
     if out.is_dir():
         raise ConversionError(f"{out} is a folder", Hint("give the name of a file with {out}", out=_OUT))
     if not out.parent.is_dir():
@@ -52,7 +52,7 @@ def check_output(out: Path, force: bool) -> None:
 
 
 def check_space(out: Path, size: int, written: Iterable[Path] = ()) -> None:
-    """Raise ConversionError if the disk of `out` cannot take `size` bytes, less what `written` files hold already."""
+    """Raise ConversionError if the disk of `out` lacks space for `size` bytes, less those allocated to `written`."""
     needed = size - allocated(written)
     free = shutil.disk_usage(out.parent).free
     if free < needed:
@@ -67,7 +67,7 @@ def check_space(out: Path, size: int, written: Iterable[Path] = ()) -> None:
 
 
 def allocated(paths: Iterable[Path]) -> int:
-    """Bytes of disk that these files take now; those that are not there, and holes, take none."""
+    """Disk bytes allocated to these files; missing files and holes of sparse files count as 0."""
     found = 0
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
@@ -77,7 +77,7 @@ def allocated(paths: Iterable[Path]) -> int:
 
 @contextlib.contextmanager
 def translated_errors(out: Path, size: int, written: Iterable[Path] = ()) -> Iterator[None]:
-    """Turn the system's refusals to write `out`, of `size` bytes in all, into ConversionError."""
+    """Turn OSError during the writing of `out`, of `size` bytes in all, into ConversionError."""
     try:
         yield
     except PermissionError as error:
@@ -85,14 +85,14 @@ def translated_errors(out: Path, size: int, written: Iterable[Path] = ()) -> Ite
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise _full(out, size, written) from error
-        raise ConversionError(f"cannot write {out}: {error.strerror or error}", _ANOTHER_PLACE) from error
+        raise ConversionError(f"cannot write {out}: {error.strerror or error}", _ANOTHER_OUT) from error
 
 
 def _full(out: Path, size: int, written: Iterable[Path]) -> ConversionError:
     missing = size - allocated(written) - shutil.disk_usage(out.parent).free
     problem = f"the disk of {out.parent} is full: {out.name} needs {readable(max(missing, 0))} more"
-    return ConversionError(problem, "free as much and give the same command again: it goes on where it was")
+    return ConversionError(problem, "free as much, then run the same command again: it resumes")
 
 
 def _not_writable(folder: Path) -> ConversionError:
-    return ConversionError(f"the folder {folder} is not writable", _ANOTHER_PLACE)
+    return ConversionError(f"the folder {folder} is not writable", _ANOTHER_OUT)

@@ -1,4 +1,4 @@
-"""sha256 of files, and the file beside a model that lists them, as sha256sum writes and checks it."""
+"""sha256 of files, and sidecar files that list them in sha256sum's format."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def sha256_of(path: Path) -> str:
 
 
 def sidecar_of(path: Path) -> Path:
-    """Where the hashes of `path`, or of the parts of which it is the first, are listed."""
+    """Path of the sidecar that lists the sha256 of `path`, or of all parts if it is a first part."""
     return path.with_name(path.name + _ENDING)
 
 
 def write_sidecar(path: Path, hashes: Mapping[str, str]) -> None:
-    """List `hashes` by file name beside `path`. Raises ConversionError."""
+    """Write the sidecar of `path` with `hashes` by file name. Raises ConversionError."""
     sidecar = sidecar_of(path)
     text = "".join(f"{digits}  {name}\n" for name, digits in hashes.items())
     with translated_errors(sidecar, len(text)):
@@ -39,7 +39,7 @@ def write_sidecar(path: Path, hashes: Mapping[str, str]) -> None:
 
 
 def listed_hashes(sidecar: Path) -> dict[str, str]:
-    """{file name: sha256} of a sidecar, that of the file it is named after among them. Raises ModelFileError."""
+    """{file name: sha256} of a sidecar. Raises ModelFileError, also if the file it is named after is missing in it."""
     try:
         lines = sidecar.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
     except OSError as error:

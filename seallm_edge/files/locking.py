@@ -1,4 +1,4 @@
-"""One process at a time: a lock that the system lets go of when its holder ends, however that happens."""
+"""File lock of one process, which the system releases when the process ends for any reason."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import IO, Any
 
 
 def locked_alone(file: IO[Any]) -> bool:
-    """Whether `file`, open for writing, is now this process's alone, until it is closed."""
+    """Lock `file`, open for writing, until it is closed: whether this process has the lock."""
     try:
         import fcntl
     except ImportError:
@@ -22,7 +22,7 @@ def locked_alone(file: IO[Any]) -> bool:
 def _locked_on_windows(descriptor: int) -> bool:
     import msvcrt
 
-    os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # far behind all text: the locked byte itself cannot be read
+    os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # far behind all text, since a locked byte cannot be read
     try:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
     except OSError:

@@ -1,4 +1,4 @@
-"""A file that many threads read and write at places of their own."""
+"""File that many threads read and write, each at its own offsets."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from types import TracebackType
 
 
 class PositionedFile:
-    """An open file without a position: every call says where. `mode` is "r" or "r+", as for `io.FileIO`."""
+    """Open file without a position: every call gives an offset. `mode` is "r" or "r+", as for `io.FileIO`."""
 
     def __init__(self, path: Path, mode: str) -> None:
         self._file = io.FileIO(path, mode)
-        # Windows has no call that reads or writes at a place: there the two steps are taken under a lock.
+        # Windows has no pread and pwrite: seek and read, or seek and write, run under a lock.
         self._lock = threading.Lock()
 
     def read_into(self, offset: int, target: memoryview) -> int:
-        """Bytes read to the start of `target` from `offset` on: all of it, or fewer where the file ends. OSError."""
+        """Fill `target` from `offset` on: number of bytes read, fewer at the end of the file. Raises OSError."""
         done = 0
         while done < len(target):
             count = self._read_some(offset + done, target[done:])
@@ -28,26 +28,26 @@ class PositionedFile:
         return done
 
     def write(self, offset: int, data: memoryview) -> None:
-        """Write all of `data` at `offset`. OSError."""
+        """Write all of `data` at `offset`. Raises OSError."""
         done = 0
         while done < len(data):
             done += self._write_some(offset + done, data[done:])
 
     def expect(self, offset: int, n_bytes: int) -> None:
-        """Tell the system that these bytes will be read soon, if it can be told."""
+        """Start read-ahead of these bytes, where the system has posix_fadvise."""
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._file.fileno(), offset, n_bytes, os.POSIX_FADV_WILLNEED)
 
     def sync(self) -> None:
-        """Wait until what was written is on the disk. OSError."""
+        """Sync written bytes to the disk. Raises OSError."""
         os.fsync(self._file.fileno())
 
     def status(self) -> os.stat_result:
-        """What the system says of the open file."""
+        """Status of the open file (fstat)."""
         return os.fstat(self._file.fileno())
 
     def close(self) -> None:
-        """Close it; safe twice."""
+        """Close the file. May be called twice."""
         self._file.close()
 
     def __enter__(self) -> PositionedFile:

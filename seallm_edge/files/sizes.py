@@ -1,4 +1,4 @@
-"""Sizes as people write and read them."""
+"""File sizes in words: formatted, and parsed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _UNITS = {"M": 10**6, "G": 10**9}
 
 
 def readable(n_bytes: int) -> str:
-    """The one spelling of a size for people, such as "4.68 GB"; below 0.1 GB in MB."""
+    """Size for people with two decimals, such as "4.68 GB"; below 0.1 GB in MB."""
     return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.2f} MB"
 
 
 def parse_size(text: str) -> int:
-    """The bytes that "2G" or "700M" means (powers of ten, as llama.cpp's tool counts). Raises InvalidOption."""
+    """Bytes of a size such as "2G" or "700M" (powers of ten, as in llama.cpp's tool). Raises InvalidOption."""
     match = _SIZE.fullmatch(text.strip())
     n_bytes = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
     if n_bytes < _UNITS["M"]:

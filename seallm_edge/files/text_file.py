@@ -1,6 +1,6 @@
-"""Text files and standard input, decoded with a check: UTF-8, with or without a byte-order mark, and nothing else.
+"""Text files and standard input, decoded strictly as UTF-8, with or without a byte-order mark.
 
-Knows bytes and paths, not what a text is for.
+Knows bytes and paths, not the purpose of a text.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _LOOKED_AT = 64  # bytes
 
 
 class UnreadableText(ValueError):
-    """Data that is no text. The message goes on from a name: "is UTF-16, not UTF-8"."""
+    """Data that is no UTF-8 text. The message continues a file's name: "is UTF-16, not UTF-8"."""
 
 
 class TooLarge(UnreadableText):
-    """A file with more bytes than its reader takes."""
+    """File above its reader's size limit."""
 
 
 class NotUtf8(UnreadableText):
-    """Bytes of another encoding: the `line` of the first that is not UTF-8, and the encoding where it is known."""
+    """Bytes that are not UTF-8: the `line` of the first invalid byte, and the encoding where it is known."""
 
     def __init__(self, line: int, byte: int, encoding: str = "") -> None:
         self.line = line
@@ -36,7 +36,7 @@ class NotUtf8(UnreadableText):
 
 
 def read_text_file(path: Path, most_bytes: int | None = None) -> str:
-    """The text of a file of at most `most_bytes`, without its byte-order mark.
+    """Read a text file of at most `most_bytes` bytes, without its byte-order mark.
 
     Raises NotUtf8, TooLarge, or OSError for a file that cannot be read.
     """
@@ -48,8 +48,8 @@ def read_text_file(path: Path, most_bytes: int | None = None) -> str:
 
 
 def decode(data: bytes, first_line: int = 1) -> str:
-    """`data` as text, without the byte-order mark that may begin line 1. Raises NotUtf8, which counts lines from
-    `first_line`.
+    """Decode UTF-8 `data`, without a byte-order mark at the start of line 1. Raises NotUtf8 with a line number counted
+    from `first_line`.
     """
     if first_line == 1:
         if encoding := _other_encoding(data):
@@ -63,7 +63,7 @@ def decode(data: bytes, first_line: int = 1) -> str:
 
 
 def _other_encoding(data: bytes) -> str:
-    """UTF-16 or UTF-32 by its mark, or UTF-16 of Latin letters by its zeros; "" for what may be UTF-8."""
+    """UTF-16 or UTF-32 by its byte-order mark, or UTF-16 of Latin letters by its zero bytes; "" for possible UTF-8."""
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return encoding

@@ -173,7 +173,7 @@ def test_a_full_disk_says_what_is_missing_and_loses_nothing(
         with pytest.raises(ConversionError) as caught:
             convert(source, out, "Q4_0")
     assert caught.value.message.startswith(f"the disk of {tmp_path} is full: out.gguf needs ")
-    assert str(caught.value.hint) == "free as much and give the same command again: it goes on where it was"
+    assert str(caught.value.hint) == "free as much, then run the same command again: it resumes"
     assert not out.exists()
     again = bytes_read(monkeypatch)
     assert sha256(convert(source, out, "Q4_0")) == sha256(clean)
