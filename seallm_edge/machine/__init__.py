@@ -1,4 +1,4 @@
-"""This computer: cores by kind, SIMD, free memory."""
+"""Hardware of this computer: cores by kind, SIMD, free memory."""
 
 from .describe import Gpu, Machine, this_machine
 

@@ -1,6 +1,6 @@
-"""This computer: its cores by kind, SIMD, memory. Read without native code, so that it works where that fails.
+"""Hardware of this computer: cores by kind, SIMD, memory. Needs no llama.cpp, so that it works where that fails.
 
-What it cannot see: other processes' load, and GPUs (`Gpu` is what the native floor reports them as).
+Does not know the load of other processes, nor GPUs: `native` reports those as `Gpu`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MACOS_SIMD = ("AdvSIMD", "FEAT_DotProd", "FEAT_I8MM", "FEAT_BF16", "FEAT_SME")
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU as llama.cpp sees it; memory in bytes."""
+    """GPU as llama.cpp reports it; memory in bytes."""
 
     name: str
     description: str
@@ -32,13 +32,13 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Machine:
-    """What inference can use; memory in bytes.
+    """Hardware for inference; memory in bytes.
 
     cores_performance, cores_efficiency  physical cores, not hardware threads
-    cores_usable                         how many cores' worth of time this process may use (affinity, cgroup quota)
-    cores_usable_performance             how many of them may be performance cores
-    simd                                 instruction sets that matter to ggml, as the system names them
-    memory_available                     what can be taken without swapping, inside the cgroup's limit
+    cores_usable                         cores that this process may use (affinity, cgroup quota)
+    cores_usable_performance             performance cores among them
+    simd                                 instruction sets that ggml uses, as the system names them
+    memory_available                     memory free without swapping, within the cgroup's limit
     """
 
     cpu_name: str
@@ -54,14 +54,14 @@ class Machine:
 
     @property
     def threads(self) -> int:
-        """How many threads to decode with: one a performance core, as slower cores would make those wait. Where this
-        process may use slower cores only, one of each.
+        """Default number of decode threads: one for each performance core, since slower cores would make those wait.
+        If the process may use efficiency cores only, one for each.
         """
         return max(1, self.cores_usable_performance or self.cores_usable)
 
 
 def this_machine() -> Machine:
-    """The computer this runs on, as it is now."""
+    """Hardware of this computer, with the memory free now."""
     import psutil
 
     memory, hardware = psutil.virtual_memory(), _hardware()
@@ -93,7 +93,7 @@ def _hardware() -> Hardware:
 
 
 def _free_hardware(name: str, simd: tuple[str, ...], performance: int, efficiency: int) -> Hardware:
-    """Hardware that this process may use all of."""
+    """Hardware without limits for this process."""
     return Hardware(name, simd, performance, efficiency, performance + efficiency, performance)
 
 
@@ -104,21 +104,21 @@ def _physical_cores() -> int:
 
 
 def macos_cores(sysctl: Callable[[str], str], physical: int) -> tuple[int, int]:
-    """(performance, efficiency) cores by what `sysctl` answers; Intel Macs have one kind."""
+    """(performance, efficiency) cores by `sysctl`; Intel Macs have one kind."""
     if sysctl("hw.nperflevels") != "2":
         return physical, 0
     return int(sysctl("hw.perflevel0.physicalcpu")), int(sysctl("hw.perflevel1.physicalcpu"))
 
 
 def macos_simd(sysctl: Callable[[str], str]) -> tuple[str, ...]:
-    """The instruction sets that `sysctl` says this Mac has: Arm's by feature, Intel's by name."""
+    """Instruction sets by `sysctl`: Arm's by feature, Intel's by name."""
     arm = (name for name in MACOS_SIMD if "1" in (sysctl(f"hw.optional.arm.{name}"), sysctl(f"hw.optional.{name}")))
     intel = f"{sysctl('machdep.cpu.features')} {sysctl('machdep.cpu.leaf7_features')}".lower().replace(".", "_").split()
     return tuple(sorted({*arm, *linux.SIMD_FLAGS.intersection(intel)}))
 
 
 def sysctl(name: str) -> str:
-    """macOS's value of `name`, or nothing."""
+    """Value of macOS's sysctl `name`; "" where it has none."""
     try:
         answer = subprocess.run(
             ["/usr/sbin/sysctl", "-n", name], capture_output=True, text=True, timeout=5, check=False

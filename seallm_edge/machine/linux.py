@@ -1,6 +1,6 @@
-"""Linux's own account of the CPU and of this process's limits, from /proc and /sys below any root folder.
+"""Hardware on Linux: CPU, SIMD and this process's limits, from /proc and /sys below any root folder.
 
-What is missing there (a container often hides things) is left out, not guessed.
+Missing files (a container often hides some) leave their values empty; nothing is estimated.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _SIMD = (
     " amx_tile amx_int8 asimd asimdhp asimddp i8mm bf16 sve sve2 sme vx vxe"
 )
 SIMD_FLAGS = frozenset(_SIMD.split())
-# A core this much weaker than the strongest makes the others wait. Middle cores of phones' chips have 0.7 and more,
-# little ones 0.2 to 0.5.
+# Cores below this capacity, relative to the strongest, make the others wait. Middle cores of phone chips have 0.7 and
+# more, little ones 0.2 to 0.5.
 _STRONG = 0.6
 _NO_LIMIT_V1 = 1 << 60  # cgroup v1 writes a number near 2**63 for "no limit"
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """What `Machine` is made of; `memory_limit` and `memory_left` (bytes) are a cgroup's, None without a limit."""
+    """Hardware facts for `Machine`; `memory_limit` and `memory_left` (bytes) are the cgroup's, None without a limit."""
 
     cpu_name: str
     simd: tuple[str, ...]
@@ -39,13 +39,13 @@ class Hardware:
 
 
 def read(root: Path, allowed: frozenset[int]) -> Hardware:
-    """The machine whose /proc and /sys are below `root`, for a process that may run on the CPUs `allowed`."""
+    """Read the hardware from /proc and /sys below `root`, for a process that may run on the CPUs `allowed`."""
     online = parse_cpu_list(_text(root / CPUS / "online")) or allowed
     cores = {_siblings(root, cpu) & online for cpu in online}
     weak = _weak_cpus(root, online)
     strong_cores = {core for core in cores if not core <= weak}
     n_allowed = sum(1 for core in cores if core & allowed) or len(allowed)
-    n_time = int(cpu_quota(root) or n_allowed)  # a part of a core holds all others up
+    n_time = int(cpu_quota(root) or n_allowed)  # rounded down: a fraction of a core makes all others wait
     limit, left = memory_limits(root)
     name, simd = cpu_info(root)
     return Hardware(
@@ -61,7 +61,7 @@ def read(root: Path, allowed: frozenset[int]) -> Hardware:
 
 
 def parse_cpu_list(text: str) -> frozenset[int]:
-    """The CPUs of a list such as "0-3,8"; none for anything else."""
+    """CPU numbers of a list such as "0-3,8"; invalid parts are ignored."""
     cpus: set[int] = set()
     for part in text.strip().split(","):
         if found := re.fullmatch(r"(\d+)(?:-(\d+))?", part):
@@ -70,7 +70,7 @@ def parse_cpu_list(text: str) -> frozenset[int]:
 
 
 def cpu_info(root: Path) -> tuple[str, tuple[str, ...]]:
-    """(the CPU's name, its flags among `SIMD_FLAGS`), from /proc/cpuinfo; a board's name where the CPU has none."""
+    """(CPU name, its flags among `SIMD_FLAGS`) from /proc/cpuinfo; the board's name where the CPU has none."""
     lines = (line.partition(":") for line in _text(root / "proc/cpuinfo").splitlines())
     values = {key.strip(): value.strip() for key, _, value in lines}
     board = _text(root / "proc/device-tree/model").strip("\0\n ")
@@ -80,7 +80,7 @@ def cpu_info(root: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def cpu_quota(root: Path) -> float | None:
-    """CPUs' worth of time that the tightest cgroup leaves this process; None without a quota."""
+    """CPU quota of the tightest cgroup, in CPUs; None without a quota."""
     quotas = []
     for folder in _cgroup_folders(root, "cpu"):
         quota, _, period = _text(folder / "cpu.max").partition(" ")
@@ -92,23 +92,23 @@ def cpu_quota(root: Path) -> float | None:
 
 
 def memory_limits(root: Path) -> tuple[int | None, int | None]:
-    """(bytes that the tightest cgroup allows, bytes of them still to be had); None without a limit.
+    """(memory limit of the tightest cgroup, bytes left below it); None without a limit.
 
-    Above `memory.high` the kernel slows a process down until it is of no use, so that is a limit too.
+    `memory.high` counts as a limit too: above it the kernel throttles a process until it is useless.
     """
-    limits, rooms = [], []
+    limits, left = [], []
     for folder in _cgroup_folders(root, "memory"):
         texts = [_text(folder / name) for name in ("memory.max", "memory.high", "memory.limit_in_bytes")]
         allowed = [int(text) for text in texts if _is_number(text) and int(text) < _NO_LIMIT_V1]
         used = _text(folder / "memory.current") or _text(folder / "memory.usage_in_bytes")
         if allowed and _is_number(used):
             limits.append(min(allowed))
-            rooms.append(max(0, min(allowed) - int(used) + _reclaimable(folder)))
-    return min(limits, default=None), min(rooms, default=None)
+            left.append(max(0, min(allowed) - int(used) + _reclaimable(folder)))
+    return min(limits, default=None), min(left, default=None)
 
 
 def _weak_cpus(root: Path, online: Iterable[int]) -> frozenset[int]:
-    """CPUs of efficiency cores: as Intel's hybrid chips list them, else by Arm's capacity figures."""
+    """CPUs of efficiency cores: by the list of Intel's hybrid chips, else by Arm's capacities."""
     if strong := parse_cpu_list(_text(root / "sys/devices/cpu_core/cpus")):
         return frozenset(online) - strong
     texts = {cpu: _text(root / CPUS / f"cpu{cpu}/cpu_capacity") for cpu in online}
@@ -118,26 +118,26 @@ def _weak_cpus(root: Path, online: Iterable[int]) -> frozenset[int]:
 
 
 def _siblings(root: Path, cpu: int) -> frozenset[int]:
-    """The hardware threads of this CPU's core, itself included."""
+    """Hardware threads of this CPU's core, including itself."""
     topology = root / CPUS / f"cpu{cpu}/topology"
     names = ("core_cpus_list", "thread_siblings_list")
     return next((cpus for name in names if (cpus := parse_cpu_list(_text(topology / name)))), frozenset({cpu}))
 
 
 def _cgroup_folders(root: Path, controller: str) -> Iterator[Path]:
-    """The folders of this process's cgroup and of those it lies in, for version 2, else for `controller` in 1."""
+    """Folders of this process's cgroup and its parents, in cgroup version 2, else for `controller` in version 1."""
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = (line.split(":", 2) + ["", ""])[:3]
         if controllers and controller not in controllers.split(","):
             continue
         base = root / CGROUP / controllers if controllers else root / CGROUP
         parts = [part for part in path.split("/") if part not in ("", "..")]
-        # inside a container the path is the host's and only the base is there
+        # inside a container the path is the host's, and only the base folder exists
         yield from (base.joinpath(*parts[:n]) for n in range(len(parts), -1, -1))
 
 
 def _reclaimable(folder: Path) -> int:
-    """Bytes of file cache that the kernel gives back on demand."""
+    """Bytes of page cache that the kernel reclaims on demand."""
     values = dict(re.findall(r"^(\w+) (\d+)$", _text(folder / "memory.stat"), re.MULTILINE))
     prefix = "total_" if "total_inactive_file" in values else ""
     return sum(int(values.get(f"{prefix}{kind}_file", 0)) for kind in ("active", "inactive"))

@@ -1,4 +1,4 @@
-"""Windows' own account of its cores, as GetLogicalProcessorInformationEx gives it. What it refuses is left out."""
+"""CPU cores on Windows, by GetLogicalProcessorInformationEx; none if the call fails."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import NamedTuple
 _RELATION_PROCESSOR_CORE = 0
 _HEAD = struct.Struct("<II")  # Relationship, Size
 _CORE = struct.Struct("<BB20xH")  # Flags, EfficiencyClass (higher is faster), GroupCount
-_GROUP = struct.Struct("<QH6x")  # Mask, Group; as 64-bit Windows has them
+_GROUP = struct.Struct("<QH6x")  # Mask, Group; on 64-bit Windows
 _GROUP_CPUS = 64
 
 
 class Cores(NamedTuple):
-    """How many cores there are of each kind, and how many this process may use."""
+    """Numbers of cores by kind, and of those that this process may use."""
 
     performance: int
     efficiency: int
@@ -26,9 +26,9 @@ class Cores(NamedTuple):
 
 
 def cores(told: bytes, allowed: frozenset[int] | None = None) -> Cores:
-    """Cores by kind, out of what `core_relations` gives; only those of the fastest class are performance cores.
+    """Cores by kind from `core_relations`; cores of the fastest class are performance cores, all others efficiency.
 
-    `allowed` are the CPUs that this process may run on, None for all; 64 to a group, numbered through.
+    `allowed` are the CPUs that this process may run on, None for all; they are numbered 64 to a group.
     """
     found = list(_cores(told))
     fastest = max((kind for kind, _ in found), default=0)
@@ -38,7 +38,7 @@ def cores(told: bytes, allowed: frozenset[int] | None = None) -> Cores:
 
 
 def core_relations() -> bytes:
-    """What Windows says of its cores, for `cores`; nothing where it does not."""
+    """Core records of Windows for `cores`; empty on other systems and if the call fails."""
     if sys.platform == "win32":
         ask = ctypes.WinDLL("kernel32").GetLogicalProcessorInformationEx
         size = ctypes.c_uint32(0)
@@ -50,7 +50,7 @@ def core_relations() -> bytes:
 
 
 def allowed_cpus() -> frozenset[int] | None:
-    """The CPUs of this process's affinity; None where that is not known, or says nothing of other groups' CPUs."""
+    """CPU affinity of this process; None if it is unknown, or covers only one of several processor groups."""
     import psutil
 
     try:
