@@ -1,4 +1,4 @@
-"""What a reply may say: a JSON schema or a grammar, checked token by token. Knows bytes, not models nor sampling."""
+"""Structured output: a JSON schema or a grammar constrains a reply by tokens. Knows bytes, not models or sampling."""
 
 from .compiler import Grammar, GrammarCompiler, Vocabulary
 from .matcher import Constraint

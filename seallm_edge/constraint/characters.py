@@ -1,4 +1,4 @@
-"""The characters of a grammar: escapes and classes → code points. Neither U+0000 nor surrogates are ever among them."""
+"""Characters of a grammar: escapes and classes → code points, without U+0000 and surrogates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 Ranges = tuple[tuple[int, int], ...]
-"""(first, last) code points, both included; in order, apart from one another."""
+"""(first, last) code points, both included; sorted and disjoint."""
 
 ANY: Ranges = ((0x1, 0xD7FF), (0xE000, 0x10FFFF))
 
@@ -17,7 +17,7 @@ _CONTROLS = {"t": "\t", "r": "\r", "n": "\n"}
 
 
 def letters(body: str) -> list[Ranges]:
-    """One character after the other, for what stands between quotes. Raises ValueError for what is no character."""
+    """Characters of a literal, without its quotes. Raises ValueError for an unknown escape or an invalid code point."""
     found: list[Ranges] = []
     position = 0
     while position < len(body):
@@ -31,7 +31,7 @@ def letters(body: str) -> list[Ranges]:
 
 
 def char_class(body: str) -> Ranges:
-    """What stands between brackets, `^` for all others. Raises ValueError where no character is left."""
+    """Characters of a class, without its brackets; a leading `^` negates it. Raises ValueError for an empty class."""
     negated = body.startswith("^")
     ranges = []
     position = int(negated)
@@ -68,7 +68,7 @@ def _code_point(text: str) -> int:
 
 
 def _others(ranges: Iterable[tuple[int, int]]) -> Ranges:
-    """The code points outside `ranges`."""
+    """Code points outside `ranges`."""
     gaps = []
     free = 0
     for first, last in sorted(ranges):
@@ -79,7 +79,7 @@ def _others(ranges: Iterable[tuple[int, int]]) -> Ranges:
 
 
 def _inside(ranges: Iterable[tuple[int, int]]) -> Ranges:
-    """`ranges` in order, joined where they meet, without what no text can hold."""
+    """Code points of `ranges`, sorted and merged, without U+0000 and surrogates."""
     kept: list[tuple[int, int]] = []
     for first, last in sorted(ranges):
         for lowest, highest in ANY:

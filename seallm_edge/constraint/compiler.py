@@ -1,4 +1,7 @@
-"""Schemas and grammars → `Grammar`, which starts a `Constraint` a reply. Knows of a model its vocabulary only."""
+"""`GrammarCompiler`: schemas and grammars → `Grammar`, which starts a `Constraint` for each reply.
+
+Knows a model's vocabulary only.
+"""
 
 from __future__ import annotations
 
@@ -21,34 +24,34 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
 _LIMITS: dict[str, Any] = {
-    "max_items_in_row": 2_000,  # readings of the same text that are followed at once
+    "max_items_in_row": 2_000,  # parser items for one position: grows with ambiguity
     "step_max_items": 500_000,  # the same, summed over one mask; llama.cpp's example grammars need up to 50,000
     "step_lexer_fuel": 2_000_000,  # regular expressions derived for one mask: about 0.15 s
     "max_lexer_states": 50_000,  # 1 to 2 kB each
     "verbose_errors": False,
 }
 _STACK = 8 << 20  # bytes
-_STACK_FOR_A_CHARACTER = 512  # bytes; a chain of $ref takes up to 300, and without them the process would end
+_STACK_FOR_A_CHARACTER = 512  # bytes; a chain of $ref takes up to 300, and a stack overflow would kill the process
 _N_KEPT = 16
 
 
 class Vocabulary(Protocol):
-    """What is asked of a model's vocabulary, once."""
+    """Vocabulary of a model, read once."""
 
     n_tokens: int
 
     def piece(self, token: int) -> bytes:
-        """The bytes of a token's text; empty for a token that is no text."""
+        """Bytes of a token's text; empty for a control token."""
 
     def ends_generation(self, token: int) -> bool:
         """Whether the token ends a reply."""
 
 
 class GrammarCompiler:
-    """Makes grammars for the tokens of one model, on any thread.
+    """Compiler of grammars for one vocabulary. Any thread may call it.
 
-    The vocabulary is copied here and now, so the model may be unloaded afterwards. The trie of its tokens is built
-    for the first grammar. The last 16 grammars are remembered.
+    Copies the vocabulary at once, so that the model may be unloaded afterwards. Builds the trie of its tokens for the
+    first grammar, and caches the last 16 grammars.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -56,28 +59,28 @@ class GrammarCompiler:
         self._remembered = functools.lru_cache(maxsize=_N_KEPT)(self._tokens.grammar)
 
     def schema(self, schema_or_class: Mapping[str, Any] | bool | str | type) -> Grammar:
-        """The grammar of all JSON texts that satisfy a schema, in one line, with a space after `,` and `:` or none.
+        """Grammar of the JSON texts that satisfy a schema, on one line, with one space or none after `,` and `:`.
 
-        Takes a JSON schema, its text, or a pydantic model class. Raises InvalidOption if it is none, asks for what
-        cannot be followed, or if nothing satisfies it.
+        Takes a JSON schema, its text, or a pydantic model class. Raises InvalidOption for anything else, an unsupported
+        keyword, or a schema that nothing satisfies.
         """
         return self._remembered(*schema.to_lark(schema_or_class))
 
     def gbnf(self, text: str) -> Grammar:
-        """The grammar of all texts that `text` allows, in llama.cpp's GBNF. Raises InvalidOption, naming the line."""
+        """Grammar of a `text` in llama.cpp's GBNF. Raises InvalidOption that names the line."""
         return self._remembered(lark.to_lark(gbnf.parse(text)), None)
 
 
 @dataclass(frozen=True)
 class Grammar:
-    """What replies may say. Immutable; starts as many constraints as are wanted, on any thread."""
+    """Compiled grammar. Immutable; starts any number of constraints, on any thread."""
 
     _tokens: _Tokens
     _lark: str
-    _most_digits: int | None  # of a part of a number; None for a grammar, which need not be JSON
+    _most_digits: int | None  # in each part of a number; None for a GBNF grammar, which need not be JSON
 
     def start(self) -> Constraint:
-        """A constraint at the beginning of a reply: it shares nothing with others."""
+        """Start a constraint for one reply. Constraints share no state."""
         matcher, tokens = self._matcher(), self._tokens
         digits = None if self._most_digits is None else DigitLimit(tokens.digits, self._most_digits)
         return Constraint(matcher, tokens.n_tokens, tokens.ends, self._what, digits, tokens.bytes_of)
@@ -87,7 +90,7 @@ class Grammar:
         return "grammar" if self._most_digits is None else "schema"
 
     def try_out(self) -> None:
-        """Raise InvalidOption if it cannot be followed, or if nothing may be said first."""
+        """Compute the first token mask. Raises InvalidOption for an unsupported grammar, or one that allows no text."""
         matcher = self._matcher()
         matcher.compute_bitmask()
         if matcher.is_error():
@@ -99,58 +102,58 @@ class Grammar:
 
 
 class _Tokens:
-    """The tokens of a vocabulary, and the trie that llguidance makes of them, once, for the first grammar."""
+    """Tokens of a vocabulary, and llguidance's trie of them, built once for the first grammar."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.n_tokens = vocabulary.n_tokens
         self.ends = frozenset(token for token in range(self.n_tokens) if vocabulary.ends_generation(token))
-        self._pieces = [vocabulary.piece(token) for token in range(self.n_tokens)]
+        self._token_bytes = [vocabulary.piece(token) for token in range(self.n_tokens)]
         self._trie: LLTokenizer | None = None
-        self.digits = TokenDigits(self._pieces)
+        self.digits = TokenDigits(self._token_bytes)
         self._building = threading.Lock()
 
     def grammar(self, text: str, most_digits: int | None) -> Grammar:
-        """`text` as a Grammar, tried out once. Raises InvalidOption if it cannot be followed or allows nothing."""
+        """Compile a grammar in llguidance's notation, and try it out. Raises InvalidOption as `try_out` does."""
         grammar = Grammar(self, text, most_digits)
         grammar.try_out()
         return grammar
 
     def matcher(self, text: str) -> LLMatcher:
-        """A matcher at the beginning of a reply, or one whose `is_error()` says that `text` is no grammar."""
+        """Matcher at the beginning of a reply; its `is_error()` is True if `text` is no valid grammar."""
         llguidance = _llguidance()
         limits = llguidance.LLParserLimits(**_LIMITS)
         matcher: LLMatcher = llguidance.LLMatcher(self._built(), text, log_level=0, limits=limits)
         return matcher
 
     def bytes_of(self, token: int) -> bytes:
-        """The bytes of a token that is text."""
+        """Bytes of a text token."""
         return bytes(self._built().decode_bytes([token]))
 
     def _built(self) -> LLTokenizer:
         with self._building:
             if self._trie is None:
-                self._trie = _trie(self._pieces, sorted(self.ends))
-                self._pieces = []
+                self._trie = _trie(self._token_bytes, sorted(self.ends))
+                self._token_bytes = []
             return self._trie
 
 
-def _trie(pieces: list[bytes], ends: list[int]) -> LLTokenizer:
+def _trie(token_bytes: list[bytes], ends: list[int]) -> LLTokenizer:
     llguidance = _llguidance()
-    tokens = pieces.copy()
+    tokens = token_bytes.copy()
     for token in ends:
-        tokens[token] = b"end %d" % token  # among special_token_ids, so never taken for text
+        tokens[token] = b"end %d" % token  # a special token, which never matches text
     facts = SimpleNamespace(
         tokens=tokens, special_token_ids=ends, eos_token_id=ends[0] if ends else None, bos_token_id=None
     )
     trie: LLTokenizer = llguidance.LLTokenizer(llguidance.TokenizerWrapper(facts), eos_token=ends or None)
-    tokens.clear()  # llguidance keeps the wrapper, and has its own copy of these
+    tokens.clear()  # llguidance keeps the wrapper, but has its own copy of the bytes
     return trie
 
 
 def _llguidance() -> Any:
     try:
         import llguidance
-    except PackageNotFoundError as error:  # it looks its own version up
+    except PackageNotFoundError as error:  # llguidance looks up its own version
         raise InvalidOption(
             "schemas and grammars need the metadata of llguidance, which this program was packed without",
             "pack it as well: pyinstaller --copy-metadata llguidance",

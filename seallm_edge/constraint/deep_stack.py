@@ -1,4 +1,4 @@
-"""Calls with room for deep recursion in native code, which would take the process down where the stack ends."""
+"""Calls on a large stack, for deep recursion in native code, where a stack overflow would kill the process."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 _PAGE = 4096  # bytes; the stack must be whole pages
-_turn = threading.Lock()  # the size of a new thread's stack is one setting for the whole process
+_stack_size_lock = threading.Lock()  # the size of a new thread's stack is one setting for the whole process
 
 
 def call_on_deep_stack(function: Callable[[], Result], n_bytes: int) -> Result:
-    """What `function` returns or raises, called on a thread with a stack of about `n_bytes`.
+    """Call `function` on a thread with a stack of about `n_bytes`; returns its result, or raises its error.
 
-    Memory is taken only as far as the stack is used.
+    The system allocates only the used part of the stack.
     """
     results: list[Result] = []
     errors: list[BaseException] = []
@@ -26,7 +26,7 @@ def call_on_deep_stack(function: Callable[[], Result], n_bytes: int) -> Result:
             errors.append(error)
 
     thread = threading.Thread(target=run, name="seallm-deep-stack", daemon=True)
-    with _turn:
+    with _stack_size_lock:
         usual = threading.stack_size(n_bytes // _PAGE * _PAGE)
         try:
             thread.start()

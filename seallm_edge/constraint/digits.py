@@ -1,8 +1,8 @@
-"""The digits of numbers in JSON: none of their parts goes on for ever. Knows JSON text and tokens' bytes, no schemas.
+"""Digit limit for numbers in JSON, so that they end. Knows JSON text and tokens' bytes, no schemas.
 
-A schema bounds a number's value, never its length, and a greedy model can write 0.1111… up to the last token. So an
-integer, a fraction and an exponent each hold at most 16 digits, as in llama.cpp's grammars, or as many as the longest
-number in the schema.
+A schema bounds a number's value, not its length, and a greedy model can write 0.1111… up to the last token. So an
+integer, a fraction and an exponent each hold at most 16 digits, as in llama.cpp's grammars, or the digits of the
+longest number in the schema.
 ref: llama.cpp common/json-schema-to-grammar.cpp, PRIMITIVE_RULES
 """
 
@@ -22,24 +22,26 @@ _QUOTE, _BACKSLASH = b'"\\'
 
 
 def digits_of(number: int | float) -> int:
-    """The digits of the longer part of a number that is written without an exponent."""
+    """Number of digits of the longer part of a number, written without an exponent."""
     whole, _, fraction = format(abs(Decimal(repr(number))), "f").partition(".")
     return max(len(whole), len(fraction))
 
 
 class TokenDigits:
-    """How many digits each token begins with, and which begin with a zero; made once for a vocabulary."""
+    """Number of leading digits of each token, and whether it begins with a zero; made once for a vocabulary."""
 
-    def __init__(self, pieces: Sequence[bytes]) -> None:
+    def __init__(self, token_bytes: Sequence[bytes]) -> None:
         import numpy as np
 
-        self.leading: NDArray[np.int32] = np.fromiter(map(_n_leading, pieces), np.int32, len(pieces))
-        self.zero: NDArray[np.bool_] = np.fromiter((piece[:1] == b"0" for piece in pieces), np.bool_, len(pieces))
+        self.leading: NDArray[np.int32] = np.fromiter(map(_n_leading, token_bytes), np.int32, len(token_bytes))
+        self.zero: NDArray[np.bool_] = np.fromiter(
+            (data[:1] == b"0" for data in token_bytes), np.bool_, len(token_bytes)
+        )
         self.longest = int(self.leading.max(initial=0))
 
 
 class DigitLimit:
-    """Follows one JSON text, and bounds the digits of the part of a number that it is in."""
+    """Digit limit for one JSON text: bounds the digits of the current part of a number."""
 
     def __init__(self, tokens: TokenDigits, most: int) -> None:
         self._tokens = tokens
@@ -49,7 +51,7 @@ class DigitLimit:
         self._is_escaped = False
 
     def read(self, data: Iterable[int]) -> None:
-        """Go on by the bytes of an accepted token."""
+        """Add the bytes of an accepted token."""
         for byte in data:
             if self._is_string:
                 self._is_string = byte != _QUOTE or self._is_escaped
@@ -63,9 +65,10 @@ class DigitLimit:
         return not self._is_string and bool(self._tokens.leading[token] > self._n_left)
 
     def limit(self, allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """`allowed` without the tokens that would make a part too long.
+        """Allowed tokens without those that would make a part of a number too long.
 
-        Where the number cannot end yet, as 0.100000… above an exclusive minimum of 0.1, they stay, without zeros.
+        If the number cannot end yet, such as 0.100000… above an exclusive minimum of 0.1, only tokens that begin with
+        a zero are removed.
         """
         if self._is_string or self._tokens.longest <= self._n_left:
             return allowed
@@ -79,5 +82,5 @@ class DigitLimit:
         return max(self._most - self._n_digits, 0)
 
 
-def _n_leading(piece: bytes) -> int:
-    return len(piece) - len(piece.lstrip(b"0123456789"))
+def _n_leading(data: bytes) -> int:
+    return len(data) - len(data.lstrip(b"0123456789"))

@@ -1,7 +1,7 @@
-"""GBNF, llama.cpp's notation for grammars → rules. Knows the notation, not whether the rules make sense.
+"""Parser of GBNF, llama.cpp's notation for grammars. Knows the notation; `rules` checks the parsed rules.
 
-ref: llama.cpp grammars/README.md. Refused though llama.cpp takes it: a token reference (`<think>`), an empty character
-class, a second rule of the same name, more than 2,000 repetitions (which llama.cpp takes for no limit at all).
+ref: llama.cpp grammars/README.md. Refused, although llama.cpp accepts it: a token reference (`<think>`), an empty
+character class, a second rule of the same name, more than 2,000 repetitions (which llama.cpp treats as no limit).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..errors import InvalidOption
 from .characters import ANY, Ranges, char_class, letters
 from .rules import Chars, Choice, Name, Node, Repeat, Rules, Sequence, fail
 
-_LONGEST = 1 << 18  # characters
+_MAX_CHARACTERS = 1 << 18  # characters
 _MAX_REPETITIONS = 2000  # llama.cpp's MAX_REPETITION_THRESHOLD
 _MAX_GROUP_DEPTH = 25  # llguidance's own limit is 30, with the parentheses that we add
 
@@ -26,7 +26,7 @@ _LEXEMES = re.compile(
       | (?P<literal>"(?:[^"\\]|\\.)*+")
       | (?P<class>\[(?:[^\]\\]|\\.)*+\])
       | (?P<repeat>[*+?]|\{\s*\d{1,9}\s*(?:,\s*\d{0,9}\s*)?\})
-      | (?P<mark>[|().])
+      | (?P<operator>[|().])
       | (?P<token>!?<[^>\r\n]*>)""",
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
@@ -38,11 +38,11 @@ _UNFINISHED = {
 
 
 def parse(text: str) -> Rules:
-    """The rules of a grammar by name, in its order. Raises InvalidOption, naming the line."""
+    """Rules of a grammar by name, in its order. Raises InvalidOption that names the line."""
     if not isinstance(text, str):
         raise InvalidOption(f"the grammar is of type {type(text).__name__}", "give its text, in GBNF")
-    if len(text) > _LONGEST:
-        raise InvalidOption(f"the grammar is {len(text):,} characters long", f"{_LONGEST:,} is the limit")
+    if len(text) > _MAX_CHARACTERS:
+        raise InvalidOption(f"the grammar is {len(text):,} characters long", f"{_MAX_CHARACTERS:,} is the limit")
     return _Parser(list(_significant(_lex(text)))).rules()
 
 
@@ -70,7 +70,7 @@ def _lex(text: str) -> Iterator[_Lexeme]:
 
 
 def _significant(lexemes: Iterator[_Lexeme]) -> Iterator[_Lexeme]:
-    """Without the newlines that end no rule: those in a group, after `::=`, beside `|`, after another newline."""
+    """Lexemes without the newlines that end no rule: those in a group, after `::=`, beside `|`, after a newline."""
     depth = 0
     before = "\n"
     held = None
@@ -134,7 +134,7 @@ class _Parser:
 
     def _group(self, line: int, depth: int) -> Node:
         if depth > _MAX_GROUP_DEPTH:
-            fail(line, f"groups stand more than {_MAX_GROUP_DEPTH} deep in one another", "make some of them rules")
+            fail(line, f"groups are nested more than {_MAX_GROUP_DEPTH} deep", "make some of them rules")
         inside = self._choice(depth)
         if self._peek().text != ")":
             fail(self._peek().line, f"the group that began in line {line} has no closing )")

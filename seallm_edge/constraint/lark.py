@@ -1,8 +1,8 @@
-"""Rules → the notation of llguidance, a variant of Lark. Every text that the rules allow is allowed, and no other.
+"""Grammar rules → llguidance's notation, a variant of Lark, for exactly the same texts.
 
 llguidance splits text into terminals by the longest match, as a programming language's lexer does: with terminals of
-several characters, `[a-z]* "b"` would allow nothing. So rules that never come back to themselves are written as one
-terminal, and all others down to single characters, between which there is nothing to choose.
+several characters, `[a-z]* "b"` would allow nothing. So a grammar without recursion is written as one terminal, and
+a recursive one with terminals of single characters, whose longest match is unambiguous.
 ref: llguidance docs/syntax.md
 """
 
@@ -12,11 +12,11 @@ from .characters import Ranges
 from .rules import ROOT, Chars, Choice, Name, Node, Repeat, Rules, Sequence, checked, is_recursive
 
 HEADER = '%llguidance {"no_forcing": true}\n'
-"""Lets the model choose how a text that is certain is split into tokens."""
+"""Lets the model choose the tokenization of text that the grammar forces."""
 
 
 def to_lark(rules: Rules) -> str:
-    """The grammar as llguidance reads it. Raises InvalidOption for rules that make no sense."""
+    """Grammar in llguidance's notation. Raises InvalidOption for inconsistent rules, see `rules.checked`."""
     loops = {name: _without_right_recursion(name, node) for name, node in checked(rules).items()}
     letter = "r" if is_recursive(loops) else "R"  # a name in capitals makes a terminal
     writer = _Writer({name: f"{letter}{n}" for n, name in enumerate(loops)})
@@ -26,7 +26,7 @@ def to_lark(rules: Rules) -> str:
 
 
 def _without_right_recursion(name: str, node: Node) -> Node:
-    """`a ::= b a | c` as `a ::= b* c`: the same texts, but no longer and longer way back up from the end of each."""
+    """Rule `a ::= b a | c` as `a ::= b* c`: the same texts, without a parser stack that grows with the text."""
     options = node.options if isinstance(node, Choice) else (node,)
     again: list[Node] = []
     last: list[Node] = []
@@ -49,7 +49,7 @@ def _one_of(options: list[Node]) -> Node:
 
 
 class _Writer:
-    """Writes nodes; `classes` gathers the character classes they use, under names of their own."""
+    """Writer of nodes; `classes` collects the character classes they use, with their names."""
 
     def __init__(self, names: dict[str, str]) -> None:
         self.names = names

@@ -1,4 +1,4 @@
-"""`Constraint`: which tokens may come next in one reply. Knows tokens by number, not what they were derived from."""
+"""`Constraint`: the allowed next tokens of one reply. Knows token ids, not schemas or grammars."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Constraint:
-    """Follows one reply, token by token, and says what may come next. For one thread at a time.
+    """Constraint on one reply: accepts its tokens, and gives the allowed next ones. For one thread at a time.
 
-    Every method raises InvalidOption once the text cannot be followed any further: a grammar so ambiguous that it
-    passes the limits, or one that leads to where nothing may come next.
+    Every method raises InvalidOption after the parser has failed: the grammar exceeds the limits on ambiguity, or
+    allows no next token.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Constraint:
         return self._matcher.is_stopped() and not self._matcher.is_error()
 
     def allows(self, token: int) -> bool:
-        """Whether `token` may come next: microseconds. A token that ends generation may where the text is complete."""
+        """Whether `token` is allowed next, in microseconds; end-of-generation tokens are if the text is complete."""
         if token in self._ends:
             return self.may_end
         if not (0 <= token < self._n_tokens and self._matcher.validate_tokens([token]) == 1):
@@ -58,7 +58,7 @@ class Constraint:
         return not (self._digits and self._digits.is_exceeded_by(token)) or bool(self.allowed()[token])
 
     def accept(self, token: int) -> None:
-        """Go on by `token`. Raises InvalidOption if it may not come next; nothing has changed then."""
+        """Accept `token`. Raises InvalidOption, and changes nothing, if it is not allowed next."""
         if not self.allows(token):
             self._raise_if_lost()
             raise InvalidOption(f"token {token} may not come next", "accept only tokens that are allowed")
@@ -69,14 +69,14 @@ class Constraint:
         self._raise_if_lost()
 
     def mask(self, logits: NDArray[np.float32]) -> None:
-        """Set to -inf, in place, the logit of every token that may not come next; shape (n_vocab,)."""
+        """Set the logits of tokens that are not allowed next to -inf, in place; shape (n_vocab,)."""
         import numpy as np
 
         np.putmask(logits[: self._n_tokens], ~self.allowed(), -np.inf)
         logits[self._n_tokens :] = -np.inf
 
     def allowed(self) -> NDArray[np.bool_]:
-        """Whether each token may come next; shape (n_tokens,). Some hundred times as long as `allows` of one."""
+        """Mask of the tokens allowed next; shape (n_tokens,). Takes about 100 times as long as `allows`."""
         import numpy as np
 
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)

@@ -1,4 +1,4 @@
-"""What llguidance says of a schema or grammar that it does not take, in our words: the one place where that is done."""
+"""Error messages of llguidance as InvalidOption with our messages and hints; nowhere else are they translated."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from ..errors import InvalidOption
 
-_PLACE = re.compile(r"^(?:at )?(?:EOF|\d+\(\d+\)): (?:failed to compile JSON schema: )?")
+_POSITION = re.compile(r"^(?:at )?(?:EOF|\d+\(\d+\)): (?:failed to compile JSON schema: )?")
 _SOURCE = re.compile(r"\n +\d+ \| |\n<")
 _TOO_BIG = (
     "schema too large",
@@ -23,11 +23,11 @@ _TOO_BIG = (
 )
 _TOO_MANY_READINGS = re.compile(r"(?:[Pp]arser [Ee]rror: )?(?:Too many items|Current row has)")
 
-# what llguidance says → what we say, and the hint
+# llguidance's message → our message, and the hint
 _TABLE = (
     (
         re.compile(r"Unimplemented keys: \[(.*?)\]"),
-        "the schema uses {}, which cannot be followed",
+        "the schema uses {}, which is not supported",
         "leave it out, and check the reply for it",
     ),
     (
@@ -37,7 +37,7 @@ _TABLE = (
     ),
     (
         re.compile(r"(oneOf) constraints are not supported"),
-        "the schema uses {} with options of which two may hold at once, which cannot be followed",
+        "the schema uses {} with options of which two may hold at once, which is not supported",
         "use anyOf, or give each option a constant of its own",
     ),
     (
@@ -52,15 +52,15 @@ _TABLE = (
     ),
     (
         re.compile(r"regex parse error:(?:.*\n)+error: (.*)"),
-        "the schema has a pattern that cannot be followed: {}",
+        "the schema has an unsupported pattern: {}",
         "write it as a simpler regular expression",
     ),
 )
 
 
 def refusal(error: str, what: str, n_tokens: int = 0) -> InvalidOption:
-    """The error to raise where llguidance says `error` of `what`, a schema or a grammar, after a reply's `n_tokens`."""
-    said = _SOURCE.split(_PLACE.sub("", error))[0].strip().replace("Expected f64", "expected a number")
+    """InvalidOption for llguidance's `error` on `what`, a schema or a grammar, after `n_tokens` of a reply."""
+    said = _SOURCE.split(_POSITION.sub("", error))[0].strip().replace("Expected f64", "expected a number")
     message, hint = _in_our_words(said, what)
     return InvalidOption(message + (f", after {n_tokens:,} tokens" if n_tokens else ""), hint)
 
@@ -69,14 +69,14 @@ def _in_our_words(said: str, what: str) -> tuple[str, str]:
     if not said or said.startswith("NoExtension"):
         return f"no text satisfies the {what}", "take out what excludes the rest"
     if said.startswith(_TOO_BIG):
-        return f"the {what} is too big to be followed", "make it smaller, or repeat less in it"
+        return f"the {what} is too big", "make it smaller, or repeat less in it"
     if _TOO_MANY_READINGS.match(said):
-        return f"the {what} reads a text in too many ways", "leave one way to read it: x{0,9}, not x? x? x?"
+        return f"the {what} is too ambiguous", "leave one way to read it: x{0,9}, not x? x? x?"
     for pattern, message, hint in _TABLE:
         if found := pattern.match(said):
             return message.format(_shortened(found[1])), hint
     reason = "llguidance fails on it" if said.startswith("panic: ") else _shortened(said[0].lower() + said[1:])
-    return f"the {what} cannot be followed: {reason}", f"mend the {what}, or make it simpler"
+    return f"the {what} is not supported: {reason}", f"mend the {what}, or make it simpler"
 
 
 def _shortened(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The rules of a grammar, and whether they make sense. Knows neither how they are written nor how they are followed."""
+"""Grammar rules as nodes, and checks of their consistency. Knows no notation."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ..errors import InvalidOption, did_you_mean
 from .characters import Ranges
 
 ROOT = "root"
-_DEEPEST = 150  # rules and groups inside one another; llguidance's recursion takes 5 kB of stack for each
+_MAX_DEPTH = 150  # rules and groups inside one another; llguidance's recursion takes 5 kB of stack for each
 
 
 @dataclass(frozen=True, slots=True)
 class Chars:
-    """One character out of `ranges`."""
+    """One character of `ranges`."""
 
     ranges: Ranges
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What the rule of that name says; `line` is where it is asked for."""
+    """Reference to a rule by name, in this `line` of the grammar."""
 
     name: str
     line: int
@@ -31,21 +31,21 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """One item after the other; with no items, the empty text."""
+    """Items in sequence; without items, the empty text."""
 
     items: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of two or more options."""
+    """Choice of one among two or more options."""
 
     options: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """`item`, `least` to `most` times, `most` at least 1; None is without end."""
+    """Repetition of `item`, `least` to `most` times; `most` is at least 1, or None for no limit."""
 
     item: Node
     least: int
@@ -57,14 +57,14 @@ Rules = dict[str, Node]
 
 
 def fail(line: int, problem: str, hint: str = 'the notation is GBNF, as in: root ::= "yes" | "no"') -> NoReturn:
-    """Raise InvalidOption for something in `line` of a grammar."""
+    """Raise InvalidOption for a problem in `line` of a grammar."""
     raise InvalidOption(f"line {line} of the grammar: {problem}", hint)
 
 
 def checked(rules: Rules) -> Rules:
-    """The rules that `root` needs, each after those it needs where that is possible.
+    """Rules reachable from `root`, each after those it refers to where possible.
 
-    Raises InvalidOption for a rule that is missing, that can never end, or that begins with itself.
+    Raises InvalidOption for a missing rule, a rule that never ends, or left recursion.
     """
     if ROOT not in rules:
         raise InvalidOption(f"the grammar has no rule {ROOT!r}", "root ::= … says what the whole reply is")
@@ -82,7 +82,7 @@ def checked(rules: Rules) -> Rules:
 
 
 def names(node: Node) -> Iterator[Name]:
-    """The rules that `node` asks for, as often as it does."""
+    """References to rules inside `node`, with repetitions."""
     if isinstance(node, Name):
         yield node
     for part in parts(node):
@@ -90,7 +90,7 @@ def names(node: Node) -> Iterator[Name]:
 
 
 def parts(node: Node) -> tuple[Node, ...]:
-    """The nodes directly inside `node`."""
+    """Child nodes of `node`."""
     match node:
         case Sequence(inner) | Choice(inner):
             return inner
@@ -100,7 +100,7 @@ def parts(node: Node) -> tuple[Node, ...]:
 
 
 def is_recursive(rules: Rules) -> bool:
-    """Whether some rule comes back to itself."""
+    """Whether any rule refers to itself, directly or through others."""
     return _cycle({rule: [name.name for name in names(node)] for rule, node in rules.items()}) is not None
 
 
@@ -109,10 +109,8 @@ def _needed(rules: Rules) -> Rules:
     begun = {ROOT}
 
     def visit(node: Node, depth: int) -> None:
-        if depth > _DEEPEST:
-            raise InvalidOption(
-                f"the grammar's rules stand more than {_DEEPEST} deep in one another", "make it flatter"
-            )
+        if depth > _MAX_DEPTH:
+            raise InvalidOption(f"the grammar's rules are nested more than {_MAX_DEPTH} deep", "make it flatter")
         if isinstance(node, Name) and node.name not in begun:
             begun.add(node.name)
             visit(rules[node.name], depth + 1)
@@ -125,7 +123,7 @@ def _needed(rules: Rules) -> Rules:
 
 
 def _closure(rules: Rules, *, with_characters: bool) -> set[str]:
-    """The rules that may be the empty text, or, `with_characters`, any text of finite length."""
+    """Rules that allow the empty text, or, `with_characters`, any finite text."""
     known: set[str] = set()
     size = -1
     while len(known) > size:
@@ -156,7 +154,7 @@ def _refuse_left_recursion(rules: Rules) -> None:
 
 
 def _first_names(node: Node, empty: Set[str]) -> Iterator[str]:
-    """The rules that a text of `node` may begin with."""
+    """Rules that a text of `node` may begin with."""
     if isinstance(node, Name):
         yield node.name
     for part in parts(node):

@@ -1,6 +1,6 @@
-"""A JSON schema → what llguidance reads. Knows JSON and schemas, not tokens.
+"""JSON schema → llguidance's notation. Knows JSON and schemas, not tokens.
 
-ref: llguidance docs/json_schema.md for the keywords it follows; the others are refused by name.
+ref: llguidance docs/json_schema.md for the supported keywords; the others are refused by name.
 """
 
 from __future__ import annotations
@@ -14,31 +14,30 @@ from ..errors import InvalidOption
 from .digits import MAX_DIGITS, digits_of
 from .lark import HEADER
 
-_LONGEST = 1 << 18  # characters of JSON
-_MAX_EXACT_INTEGER = 1 << 53  # llguidance counts in floating point, and recurses without end near -2**63
+_MAX_CHARACTERS = 1 << 18  # characters of JSON
+_MAX_EXACT_INTEGER = 1 << 53  # llguidance computes in floating point, and recurses without end near -2**63
 _UPPER_BOUNDS = ("maximum", "exclusiveMaximum")
 _LOWER_BOUNDS = ("minimum", "exclusiveMinimum")
 _VALUES = ("const", "enum")
 _MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")  # of schemas by name
 _REFERENCES = ("$ref", "$dynamicRef", "$id")
-_URI = ":/?#[]@!$&'()*+,;=%"  # ref: RFC 3986, section 2.2; what is percent-encoded already stays so
+_URI = ":/?#[]@!$&'()*+,;=%"  # ref: RFC 3986, section 2.2; percent-encoded characters stay as they are
 _OPTIONS_KEY = "x-guidance"
 _OPTIONS = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
-"""One space after a comma or colon, as models like to write it, or none: room for endless whitespace is nowhere."""
+"""One space after a comma or colon, as models usually write, or none: a reply cannot fill up with whitespace."""
 
 
 def to_lark(schema: Mapping[str, Any] | bool | str | type) -> tuple[str, int]:
-    """(the grammar of all JSON texts that satisfy `schema`, as llguidance reads it, the most digits of a part of a
-    number in them).
+    """(grammar of the JSON texts that satisfy `schema`, in llguidance's notation; digit limit for parts of numbers).
 
-    Takes a schema, its JSON text, or a class with `model_json_schema()`, as pydantic makes them.
-    Raises InvalidOption for anything else.
+    Takes a schema, its JSON text, or a class with `model_json_schema()`, such as a pydantic model. Raises InvalidOption
+    for anything else.
     """
     given = _as_mapping(schema)
     text = _as_json(given)
-    if len(text) > _LONGEST:
-        raise InvalidOption(f"the schema is {len(text):,} characters of JSON", f"{_LONGEST:,} is the limit")
-    written = json.loads(text)  # without classes and subclasses of anything
+    if len(text) > _MAX_CHARACTERS:
+        raise InvalidOption(f"the schema is {len(text):,} characters of JSON", f"{_MAX_CHARACTERS:,} is the limit")
+    written = json.loads(text)  # plain dict, list, str and numbers, no subclasses
     most_digits = max([MAX_DIGITS, *map(digits_of, _numbers(written))])
     bounded = {**_rewritten(_rewritten(written, _with_bounds), _with_uris), _OPTIONS_KEY: _OPTIONS}
     return f"{HEADER}start: %json {json.dumps(bounded, ensure_ascii=False)}\n", most_digits
@@ -63,7 +62,7 @@ def _as_mapping(schema: object) -> Mapping[str, Any]:
 def _from_class(method: Any) -> object:
     try:
         return method()
-    except (TypeError, ValueError, RuntimeError) as error:  # pydantic's own are among them
+    except (TypeError, ValueError, RuntimeError) as error:  # pydantic's errors are subclasses
         problem = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidOption(f"the class has no JSON schema: {problem}", "use fields that JSON can hold") from error
 
@@ -94,7 +93,7 @@ def _as_json(schema: Mapping[str, Any]) -> str:
 
 
 def _with_exact_numbers(node: object, key: str = "", is_value: bool = False) -> object:
-    """`node` with bounds beyond what is counted exactly drawn in to there, as those of 64-bit integers often are."""
+    """Schema with bounds clamped to ±2**53, the range of exact integers; those of 64-bit integers lie beyond."""
     if isinstance(node, Mapping):
         return {k: _with_exact_numbers(v, k, is_value or k in _VALUES) for k, v in node.items()}
     if isinstance(node, list | tuple):
@@ -119,7 +118,7 @@ def _numbers(node: object) -> Iterator[int | float]:
 
 
 def _rewritten(node: Any, change: Callable[[dict[str, Any]], dict[str, Any]], is_map: bool = False) -> Any:
-    """`node` with `change` made to each schema in it: not to values, nor to the maps from names to schemas."""
+    """Schema with `change` applied to each subschema; not to values, nor to maps from names to schemas."""
     if isinstance(node, list):
         return [_rewritten(item, change) for item in node]
     if not isinstance(node, dict):
@@ -132,7 +131,7 @@ def _rewritten(node: Any, change: Callable[[dict[str, Any]], dict[str, Any]], is
 
 
 def _with_bounds(schema: dict[str, Any]) -> dict[str, Any]:
-    """Bounds beside a `multipleOf`: a multiple that is not bounded may need digits without end."""
+    """Schema with bounds beside a `multipleOf`, since unbounded multiples may have any number of digits."""
     if not isinstance(schema.get("multipleOf"), int | float):
         return schema
     bounds: dict[str, Any] = {} if schema.keys() & set(_UPPER_BOUNDS) else {"maximum": _MAX_EXACT_INTEGER}
@@ -142,7 +141,7 @@ def _with_bounds(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_uris(schema: dict[str, Any]) -> dict[str, Any]:
-    """References as a URI has them: letters beyond ASCII, spaces and the like percent-encoded."""
+    """Schema with percent-encoded references, as URIs need: non-ASCII letters, spaces and others."""
     return {
         key: quote(value, safe=_URI) if key in _REFERENCES and isinstance(value, str) else value
         for key, value in schema.items()

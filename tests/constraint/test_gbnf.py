@@ -132,7 +132,7 @@ def test_grammars_made_at_random_are_followed_as_llama_cpp_follows_them(demo, fo
     for seed in range(80):
         chance = random.Random(seed)
         grammar = random_grammar(chance)
-        with contextlib.suppress(InvalidOption):  # most recurse without end, some read a text in too many ways
+        with contextlib.suppress(InvalidOption):  # most recurse without end, some are too ambiguous
             follow(grammar, chance, n_steps=3)
             n_followed += 1
     assert n_followed > 20
@@ -258,22 +258,22 @@ REFUSALS = {
     ),
     "deep groups": (
         "root ::= " + "(" * 100_000,
-        "line 1 of the grammar: groups stand more than 25 deep in one another",
+        "line 1 of the grammar: groups are nested more than 25 deep",
         "make some of them rules",
     ),
     "deep rules": (
         "root ::= r0\n" + "".join(f'r{n} ::= "a" r{n + 1}\n' for n in range(5000)) + 'r5000 ::= "b"',
-        "the grammar's rules stand more than 150 deep in one another",
+        "the grammar's rules are nested more than 150 deep",
         "make it flatter",
     ),
     "bomb": (
         "root ::= r0\n" + "".join(f"r{n} ::= r{n + 1} r{n + 1}\n" for n in range(60)) + 'r60 ::= "a"',
-        "the grammar is too big to be followed",
+        "the grammar is too big",
         "make it smaller, or repeat less in it",
     ),
     "many readings": (
         "root ::= " + "[a-z]? " * 300 + 'x\nx ::= "(" x ")" | "y"',
-        "the grammar reads a text in too many ways",
+        "the grammar is too ambiguous",
         TOO_MANY,
     ),
 }

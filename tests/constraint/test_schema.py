@@ -214,15 +214,15 @@ REFUSALS: dict[str, tuple[Any, str, str]] = {
         "a number in the schema is not within ±9,007,199,254,740,992",
         "use a smaller one, or a string",
     ),
-    "not": ({"not": {}}, 'the schema uses "not", which cannot be followed', UNSUPPORTED),
+    "not": ({"not": {}}, 'the schema uses "not", which is not supported', UNSUPPORTED),
     "several": (
         {"items": {"contains": {}, "uniqueItems": True}},
-        'the schema uses "contains", "uniqueItems", which cannot be followed',
+        'the schema uses "contains", "uniqueItems", which is not supported',
         UNSUPPORTED,
     ),
     "one of": (
         {"oneOf": [{"type": "integer"}, {"type": "number"}]},
-        "the schema uses oneOf with options of which two may hold at once, which cannot be followed",
+        "the schema uses oneOf with options of which two may hold at once, which is not supported",
         "use anyOf, or give each option a constant of its own",
     ),
     "format": (
@@ -232,13 +232,12 @@ REFUSALS: dict[str, tuple[Any, str, str]] = {
     ),
     "pattern": (
         {"type": "string", "pattern": "(?=a)b"},
-        "the schema has a pattern that cannot be followed: look-around, including look-ahead and look-behind, is not "
-        "supported",
+        "the schema has an unsupported pattern: look-around, including look-ahead and look-behind, is not supported",
         "write it as a simpler regular expression",
     ),
-    "type": ({"type": "ကိန်း"}, "the schema cannot be followed: invalid type: ကိန်း", MEND),
-    "keyword": ({"minimum": "x"}, "the schema cannot be followed: expected a number for 'minimum', got \"x\"", MEND),
-    "properties": ({"properties": 5}, "the schema cannot be followed: properties must be an object", MEND),
+    "type": ({"type": "ကိန်း"}, "the schema is not supported: invalid type: ကိန်း", MEND),
+    "keyword": ({"minimum": "x"}, "the schema is not supported: expected a number for 'minimum', got \"x\"", MEND),
+    "properties": ({"properties": 5}, "the schema is not supported: properties must be an object", MEND),
     "no reference": (
         {"$ref": "#/$defs/x"},
         "the schema refers to /$defs/x, which is not in it",
