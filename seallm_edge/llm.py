@@ -1,4 +1,4 @@
-"""`SeaLLM`: a model that chats. The public object."""
+"""`SeaLLM`: a loaded model, the main public class."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from .prompt.chatml import Message, as_messages
 from .prompt.templates import ChatML
 from .reply import Reply
 from .stream import AsyncStream, Stream
-from .text.languages import guess
+from .text.languages import detect_language
 from .text.unicode import normalize
 
 Prompt = str | Iterable[Message | Mapping[str, Any]]
 Schema = Mapping[str, Any] | bool | str | type
-_REPLY_ROOM = 256  # tokens that a hint leaves for the answer
+_REPLY_TOKENS = 256  # tokens that the hint to a larger context leaves for the reply
 _MAX_CHOICES = 64
 _DEFAULTS = LoadOptions()
 
@@ -35,23 +35,23 @@ _DEFAULTS = LoadOptions()
 class SeaLLM:
     """A loaded model: `SeaLLM("seallms-v3-1.5b-chat")`, or the path of a GGUF.
 
-    context         tokens of KV memory, shared by all replies under way; None takes what fits, at most 8,192
+    context         tokens of KV cache, shared by all running requests; None takes the largest that fits, up to 8,192
     threads         CPU threads; None takes the performance cores that this process may use
-    gpu_layers      layers on the GPU; "auto" takes as many as fit
-    cache_type_k/v  types of the KV memory, "f16" unless given; smaller ones save memory and cost quality
+    gpu_layers      layers on the GPU; "auto" takes all that fit
+    cache_type_k/v  types of the KV cache, "f16" by default; smaller ones save memory and cost quality
     flash_attention None lets llama.cpp decide
     drafting        speculative decoding: "auto" drafts from n-gram tables and by prompt lookup where that is faster,
-                    without changing the text; "off" does not; a smaller model of the same vocabulary drafts where it
-                    is named here
-    prefix_cache    bytes of memory for conversations that have to leave the KV memory; None takes up to an eighth of
-                    what is free, at most 1 GiB; 0 keeps nothing of a prompt once it is answered
-    snapshots       keep conversations on disk, so that a restart need not read them again; True, or a folder
-    keep_alive      seconds without work after which the weights leave memory, to be loaded again when needed
-    force           load even where memory seems too small
+                    without changing the text; "off" does not draft; the name of a smaller model of the same vocabulary
+                    makes it the draft model
+    prefix_cache    bytes of main memory for KV states evicted from the KV cache; None takes up to an eighth of the free
+                    memory, at most 1 GiB; 0 keeps no KV state after a reply
+    snapshots       keep KV states of conversations on disk for a restart; True, or a folder
+    keep_alive      idle seconds after which the weights are unloaded; the next request loads them again
+    force           load even if the plan exceeds the free memory
     on_progress     gets a share from 0 to 1 while the weights load
 
-    Raises ModelNotFound, ModelFileError, NotEnoughMemory, InvalidOption or EngineError. Any thread may ask, many at
-    once. A context manager: leaving it frees everything, as `close()` does. `plan` says what was chosen and why.
+    Raises ModelNotFound, ModelFileError, NotEnoughMemory, InvalidOption or EngineError. Any number of threads may use
+    it at once. As a context manager it closes itself at the end. `plan` has the chosen settings and the reasons.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class SeaLLM:
 
     @classmethod
     def from_engine(cls, engine: Engine) -> SeaLLM:
-        """A SeaLLM over another engine, such as a `ScriptedEngine`. It has no `header`, `card` or `plan`."""
+        """SeaLLM with another engine, such as a `ScriptedEngine`; its `header`, `card` and `plan` are None."""
         self = cls.__new__(cls)
         self.header = self.card = self.plan = None
         self._set_up(engine)
@@ -114,26 +114,26 @@ class SeaLLM:
     def stream(
         self, prompt: Prompt, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
     ) -> Stream:
-        """A `Stream` of the reply's text, in whole characters, as it is written.
+        """Start a reply: a `Stream` of its text, in whole characters, during decoding.
 
-        `prompt` is one user message, or messages. A base model, which knows no messages, goes on from the text. With
-        `schema` (a JSON schema, or a pydantic model class) the reply is JSON that satisfies it; with `grammar` it is a
-        text of that GBNF grammar; cut at `max_tokens`, as `finish_reason` says, it may be the beginning of one.
-        Options are those of `Sampling`. Raises InvalidOption or ContextOverflow at once.
+        `prompt` is one user message, or messages; a base model takes a text and continues it. With `schema` (a JSON
+        schema, or a pydantic model class) the reply is JSON that satisfies it; with `grammar` it is a text of that GBNF
+        grammar. A reply that ends at `max_tokens` (`finish_reason` "length") may be incomplete. Options are those of
+        `Sampling`. Raises InvalidOption or ContextOverflow at once.
         """
         return self._start(*self._read(prompt), schema, grammar, sampling)
 
     def chat(
         self, prompt: Prompt, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
     ) -> Reply:
-        """The whole `Reply` to `prompt`; see `stream`."""
+        """Whole `Reply` to `prompt`; see `stream`."""
         return self.stream(prompt, schema=schema, grammar=grammar, **sampling).read()
 
     def choices(
         self, prompt: Prompt, n: int, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
     ) -> list[Reply]:
-        """`n` replies to one prompt; see `stream`. They come side by side, and the prompt is read once. With a `seed`,
-        each has its own: seed, seed + 1, and so on.
+        """`n` replies to one prompt, decoded in one batch after one prefill; see `stream`. With a `seed`, the replies
+        have the seeds seed, seed + 1, and so on.
         """
         if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= _MAX_CHOICES:
             raise InvalidOption(f"n is {n!r}", f"give a whole number from 1 to {_MAX_CHOICES}")
@@ -146,23 +146,23 @@ class SeaLLM:
     def astream(
         self, prompt: Prompt, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
     ) -> AsyncStream:
-        """As `stream`, for `async for`; errors come with the first piece. No event loop is ever blocked."""
+        """Start a reply for `async for`; see `stream`. Errors come with the first text. Never blocks the event loop."""
         return AsyncStream(functools.partial(self.stream, prompt, schema=schema, grammar=grammar, **sampling))
 
     async def achat(
         self, prompt: Prompt, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
     ) -> Reply:
-        """As `chat`, awaited; cancelling the task stops the reply."""
+        """Whole `Reply`, awaited; cancelling the task cancels the reply."""
         return await self.astream(prompt, schema=schema, grammar=grammar, **sampling).read()
 
     def complete(self, text: str, **options: Any) -> Reply:
-        """A `Reply` that goes on from `text`, with no chat around it; for base models. Options as for `stream`."""
+        """`Reply` that continues `text`, without a chat format; for base models. Options as for `stream`."""
         return self.complete_stream(text, **options).read()
 
     def complete_stream(
         self, text: str, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
     ) -> Stream:
-        """A `Stream` that goes on from `text`, with no chat around it. Options as for `stream`."""
+        """`Stream` that continues `text`, without a chat format. Options as for `stream`."""
         return self._start(self._tokens.of_text(text), text, schema, grammar, sampling)
 
     def count_tokens(self, messages: Prompt) -> int:
@@ -174,12 +174,12 @@ class SeaLLM:
         return self.count_tokens(messages)
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
-        """Token ids of `text`, taken as NFC; names of control tokens stand for them only with `special`."""
+        """Token ids of `text` in NFC; the names of control tokens become control tokens only with `special`."""
         with self._engine.vocabulary() as vocabulary:
             return vocabulary.tokenize(normalize(text), special=special)
 
     def detokenize(self, tokens: Iterable[int], *, special: bool = False) -> str:
-        """The text of `tokens`; U+FFFD for bytes that make no character. Control tokens show only with `special`."""
+        """Text of `tokens`; U+FFFD for invalid UTF-8. Control tokens are shown only with `special`."""
         with self._engine.vocabulary() as vocabulary:
             return vocabulary.detokenize(list(tokens), special=special).decode("utf-8", "replace")
 
@@ -190,7 +190,7 @@ class SeaLLM:
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the weights are in memory now: `keep_alive` may have let them go until they are needed."""
+        """Whether the weights are in memory now; `keep_alive` unloads them after idle seconds."""
         return self._engine.is_loaded
 
     @property
@@ -209,12 +209,12 @@ class SeaLLM:
         return self.info
 
     def stats(self) -> EngineStats:
-        """What the engine does now and has done: requests, KV cache cells, tokens, draft acceptance."""
+        """Engine statistics: requests, KV cache cells, tokens, draft acceptance."""
         return self._engine.stats()
 
     def close(self) -> None:
-        """Free the weights and the KV memory. Replies being written end with EngineError. Safe twice, and dropping the
-        object does it too.
+        """Free the weights and the KV cache. Running replies end with EngineError. May be called twice; dropping the
+        object closes it too.
         """
         self._engine.close()
 
@@ -229,7 +229,7 @@ class SeaLLM:
         return f"<SeaLLM {self.name}{kind}, context {self.n_ctx:,}>"
 
     def _read(self, prompt: Prompt) -> tuple[list[int], str]:
-        """(the tokens of a prompt, its words)."""
+        """(tokens of a prompt, its text)."""
         if not self.is_chat_model and isinstance(prompt, str):
             return self._tokens.of_text(prompt), prompt
         if not self.is_chat_model:
@@ -253,8 +253,8 @@ class SeaLLM:
         self, tokens: list[int], words: str, schema: Schema | None, grammar: str | None, options: Mapping[str, Any]
     ) -> Stream:
         sampling = self.sampling.replace(options)
-        if len(tokens) >= self.n_ctx:  # there must be room for one token of reply
-            language = guess(words)
+        if len(tokens) >= self.n_ctx:  # the reply needs at least one cell
+            language = detect_language(words)
             described = f"{language.name}, " if language else ""
             raise ContextOverflow(
                 len(tokens), self.n_ctx, f"{described}{len(words):,} characters", self._more_context(len(tokens))
@@ -276,7 +276,7 @@ class SeaLLM:
         return self._compiler
 
     def _more_context(self, n_tokens: int) -> Hint:
-        enough = n_cells(n_tokens + _REPLY_ROOM)
+        enough = n_cells(n_tokens + _REPLY_TOKENS)
         if enough > self.info.max_context:
             return Hint(f"shorten it: this model reads {self.info.max_context:,} tokens at most")
         size = readable((enough - self.n_ctx) * self.info.bytes_per_token)

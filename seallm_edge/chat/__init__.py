@@ -1,4 +1,4 @@
-"""Conversations: messages with a memory."""
+"""Conversations: messages with one model, kept in memory."""
 
 from .conversation import Conversation
 

@@ -11,8 +11,8 @@ from ..reply import Reply
 
 
 class Conversation:
-    """Messages so far, and the next turn. `system` replaces the model's own system message; `sampling` holds for
-    every turn. `last_reply` is the newest reply, with its figures.
+    """Messages so far, and the next turn. `system` replaces the model's own system message; `sampling` applies to every
+    turn. `last_reply` is the last `Reply`.
     """
 
     def __init__(self, llm: SeaLLM, system: str | None = None, sampling: Mapping[str, Any] | None = None) -> None:
@@ -23,8 +23,8 @@ class Conversation:
         self.last_reply: Reply | None = None
 
     def say(self, text: str) -> Iterator[str]:
-        """The reply to `text`, in pieces. Both are kept once the reply has begun, as far as it came; nothing is kept
-        of a turn that was refused. Raises what `SeaLLM.stream` raises.
+        """Stream the reply to `text`. The message and the reply, as far as it was read, are kept if the reply has any
+        tokens. Raises the errors of `SeaLLM.stream`, and then keeps neither.
         """
         turn = [*self.messages, Message("user", text)]
         opening = [] if self.system is None else [Message("system", self.system)]
@@ -38,12 +38,12 @@ class Conversation:
                     self.messages = [*turn, Message("assistant", stream.reply.text)]
 
     def clear(self) -> None:
-        """Forget all turns; the system message stays."""
+        """Forget all messages; the system message stays."""
         self.messages = []
         self.last_reply = None
 
     def take_back(self) -> str | None:
-        """Forget the last turn; what the user had said in it, None if there was none."""
+        """Forget the last turn, and return its user message; None if there was none."""
         if not self.messages:
             return None
         said = self.messages[-2].content

@@ -1,4 +1,4 @@
-"""The chat screen: what is typed, and how replies look."""
+"""Chat screen: keyboard input, and the display of replies."""
 
 from .screen import Screen
 

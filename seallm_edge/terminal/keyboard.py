@@ -1,4 +1,4 @@
-"""What is typed: one message at a time, with editing where prompt-toolkit is there; and silence while a reply comes."""
+"""Keyboard input: one message at a time, with editing if prompt-toolkit is installed, and no echo during a reply."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROMPT = "› "
 
 
 def line_reader(words: list[str]) -> Callable[[], str | None]:
-    """A function that asks for one message, None at the end of input; `words` are completed with the Tab key."""
+    """Function that reads one message, None at the end of input; the Tab key completes `words`."""
     try:
         from prompt_toolkit import PromptSession
         from prompt_toolkit.completion import WordCompleter
@@ -37,13 +37,13 @@ def line_reader(words: list[str]) -> Callable[[], str | None]:
 
 @contextmanager
 def silent_keyboard() -> Iterator[None]:
-    """Keys pressed inside this are not echoed into what is being shown; they wait for the next prompt."""
+    """Turn off the echo of keys during the block; keys pressed in it wait for the next prompt."""
     if sys.platform == "win32" or not sys.stdin.isatty():
         yield
         return
     import termios
 
-    local_modes = 3  # ref: termios(3): the place of c_lflag
+    local_modes = 3  # ref: termios(3): the index of c_lflag
     before = termios.tcgetattr(sys.stdin)
     silent = [*before]
     silent[local_modes] &= ~termios.ECHO
@@ -55,10 +55,10 @@ def silent_keyboard() -> Iterator[None]:
 
 
 def _redraw_complex_scripts(session: PromptSession[str]) -> None:
-    """Draw the whole line anew at each change.
+    """Redraw the whole line at each change.
 
-    prompt-toolkit writes only what changed, at columns it has counted. Terminals count the columns of Khmer and
-    Burmese signs in their own ways, so letters came out wrong or stayed behind.
+    prompt-toolkit writes only the changed columns by its own count. Terminals count the columns of Khmer and Burmese
+    signs differently, so that letters would be wrong or stay behind.
     """
 
     def redraw(_buffer: Any) -> None:

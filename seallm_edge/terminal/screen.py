@@ -1,4 +1,4 @@
-"""The chat at a terminal: a line to type in, replies as they come, and /commands. Keeps no conversation itself."""
+"""Chat screen at a terminal: an input line, streamed replies, and /commands. Keeps no conversation itself."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable
 from ..chat import Conversation
 from ..errors import SeaLLMError, did_you_mean
 from ..hints import command_line_words
-from ..text.languages import guess
+from ..text.languages import detect_language
 from .keyboard import line_reader, silent_keyboard
 
 HELP = """\
 /new            start over, with the same system message
-/again          take the last answer back and answer once more
+/again          drop the last answer and answer again
 /system TEXT    start over with another system message; without TEXT, the model's own
-/stats          what the last answer took
+/stats          tokens and speed of the last answer
 /help           this
 /bye            leave (as Ctrl-D does)
 Ctrl-C stops an answer; at the prompt it leaves. Alt-Enter begins a new line."""
@@ -25,7 +25,7 @@ _PICTURES |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
 
 
 class Screen:
-    """A conversation on this terminal, until the user leaves."""
+    """Chat screen of one conversation, until the user leaves."""
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
@@ -38,8 +38,8 @@ class Screen:
         }
 
     def run(self, read_line: Callable[[], str | None] | None = None) -> None:
-        """Take lines and answer them, until `read_line` gives None; without it, lines come from the keyboard. Raises
-        KeyboardInterrupt when it comes at the prompt.
+        """Read messages and answer them until `read_line` gives None; without it, they come from the keyboard. Raises
+        KeyboardInterrupt at the prompt.
         """
         read_line = read_line or line_reader([*self._commands, LEAVE])
         llm = self._conversation.llm
@@ -97,7 +97,7 @@ class Screen:
         if reply is None:
             print("no answer yet", file=sys.stderr)
             return
-        language = guess(reply.text)
+        language = detect_language(reply.text)
         print(
             f"{reply.usage.prompt_tokens:,} tokens read ({reply.usage.cached_tokens:,} cached) in "
             f"{reply.timings.prefill_seconds:.1f} s; {reply.usage.reply_tokens:,} tokens, "
@@ -108,5 +108,5 @@ class Screen:
 
 
 def visible(text: str) -> str:
-    """`text` with control characters as pictures: what a model writes must not steer the terminal."""
+    """Text with control characters as pictures, so that generated text cannot control the terminal."""
     return text.translate(_PICTURES)

@@ -1,7 +1,7 @@
-"""The 12 languages of SeaLLMs, and a guess which of them a text is in.
+"""The 12 languages of SeaLLMs, and language detection among them.
 
-The guess is for messages to people ("Burmese, 5,900 characters"): the script decides where it can, a few very
-frequent words decide among the Latin-script ones. It knows no other languages.
+Detection serves messages to people ("Burmese, 5,900 characters"): by script, and among Latin-script languages by a few
+very frequent words. It knows no other languages.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 
-_SAMPLE = 4_000  # characters looked at; more do not change the answer
+_SAMPLE = 4_000  # characters that detection reads; more do not change its result
 
 
 @dataclass(frozen=True)
 class Language:
-    """One language: ISO 639-1 code, English name, its own name, and the script it is written in."""
+    """Language: ISO 639-1 code, English name, native name, and script."""
 
     code: str
     name: str
@@ -66,8 +66,8 @@ def by_code(code: str) -> Language:
     return {language.code: language for language in LANGUAGES}[code]
 
 
-def guess(text: str) -> Language | None:
-    """The language that most of `text` seems to be in, or None without a letter of any of the scripts."""
+def detect_language(text: str) -> Language | None:
+    """Most likely language of `text`; None without a letter of any of the scripts."""
     sample = unicodedata.normalize("NFC", text[:_SAMPLE])
     scripts = Counter(script for char in sample if (script := _script(char)))
     if not scripts:
@@ -76,11 +76,11 @@ def guess(text: str) -> Language | None:
     if script == "Javanese":
         return by_code("jv")
     if script == "Latin":
-        return _guess_latin(sample)
+        return _detect_latin(sample)
     return next(language for language in LANGUAGES if language.script == script)
 
 
-def _guess_latin(sample: str) -> Language:
+def _detect_latin(sample: str) -> Language:
     if len(_VIETNAMESE.findall(sample)) * 25 > len(sample):
         return by_code("vi")
     words = Counter(re.findall(r"[^\W\d_]+", sample.lower()))

@@ -1,12 +1,12 @@
-"""Two sentences in each of the 12 languages, for trying a tokenizer where it can go wrong.
+"""Two sentences in each of the 12 languages, to test a tokenizer on difficult text.
 
-They have digits of several scripts, punctuation and emoji, letters that Unicode can compose in several ways, and
-characters that are not seen: joiners and non-joiners (U+200D, U+200C) and Khmer's spaces of no width (U+200B).
+They have digits of several scripts, punctuation and emoji, letters with several Unicode compositions, and invisible
+characters: joiners and non-joiners (U+200D, U+200C) and Khmer's zero-width spaces (U+200B).
 """
 
 from __future__ import annotations
 
-from .languages import Language, by_code, guess
+from .languages import Language, by_code, detect_language
 
 SENTENCES = {
     "en": (
@@ -65,6 +65,6 @@ TEXTS = tuple(sentence for both in SENTENCES.values() for sentence in both)
 
 
 def language_of(text: str) -> Language | None:
-    """The language of one of `TEXTS`; of any other text a guess, None without letters."""
+    """Language of one of `TEXTS`; for any other text the detected one, None without letters."""
     code = next((code for code, both in SENTENCES.items() if text in both), None)
-    return by_code(code) if code else guess(text)
+    return by_code(code) if code else detect_language(text)

@@ -1,4 +1,4 @@
-"""Faithful text: NFC in; whole characters and whole grapheme clusters out. Knows bytes and text, not tokens."""
+"""Unicode text: NFC for input; whole characters and grapheme clusters for output. Knows bytes and text, not tokens."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 _ZWJ = "\u200d"
 _REGIONAL = range(0x1F1E6, 0x1F200)  # pairs of them are flags
-# What joins the character before it to one that a reader sees: emoji styles, keycaps, skin tones, tags.
+# Characters that extend the one before them into one grapheme cluster: emoji styles, keycaps, skin tones, tags.
 _JOINED = {_ZWJ, "\ufe0e", "\ufe0f", "\u20e3", *map(chr, range(0x1F3FB, 0x1F400)), *map(chr, range(0xE0020, 0xE0080))}
 _LONE_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
 
 def normalize(text: str) -> str:
-    """`text` in NFC, as the tokenizer was trained on; what is no Unicode character becomes U+FFFD.
+    """Normalize text to NFC, on which the tokenizer was trained; lone surrogates become U+FFFD.
 
     llama.cpp does not apply the tokenizer's normalizer: decomposed Vietnamese would cost 3.7 times the tokens.
     """
@@ -24,39 +24,38 @@ def normalize(text: str) -> str:
 
 
 def graphemes(text: str) -> list[str]:
-    """The extended grapheme clusters of `text`: what a reader takes for one character. ref: Unicode UAX #29"""
+    """Extended grapheme clusters of `text`: the characters that a reader sees. ref: Unicode UAX #29"""
     import wcwidth
 
     return list(wcwidth.iter_graphemes(text))
 
 
 class TextStream:
-    """Bytes in, readable text out, as early as it is safe to show.
+    """Incremental decoder from bytes to whole grapheme clusters, which gives text as early as possible.
 
-    Gives whole grapheme clusters; the pieces join to the bytes' own text, up to the first `stop` text. That is found
-    composed and decomposed, and never inside an emoji that a reader sees as one. Bytes that can never become a
-    character come out as one U+FFFD a sequence.
+    The texts joined are the decoded bytes up to the first `stop` string. A stop string matches composed and decomposed,
+    and never inside an emoji that a reader sees as one. Each invalid byte sequence becomes one U+FFFD.
     """
 
     def __init__(self, stop: Sequence[str] = ()) -> None:
         self._characters = codecs.getincrementaldecoder("utf-8")("replace")
         forms = (unicodedata.normalize(form, text) for text in stop for form in ("NFC", "NFD"))
         self._stop = tuple(dict.fromkeys((*stop, *forms)))
-        self._unchecked = ""  # may be the beginning of a stop text
-        self._cluster = ""  # may go on with the next character
+        self._unchecked = ""  # may be the beginning of a stop string
+        self._cluster = ""  # the next character may extend it
         self.stopped = False
 
     @property
     def is_midway(self) -> bool:
-        """Whether the bytes so far end inside a character that more bytes can complete."""
+        """Whether the bytes so far end inside an incomplete character."""
         return bool(self._characters.getstate()[0])
 
     def feed(self, data: bytes) -> str:
-        """What can be shown now that `data` has come; nothing after a stop text, see `stopped`."""
+        """Text that is complete with `data`; empty after a stop string, see `stopped`."""
         return self._advance(self._characters.decode(data))
 
     def finish(self) -> str:
-        """The rest: nothing is held back at the end."""
+        """Text held back so far: the end of the bytes completes it."""
         text = self._advance(self._characters.decode(b"", final=True))
         rest = "" if self.stopped else self._cluster + self._before_stop(self._unchecked)
         self._cluster = self._unchecked = ""
@@ -71,7 +70,7 @@ class TextStream:
         return text[: len(text) - held]
 
     def _check_stop(self, text: str) -> str:
-        """The part of `text` that is before any stop text and can be no beginning of one."""
+        """Prefix of `text` before any stop string, which no stop string can begin in."""
         first = self._find_stop(text)
         if first is not None and not _may_be_joined(text, *first):
             return self._before_stop(text)
@@ -82,7 +81,7 @@ class TextStream:
         return text[: len(text) - held]
 
     def _before_stop(self, text: str) -> str:
-        """`text` up to the first stop text in it."""
+        """Prefix of `text` before the first stop string in it."""
         first = self._find_stop(text)
         if first is None:
             return text
@@ -91,13 +90,13 @@ class TextStream:
         return text[: first[0]]
 
     def _find_stop(self, text: str) -> tuple[int, int] | None:
-        """Where the earliest stop text in `text` begins and ends."""
+        """(start, end) of the first stop string in `text`."""
         found = (_find(self._cluster, text, stop) for stop in self._stop)
-        return min((place for place in found if place), default=None)
+        return min((span for span in found if span), default=None)
 
 
 def _find(before: str, text: str, stop: str) -> tuple[int, int] | None:
-    """The first place of `stop` in `text`, which comes after `before`, where it takes no emoji apart."""
+    """(start, end) of the first `stop` in `text`, which follows `before`, that splits no emoji."""
     whole, start = before + text, len(before)
     while (start := whole.find(stop, start)) >= 0:
         end = start + len(stop)
@@ -119,7 +118,7 @@ def _is_inside_emoji(text: str, position: int) -> bool:
 
 
 def _may_be_joined(text: str, _start: int, end: int) -> bool:
-    """Whether the next character decides if a stop text ends with a whole emoji."""
+    """Whether the next character may extend the emoji at the end of a stop string."""
     return end == len(text) and _is_symbol(text[end - 1])
 
 
@@ -128,12 +127,12 @@ def _is_symbol(char: str) -> bool:
 
 
 def _length_of_open_cluster(text: str) -> int:
-    """How many characters at the end may still go on with the next one."""
-    if not text or text.endswith("\n"):  # a cluster never goes on after a line feed
+    """Number of characters at the end that the next one may extend."""
+    if not text or text.endswith("\n"):  # a line feed always ends a cluster
         return 0
     return 1 if text.isascii() else len(graphemes(text)[-1])
 
 
 def _overlap(text: str, stop: str) -> int:
-    """The length of the longest end of `text` that begins `stop`."""
+    """Length of the longest suffix of `text` that is a prefix of `stop`."""
     return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)

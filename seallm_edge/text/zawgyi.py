@@ -1,7 +1,7 @@
-"""Zawgyi, the font encoding in which much Burmese text is kept: told apart from Unicode, and turned into it.
+"""Zawgyi, a font encoding of much Burmese text: detection, and conversion to Unicode.
 
-Zawgyi uses Unicode's code points for other things: it writes signs in the order in which they are seen, and has one
-code point for each form that a sign can take. ref: Unicode Technical Note 11; Unicode FAQ, Myanmar scripts
+Zawgyi gives Unicode's code points other meanings: signs are in visual order, and each form of a sign has a code point.
+ref: Unicode Technical Note 11; Unicode FAQ, Myanmar scripts
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# What Unicode text does not have: a virama that stacks nothing, a vowel e that begins a word, or that stands before the
+# Sequences that no Unicode text has: a virama that stacks nothing, a vowel e at the start of a word or before the
 # medial ra. The code points of other forms are letters of minority languages.
 _ZAWGYI_ONLY = re.compile(
     "\u1039(?![\u1000-\u1021])|(?:^|[\\s\u104a\u104b])\u1031[\u1000-\u1021]|\u1031\u103b[\u1000-\u1021]"
@@ -36,7 +36,7 @@ _FORMS = {
 }  # fmt: skip
 _TO_FORMS = str.maketrans(_FORMS)
 
-# A syllable after the forms are replaced: e and ra seen before the consonant, what is stacked under it, signs after it.
+# A syllable after the forms are replaced: e and ra before the consonant, stacked consonants under it, signs after it.
 _BASE = "[\u1000-\u102a\u103f\u1040\u1044\u1047\u104e]"  # digits are typed for letters they look like
 _SYLLABLE = re.compile(
     f"(?P<before>[\u1031\u103c]*)(?P<base>{_BASE})(?P<after>(?:\u1039{_BASE}|{_KINZI}|[\u102b-\u1030\u1032\u1036-\u1038\u103a\u103b\u103d\u103e])*)"
@@ -47,7 +47,7 @@ _RANK = {sign: rank for rank, signs in enumerate(
      "\u1036", "\u1037", "\u1038")
 ) for sign in signs}  # fmt: skip
 
-# Which digits are meant as letters: zero as wa, seven as ra, four as "the said"; and letters made of two.
+# Digits typed as letters: zero as wa, seven as ra, four as "the said"; and letters made of two.
 _LETTERS = [
     (re.compile("(?<![\u1040-\u1049])\u1040(?=[\u1000-\u1021\u102b-\u103e])(?![\u1040-\u1049])"), "\u101d"),
     (re.compile("(?<![\u1040-\u1049\\s.,])\u1040(?![\u1040-\u1049.,])"), "\u101d"),
@@ -60,12 +60,12 @@ _LETTERS = [
 
 
 def looks_like_zawgyi(text: str) -> bool:
-    """Whether `text` has Burmese in it that is encoded for the Zawgyi font, and not in Unicode."""
+    """Whether `text` has Burmese in the Zawgyi encoding, not in Unicode."""
     return bool(_ZAWGYI_ONLY.search(text))
 
 
 def zawgyi_to_unicode(text: str) -> str:
-    """Zawgyi `text` in Unicode, NFC. What is not Burmese stays; Unicode text would be spoilt, so ask first."""
+    """Convert Zawgyi text to Unicode, NFC. Keeps other scripts, but damages Burmese that is Unicode already."""
     text = _SYLLABLE.sub(_reordered, text.translate(_TO_FORMS))
     for pattern, letter in _LETTERS:
         text = pattern.sub(letter, text)
@@ -73,7 +73,7 @@ def zawgyi_to_unicode(text: str) -> str:
 
 
 def _reordered(syllable: re.Match[str]) -> str:
-    """A syllable's signs in the order of Unicode: stacked consonants, medials, vowels, tones; each once."""
+    """Syllable with its signs in Unicode's order: stacked consonants, medials, vowels, tones; each once."""
     before, base, after = syllable["before"], syllable["base"], syllable["after"]
     stacked = _STACKED.findall(after)
     signs = dict.fromkeys(before + _STACKED.sub("", after))

@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from seallm_edge.text.languages import LANGUAGES, by_code, guess
+from seallm_edge.text.languages import LANGUAGES, by_code, detect_language
 
 SAMPLES = {
     "en": "What is the weather like in the city today?",
@@ -26,24 +26,24 @@ def test_there_are_twelve_languages_each_with_its_own_code() -> None:
 
 @pytest.mark.parametrize("code", SAMPLES)
 def test_a_sentence_is_guessed(code: str) -> None:
-    assert guess(SAMPLES[code]) == by_code(code)
+    assert detect_language(SAMPLES[code]) == by_code(code)
 
 
 def test_decomposed_vietnamese_is_guessed_too() -> None:
-    assert guess(unicodedata.normalize("NFD", SAMPLES["vi"])) == by_code("vi")
+    assert detect_language(unicodedata.normalize("NFD", SAMPLES["vi"])) == by_code("vi")
 
 
 def test_the_script_of_most_letters_decides() -> None:
-    assert guess("Python: " + SAMPLES["my"]) == by_code("my")
+    assert detect_language("Python: " + SAMPLES["my"]) == by_code("my")
 
 
 def test_javanese_in_its_own_script_is_guessed() -> None:
-    assert guess("ꦱꦸꦒꦼꦁꦫꦮꦸꦃ") == by_code("jv")
+    assert detect_language("ꦱꦸꦒꦼꦁꦫꦮꦸꦃ") == by_code("jv")
 
 
 @pytest.mark.parametrize("text", ["", "12:30 !?", "Привет"])
 def test_text_in_no_script_of_ours_is_in_no_language(text: str) -> None:
-    assert guess(text) is None
+    assert detect_language(text) is None
 
 
 def test_unknown_code_is_a_key_error() -> None:
