@@ -1,1 +1,1 @@
-"""Prompts: messages to the text that a chat model was trained on."""
+"""Prompts: messages → the chat format of the model."""

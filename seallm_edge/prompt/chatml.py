@@ -1,7 +1,6 @@
-"""Messages to ChatML, as a pure function. Knows no tokenizer.
+"""ChatML prompts from messages, as a pure function. Knows no tokenizer.
 
-Markup and words stay apart: a piece is either a control token's name or plain text, so that `<|im_end|>` typed by a
-user is tokenized as the text it is.
+Control tokens and plain text are separate segments, so that `<|im_end|>` typed by a user is tokenized as text.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class Message:
 
 @dataclass(frozen=True)
 class PromptSegment:
-    """A run of the prompt: plain `text`, or the name of a control token. `reply` marks an earlier reply's words."""
+    """Segment of the prompt: plain text, or the name of a control token. `is_reply` marks an earlier reply's text."""
 
     text: str
     is_control: bool = False
@@ -53,18 +52,18 @@ def as_messages(value: str | Iterable[Message | Mapping[str, Any]]) -> list[Mess
 
 
 def chatml(messages: Sequence[Message], default_system: str = "") -> list[PromptSegment]:
-    """The prompt for the next assistant message. `default_system` is used where the first message is no system one."""
+    """ChatML prompt for the next assistant message, with `default_system` if the first message is no system message."""
     if default_system and messages[0].role != "system":
         messages = [Message("system", default_system), *messages]
-    pieces: list[PromptSegment] = []
+    segments: list[PromptSegment] = []
     for message in messages:
-        pieces.append(PromptSegment(START, is_control=True))
+        segments.append(PromptSegment(START, is_control=True))
         if message.role == "assistant":
-            pieces += [PromptSegment("assistant\n"), PromptSegment(message.content, is_reply=True)]
+            segments += [PromptSegment("assistant\n"), PromptSegment(message.content, is_reply=True)]
         else:
-            pieces.append(PromptSegment(f"{message.role}\n{message.content}"))
-        pieces += [PromptSegment(END, is_control=True), PromptSegment("\n")]
-    return [*pieces, PromptSegment(START, is_control=True), PromptSegment("assistant\n")]
+            segments.append(PromptSegment(f"{message.role}\n{message.content}"))
+        segments += [PromptSegment(END, is_control=True), PromptSegment("\n")]
+    return [*segments, PromptSegment(START, is_control=True), PromptSegment("assistant\n")]
 
 
 def _as_message(item: object) -> Message:

@@ -1,4 +1,4 @@
-"""`ChatTemplate`: messages as a model file's own Jinja template renders them. Knows no tokenizer."""
+"""`ChatTemplate`: prompts from messages by a model file's own Jinja template. Knows no tokenizer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from .sandbox import TemplateSandbox
 
-MAX_TEMPLATE = 256 * 1024  # characters; the largest known are a tenth of it
+MAX_TEMPLATE = 256 * 1024  # characters; the longest known template has a tenth of it
 _MAX_OUTPUT = 16_000_000  # characters
 _MAX_WORDS = 300
 _PROBE = "zqxj"
@@ -33,17 +33,17 @@ _PROBES = (("system", "user", "assistant", "user"), ("user", "assistant", "user"
 
 
 class TemplateError(Exception):
-    """A template that cannot be compiled, or renders no message at all; the problem in words."""
+    """Chat template that cannot be compiled, or renders no message; the problem in words."""
 
 
 class ChatTemplate:
-    """A compiled chat template. Any thread may call it.
+    """Compiled chat template. Any thread may call it.
 
-    `control_tokens` are the spellings of the vocabulary's control tokens; `variables` such as `bos_token` are what the
-    template may name besides the messages. Raises TemplateError.
+    `control_tokens` are the spellings of the vocabulary's control tokens; `variables`, such as `bos_token`, are
+    available to the template besides the messages. Raises TemplateError.
     """
 
-    adds_bos = False  # a template writes it itself, as transformers expects
+    adds_bos = False  # the template writes the BOS token, as transformers expects
 
     def __init__(self, source: str, control_tokens: Sequence[str], variables: Mapping[str, str]) -> None:
         if len(source) > MAX_TEMPLATE:
@@ -52,11 +52,11 @@ class ChatTemplate:
         self._variables = variables
         self._lock = threading.Lock()
         self._use(source, MarkedLiterals([name for name in control_tokens if name in written]))
-        if spelling(control_tokens).search(self._probe()):  # unmarked: put together from parts
+        if spelling(control_tokens).search(self._probe()):  # unmarked: the template joins control tokens from parts
             self._use(source, ShieldedContents(control_tokens))
 
     def segments(self, messages: Sequence[Message]) -> list[PromptSegment]:
-        """The prompt for the next assistant message. Raises InvalidOption for messages that the template refuses."""
+        """Prompt for the next assistant message. Raises InvalidOption for messages that the template refuses."""
         with self._lock:
             segments = self._markup.split(self._with_reply_marks(messages))
         return segments + _missing_header(segments)
@@ -66,7 +66,7 @@ class ChatTemplate:
         self._sandbox, self._template = _compiled(source, markup.literal)
 
     def _with_reply_marks(self, messages: Sequence[Message]) -> str:
-        """The rendered messages, with marks around earlier replies where those do not change the rest."""
+        """Rendered messages, with marks around earlier replies if the marks do not change the other text."""
         plain = self._render(messages)
         if any(message.role == "assistant" for message in messages):
             for around in (around_reply, around_words):
@@ -89,7 +89,7 @@ class ChatTemplate:
 
     def _output(self, messages: Sequence[Message], around: Callable[[str], str]) -> str:
         self._sandbox.start(len(messages))
-        parts, room = [], _MAX_OUTPUT
+        parts, left = [], _MAX_OUTPUT
         for part in self._template.generate(
             messages=[self._plain(message, around) for message in messages],
             tools=None,
@@ -97,8 +97,8 @@ class ChatTemplate:
             add_generation_prompt=True,
             **{name: self._markup.literal(text) for name, text in self._variables.items()},
         ):
-            room -= len(part)
-            if room < 0:
+            left -= len(part)
+            if left < 0:
                 raise TemplateError(f"it writes more than {_MAX_OUTPUT:,} characters")
             parts.append(part)
         return "".join(parts)
@@ -108,7 +108,7 @@ class ChatTemplate:
         return {"role": message.role, "content": around(content) if message.role == "assistant" else content}
 
     def _probe(self) -> str:
-        """A short conversation, rendered. Raises TemplateError where the template renders none."""
+        """Render a short conversation. Raises TemplateError if the template renders none."""
         from .work_budget import TemplateLimit
 
         problem = ""
@@ -130,7 +130,7 @@ class ChatTemplate:
 def chat_template(
     source: str, control_tokens: tuple[str, ...], variables: tuple[tuple[str, str], ...] = ()
 ) -> ChatTemplate:
-    """The chat template of this source, compiled once; see `ChatTemplate`. Raises TemplateError."""
+    """Chat template of this source, compiled once; see `ChatTemplate`. Raises TemplateError."""
     return ChatTemplate(source, control_tokens, dict(variables))
 
 
@@ -149,14 +149,14 @@ def _compiled(source: str, literal: Callable[[str], str]) -> tuple[TemplateSandb
 
 
 def _missing_header(segments: Sequence[PromptSegment]) -> list[PromptSegment]:
-    """The header of the next reply, where a ChatML template closes the last message and opens none."""
-    marks = [segment.text for segment in segments if segment.is_control and segment.text in (START, END)]
-    if START not in marks or marks[-1] != END:
+    """Header of the next reply, if a ChatML template closes the last message and opens none."""
+    controls = [segment.text for segment in segments if segment.is_control and segment.text in (START, END)]
+    if START not in controls or controls[-1] != END:
         return []
     return [PromptSegment(START, is_control=True), PromptSegment("assistant\n")]
 
 
 def _readable(error: Exception) -> str:
-    """The words of an error, fit for a terminal: they may be a model file's."""
+    """Error message without control characters, at most 300 characters: it may be a model file's text."""
     words = without_surrogates(str(error)) or type(error).__name__
     return "".join(c if c.isprintable() else " " for c in words[:_MAX_WORDS]).strip()

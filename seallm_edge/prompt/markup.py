@@ -1,6 +1,6 @@
-"""Control tokens of a rendered prompt, told apart from the same spelling in a message. Knows no template language.
+"""Control tokens of a rendered prompt, distinguished from the same text in a message. Knows no template language.
 
-Lone surrogates do the marking: no valid text holds one, so none can come from a message.
+Lone surrogates serve as marks: no valid text holds one, so that none can come from a message.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ _REPLY = re.compile(f"{REPLY_STARTS}(.*?){REPLY_ENDS}", re.DOTALL)
 
 
 class Markup(Protocol):
-    """A way to know which characters of a rendered prompt are the template's own."""
+    """Encoding of a prompt that distinguishes the template's control tokens from the messages' text."""
 
     def literal(self, text: str) -> str:
-        """A text of the template as it is rendered."""
+        """Encode a literal text of the template."""
 
     def content(self, text: str) -> str:
-        """A message's content as it is rendered."""
+        """Encode a message's content."""
 
     def split(self, rendered: str) -> list[PromptSegment]:
-        """Rendered text as control tokens and plain text; `rendered` may hold the two marks around replies."""
+        """Split rendered text into control tokens and plain text; `rendered` may hold marks around replies."""
 
 
 class MarkedLiterals:
-    """Control tokens in the template's literals become marks; messages stay as they are, so that a template can look
-    into them. For templates that spell their control tokens whole.
+    """Markup in which control tokens in the template's literals become marks, and messages stay unchanged, so that a
+    template can search them. For templates that spell their control tokens whole.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -43,15 +43,15 @@ class MarkedLiterals:
         self._mark = re.compile(f"[{chr(_FIRST_MARK)}-{chr(_FIRST_MARK + _MAX_NAMES)}]")
 
     def literal(self, text: str) -> str:
-        """`text` with a mark for each control token."""
+        """Template text with a mark for each control token."""
         return self._pattern.sub(lambda found: self._marks[found[0]], without_surrogates(text))
 
     def content(self, text: str) -> str:
-        """`text` itself."""
+        """Message content, unchanged."""
         return without_surrogates(text)
 
     def split(self, rendered: str) -> list[PromptSegment]:
-        """Rendered text as control tokens and plain text."""
+        """Split rendered text into control tokens and plain text."""
         return _split(rendered, self._mark, self._name, lambda text: text)
 
     def _name(self, mark: str) -> str:
@@ -60,8 +60,9 @@ class MarkedLiterals:
 
 
 class ShieldedContents:
-    """Characters of control tokens become shields where a message has them, and the template's own stay. For templates
-    that put control tokens together from parts, such as `'<|' + role + '|>'`; they see shielded messages.
+    """Markup in which messages have shields (surrogates) for the characters of control tokens, and the template's text
+    stays unchanged. For templates that join control tokens from parts, such as `'<|' + role + '|>'`; they see the
+    shielded messages.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -71,49 +72,49 @@ class ShieldedContents:
         self._letters = {ord(shield): chr(letter) for letter, shield in self._shields.items()}
 
     def literal(self, text: str) -> str:
-        """`text` itself."""
+        """Template text, unchanged."""
         return without_surrogates(text)
 
     def content(self, text: str) -> str:
-        """`text` with shields for the characters of control tokens."""
+        """Message content with shields for the characters of control tokens."""
         return without_surrogates(text).translate(self._shields)
 
     def split(self, rendered: str) -> list[PromptSegment]:
-        """Rendered text as control tokens and plain text."""
+        """Split rendered text into control tokens and plain text."""
         return _split(rendered, self._pattern, lambda name: name, lambda text: text.translate(self._letters))
 
 
 def spelling(names: Sequence[str]) -> re.Pattern[str]:
-    """A pattern of the names, the longest first, as tokenizers match them; of none, one that never matches."""
+    """Pattern of token names, the longest first, as tokenizers match them; without names it never matches."""
     known = sorted(filter(None, names), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, known)) or r"(?!)")
 
 
 def without_surrogates(text: str) -> str:
-    """`text` with U+FFFD for what is no character."""
+    """Text with U+FFFD for lone surrogates."""
     return _SURROGATES.sub("\ufffd", text)
 
 
 def around_reply(content: str) -> str:
-    """An earlier reply between its marks."""
+    """Earlier reply between reply marks."""
     return f"{REPLY_STARTS}{content}{REPLY_ENDS}" if content else ""
 
 
 def around_words(content: str) -> str:
-    """An earlier reply with its marks inside the white space at its ends, for templates that trim replies."""
+    """Earlier reply with the marks inside its leading and trailing white space, for templates that trim replies."""
     words = content.strip()
     return content.replace(words, around_reply(words), 1) if words else content
 
 
 def without_reply_marks(rendered: str) -> str:
-    """Rendered text as it is without marks around replies."""
+    """Rendered text without reply marks."""
     return rendered.replace(REPLY_STARTS, "").replace(REPLY_ENDS, "")
 
 
 def _split(
     rendered: str, pattern: re.Pattern[str], name: Callable[[str], str], plain: Callable[[str], str]
 ) -> list[PromptSegment]:
-    """Segments of a rendered prompt: control tokens where `pattern` matches, else text, as `plain` spells it."""
+    """Segments of a rendered prompt: control tokens where `pattern` matches, else text decoded by `plain`."""
     segments: list[PromptSegment] = []
     start = 0
     for found in pattern.finditer(rendered):
@@ -125,6 +126,6 @@ def _split(
 
 
 def _texts(text: str, plain: Callable[[str], str]) -> Iterator[PromptSegment]:
-    """Plain text, the replies between marks apart from the rest."""
+    """Segments of plain text, with marked replies as separate segments."""
     for number, part in enumerate(_REPLY.split(text)):
         yield PromptSegment(without_surrogates(plain(without_reply_marks(part))), is_reply=number % 2 == 1)

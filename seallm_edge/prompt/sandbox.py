@@ -1,7 +1,7 @@
 """`TemplateSandbox`: the Jinja environment of chat templates, with the helpers that transformers gives them.
 
-A template comes from a model file and is untrusted code: one of them once ran a shell (CVE-2024-34359). It gets Jinja's
-immutable sandbox, a short list of methods and filters, plain data, and a budget of work.
+A template comes from a model file and is untrusted code: one has run a shell (CVE-2024-34359). It runs in Jinja's
+immutable sandbox with a short list of methods and filters, plain data, and a work budget.
 ref: transformers, utils/chat_template_utils.py, `_cached_compile_jinja_template`
 """
 
@@ -26,7 +26,7 @@ from .work_budget import Budget, growth, size_of
 
 _MAX_FORMAT = 100
 
-_FILTERS = (  # those of Jinja's that known templates use
+_FILTERS = (  # Jinja's filters that known templates use
     "abs capitalize count d default dictsort e escape first float indent int items join last length list lower map max "
     "min reject rejectattr replace reverse safe select selectattr sort string title trim unique upper"
 )
@@ -47,11 +47,11 @@ _LONG_PADDING = re.compile(r"%[^a-zA-Z%]*(?:\d{3}|\*)")
 
 
 class TemplateRefusal(Exception):
-    """The words of a template that called `raise_exception`."""
+    """Message of a template that called `raise_exception`."""
 
 
 class TemplateSandbox(ImmutableSandboxedEnvironment):
-    """The environment of one template. One thread at a time may render with it."""
+    """Jinja environment of one template. One thread at a time may render with it."""
 
     intercepted_binops = frozenset(("+", "*", "**", "%"))
 
@@ -61,7 +61,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
             lstrip_blocks=True,
             extensions=[_Generation, loopcontrols],
             finalize=self._printable,
-            optimized=False,  # constant folding would work outside of the budget
+            optimized=False,  # constant folding would escape the budget
             cache_size=0,
         )
         self.start()
@@ -85,11 +85,11 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         )
 
     def start(self, n_messages: int = 0) -> None:
-        """Give the next rendering, of so many messages, a budget of its own."""
+        """Reset the work budget for the next rendering, of `n_messages` messages."""
         self.budget = Budget(n_messages)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Whether a template may take `obj.attr`: listed methods of text and collections, and Jinja's own helpers."""
+        """Whether a template may access `obj.attr`: listed methods of texts and collections, and Jinja's helpers."""
         for kind, methods in _METHODS.items():
             if isinstance(obj, kind):
                 return attr in methods
@@ -98,7 +98,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         return isinstance(obj, _HELPERS) and super().is_safe_attribute(obj, attr, value)
 
     def call_binop(self, context: runtime.Context, operator: str, left: Any, right: Any) -> Any:
-        """The result of `+`, `*`, `**` or `%`, counted before it is made."""
+        """Result of `+`, `*`, `**` or `%`, charged to the budget before it is computed."""
         self.budget.charge(growth(operator, left, right))
         if operator == "%" and isinstance(left, str):
             self.budget.measure(right)
@@ -107,7 +107,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def call(__self, __context: runtime.Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
-        """Call a method or a macro; texts it makes are counted."""
+        """Call a method or a macro; its result is charged to the budget."""
         owner = getattr(__obj, "__self__", None)
         if isinstance(owner, str):
             args = __self._count_method(__obj.__name__, owner, args)
@@ -124,14 +124,14 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         return args
 
     def _listed(self, items: Any, separator: object) -> list[Any]:
-        """The items of a join, each counted with its separator."""
+        """Items of a join, each charged with its separator."""
         listed = list(items)
         self.budget.measure(listed)
         self.budget.charge(len(listed) * size_of(separator))
         return listed
 
     def _counted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`function` with its work counted; the first argument is the environment or context where it asks for one."""
+        """Filter or test that charges its work; the first argument is the environment or context if it takes one."""
         at = 1 if hasattr(function, "jinja_pass_arg") else 0
 
         @functools.wraps(function)
@@ -151,15 +151,15 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         return run
 
     def _count_texts(self, name: str, values: list[Any]) -> None:
-        """Count the text that an `indent` or `replace` may add."""
+        """Charge the text that an `indent` or `replace` may add."""
         self.budget.measure(values)
         text, *changes = (str(value) if name == "replace" else value for value in values)
         added = max((value if isinstance(value, int) else size_of(value) for value in changes), default=4)
-        places = map(text.count, changes) if name == "replace" else [str(text).count("\n") + 1]
-        self.budget.charge(max(places, default=0) * added)
+        counts = map(text.count, changes) if name == "replace" else [str(text).count("\n") + 1]
+        self.budget.charge(max(counts, default=0) * added)
 
     def _printable(self, value: Any) -> Any:
-        """`value` as it is printed, its size counted."""
+        """Printed value, its size charged."""
         self.budget.measure(value)
         return value
 
@@ -173,19 +173,19 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
 
 
 class _Generation(Extension):
-    """The block `{% generation %}`, with which training marks replies; rendering takes what is in it."""
+    """Block `{% generation %}`, which marks replies for training; rendering gives its content."""
 
-    tags = frozenset(("generation",))  # type: ignore[assignment]  # Jinja only asks what is in it
+    tags = frozenset(("generation",))  # type: ignore[assignment]  # Jinja only tests membership
 
     def parse(self, parser: Parser) -> nodes.Node:
-        """The statements of the block, in a scope of their own."""
+        """Statements of the block, in a scope of their own."""
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
         return nodes.Scope(body).set_lineno(line)
 
 
 class _TemplateNamespace(Namespace):
-    """Jinja's `namespace()` for plain names: an attribute with an underscore could stand for one of Python's own."""
+    """Jinja's `namespace()` without names that begin with an underscore, which could be Python's own attributes."""
 
     def __init__(*args: Any, **kwargs: Any) -> None:
         self, *values = args
@@ -199,12 +199,12 @@ class _TemplateNamespace(Namespace):
 
 
 def raise_exception(message: object) -> None:
-    """What templates call to refuse messages. Raises TemplateRefusal."""
+    """Template function that refuses messages. Raises TemplateRefusal."""
     raise TemplateRefusal(str(message))
 
 
 def strftime_now(form: str) -> str:
-    """The time now; templates put today's date in system messages."""
+    """Current time by a format; templates put today's date in system messages."""
     return datetime.now().strftime(str(form)[:_MAX_FORMAT])
 
 
@@ -215,7 +215,7 @@ def tojson(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    """JSON as transformers writes it: Jinja's own filter escapes HTML."""
+    """JSON filter as in transformers; Jinja's own escapes HTML."""
     if isinstance(indent, str) or (indent or 0) > _MAX_FORMAT:
         raise SecurityError("it indents JSON by hundreds of characters")
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)

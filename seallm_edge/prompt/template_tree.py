@@ -1,4 +1,4 @@
-"""The syntax tree of a chat template, rewritten before it is compiled: work is counted, control tokens are marked."""
+"""Syntax tree of a chat template, rewritten before compilation to charge its work and to mark control tokens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MEASURED = "measured!"
 
 
 def guard(tree: nodes.Template) -> None:
-    """Make loops, macros, `~` and comparisons of a parsed template count their work. Changes the tree."""
+    """Make loops, macros, `~` and comparisons of a parsed template charge their work. Changes the tree."""
     for node in list(tree.find_all(nodes.Node)):
         if isinstance(node, nodes.For | nodes.Macro | nodes.CallBlock):
             node.body.insert(0, nodes.ExprStmt(_filtered(nodes.Const(_literal_size(node)), CHARGE)))
@@ -29,7 +29,7 @@ def guard(tree: nodes.Template) -> None:
 
 
 def mark_literals(tree: nodes.Template, mark: Callable[[str], str]) -> None:
-    """Replace every literal text of a template by what `mark` makes of it. Changes the tree."""
+    """Apply `mark` to every literal text of a template. Changes the tree."""
     for data in tree.find_all(nodes.TemplateData):
         data.data = mark(data.data)
     for const in tree.find_all(nodes.Const):
@@ -42,7 +42,7 @@ def _filtered(node: nodes.Expr, name: str) -> nodes.Filter:
 
 
 def _joined(value: Any) -> Any:
-    """`a ~ b` as a join, whose size is counted."""
+    """Concatenation `a ~ b` as a join, whose size is charged."""
     if not isinstance(value, nodes.Concat):
         return value
     return _filtered(nodes.List(value.nodes, lineno=value.lineno), "join")

@@ -1,4 +1,4 @@
-"""`Budget`: the work that rendering a chat template may do, so that no model file can fill memory or hang a program."""
+"""`Budget`: work limit for rendering a chat template, so that no model file can fill memory or hang a program."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from typing import Any
 
 from jinja2.utils import Namespace
 
-# Work is counted in characters and items, and a step of a template as so many of them. The largest known templates take
-# some 50 steps for a message.
+# Work is counted in characters and items; a step of a template counts as 20. The largest known templates take some 50
+# steps for a message.
 _MAX_WORK, _WORK_PER_MESSAGE = 20_000_000, 50_000
 _STEP = 20
 _MAX_SECONDS, _SECONDS_PER_MESSAGE = 5.0, 0.02
 
 
 class TemplateLimit(Exception):
-    """A template that does more work than any chat template needs."""
+    """Chat template that exceeds its work budget."""
 
 
 class Budget:
-    """The work that one rendering of `n_messages` may still do. Raises TemplateLimit when it is spent."""
+    """Work left for one rendering of `n_messages`. Raises TemplateLimit when it is spent."""
 
     def __init__(self, n_messages: int = 0) -> None:
         self._left = _MAX_WORK + n_messages * _WORK_PER_MESSAGE
         self._deadline = time.monotonic() + _MAX_SECONDS + n_messages * _SECONDS_PER_MESSAGE
 
     def charge(self, work: int) -> None:
-        """Count a step that handles `work` characters or items."""
+        """Charge a step that handles `work` characters or items."""
         self._left -= _STEP + max(work, 0)
         if self._left < 0 or time.monotonic() > self._deadline:
             raise TemplateLimit("it does more work than any chat template needs")
 
     def measure(self, value: object) -> None:
-        """Count everything inside `value`, which may hold one list many times over."""
+        """Charge the size of `value`, counting a list as often as it is nested in it."""
         self.charge(len(value) if isinstance(value, str) else 1)
         if isinstance(value, Namespace):
             value = object.__getattribute__(value, "_Namespace__attrs")
