@@ -1,6 +1,6 @@
 """GGUF headers, checked in Python before native code sees the file: `types` → `parse` → `checks` → `reading`.
 
-A `Header` is what comes out; `splits` finds the parts of a model in several files, `fingerprint` tells models apart.
+The result is a `Header`; `splits` finds the parts of a split model, `fingerprint` distinguishes models.
 """
 
 from .fingerprint import fingerprint

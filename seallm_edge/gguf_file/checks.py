@@ -1,8 +1,8 @@
-"""What a GGUF's metadata must say for llama.cpp not to abort on it.
+"""Checks of a GGUF's metadata for values on which llama.cpp aborts.
 
-llama.cpp throws on most nonsense, and that reaches us as a failed load; but some values run into an assertion that
-ends the process, or into memory that is not there. Those, and only those, are refused here. Each check names the
-code that would die. ref: llama.cpp src/llama-model.cpp, src/llama-vocab.cpp, ggml/src/ggml-cpu/ops.cpp
+llama.cpp throws on most invalid values, which reaches us as a failed load; but some values fail an assertion, which
+ends the process, or read memory out of bounds. Those, and only those, are refused here.
+ref: llama.cpp src/llama-model.cpp, src/llama-vocab.cpp, ggml/src/ggml-cpu/ops.cpp
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
 ONE_HEAD_SIZE = ("qwen2", "llama")  # architectures whose graph asserts key size == value size == rotary size
 ANY_HEAD_SIZE = ("seed_oss",)  # the same, where that size need not be the width shared among the heads
 NO_WEIGHTS = ("I8", "I16", "I32", "I64", "F64")  # no matrix product exists for these
-VECTOR_TYPES = ("F32",)  # what element-wise operations take as their second operand beside a f32 activation
+VECTOR_TYPES = ("F32",)  # allowed second operands of element-wise operations on f32 activations
 
-# llama.cpp falls back on token 11 for a missing bos or eos, and asserts that it exists.
+# llama.cpp uses token 11 for a missing bos or eos, and asserts that it exists.
 MIN_TOKENS = 12
-TOKENIZER_ARRAYS = {  # key: item types that llama.cpp reads without looking
+TOKENIZER_ARRAYS = {  # key: item types that llama.cpp reads without a check
     "tokens": ("string",),
     "merges": ("string",),
     "scores": ("float32", "int32"),
@@ -67,12 +67,12 @@ def _check_tokenizer(walker: Walker, metadata: Mapping[str, Value]) -> None:
 
 
 def _check_tokens(walker: Walker, tokens: Array, need_bytes: bool) -> None:
-    """No token twice (llama-vocab.cpp asserts it); all 256 byte tokens where the tokenizer falls back on them."""
+    """Check tokens: none twice (llama-vocab.cpp asserts it), and all 256 byte tokens where there is byte fallback."""
     missing = {b"<0x%02X>" % byte for byte in range(256)} if need_bytes else set()
-    # A set of short texts takes far more room than their bytes: where that could exceed the file, go several times.
+    # A set of short texts takes far more memory than their bytes: where it could exceed the file's size, take rounds.
     n_rounds = 1 + tokens.count * 128 // len(walker.data)
-    for turn in range(n_rounds):
-        texts = _share(walker, tokens, turn, n_rounds)
+    for number in range(n_rounds):
+        texts = _share(walker, tokens, number, n_rounds)
         seen = set(texts)
         if len(seen) < len(texts):
             seen.clear()
@@ -83,11 +83,11 @@ def _check_tokens(walker: Walker, tokens: Array, need_bytes: bool) -> None:
         walker.fail(f"its vocabulary lacks {len(missing)} of the 256 byte tokens, such as {min(missing).decode()}")
 
 
-def _share(walker: Walker, tokens: Array, turn: int, n_rounds: int) -> list[bytes]:
-    """The tokens that this round looks at, as llama.cpp sees them: up to a NUL, the empty ones named by number."""
+def _share(walker: Walker, tokens: Array, number: int, n_rounds: int) -> list[bytes]:
+    """Tokens of this round, as llama.cpp reads them: cut at a NUL, empty ones named by number."""
     texts = (text.partition(b"\0")[0] for text in strings(walker.data, tokens))
     named = (text or b"[EMPTY_%d]" % i for i, text in enumerate(texts))
-    return [text for text in named if n_rounds == 1 or hash(text) % n_rounds == turn]
+    return [text for text in named if n_rounds == 1 or hash(text) % n_rounds == number]
 
 
 def _check_shape(walker: Walker, metadata: Mapping[str, Value], architecture: str) -> None:

@@ -1,4 +1,4 @@
-"""GGUF, the writing side: typed values, and the header that stands before the tensors' data.
+"""GGUF encoding: typed values, and the header before the tensors' data.
 
 ref: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (version 3, little-endian)
 """
@@ -56,7 +56,7 @@ def i32s(values: Sequence[int]) -> bytes:
 
 
 def header(metadata: Mapping[str, bytes], tensors: Collection[TensorEntry]) -> bytes:
-    """All that comes before the first tensor's data, padded to the alignment."""
+    """Header: all bytes before the first tensor's data, padded to the alignment."""
     parts = [_MAGIC, struct.pack("<IQQ", _VERSION, len(tensors), len(metadata))]
     parts += [_string(key) + value for key, value in metadata.items()]
     parts += [_tensor(*entry) for entry in tensors]
@@ -65,7 +65,7 @@ def header(metadata: Mapping[str, bytes], tensors: Collection[TensorEntry]) -> b
 
 
 def padded(size: int) -> int:
-    """`size` bytes, up to the next multiple of the alignment."""
+    """Size in bytes, rounded up to a multiple of the alignment."""
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 

@@ -1,7 +1,7 @@
-"""Which model a file holds, whatever it is called and wherever it lies: a hash that reads little of it.
+"""Fingerprint of a model file, independent of its name and path: a hash of the header and of samples of the weights.
 
-Metadata and tensor list are hashed whole, of the weights a page from the middle of each tensor: a model that was tuned
-in its attention alone differs from its origin there and nowhere else.
+Metadata and tensor list are hashed whole, and 4 KiB from the middle of each tensor, since a fine-tune may differ from
+its origin in the attention tensors only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import ModelFileError
 from .header import Header
 
-# Far above any real model (6 MB, 339 tensors for Qwen2 7B), so that no file can ask for more.
+# Limits on the bytes read, far above any real model (6 MB, 339 tensors for Qwen2 7B).
 _MAX_HEADER_BYTES = 32 << 20
 _MAX_SAMPLES = 1_024
 _SAMPLE_BYTES = 4_096
@@ -23,37 +23,37 @@ _DIGEST_BYTES = 16
 
 
 def fingerprint(header: Header) -> str:
-    """32 hexadecimal digits that are the same for the same contents, in all `header.parts`, and for no others.
+    """Fingerprint over all `header.parts`: 32 hexadecimal digits.
 
-    Reads the header and 4 KiB a tensor, never more than 36 MiB a model; bytes between the samples are not looked at.
-    Raises ModelFileError where a file cannot be read or has changed since its header was read.
+    Reads the header and 4 KiB of each tensor, at most 36 MiB of a model; other bytes do not count. Raises
+    ModelFileError if a file cannot be read or has changed since its header was read.
     """
     digest = hashlib.sha256()
     for part, path in enumerate(header.parts):
         try:
-            for piece in _pieces(header, part, path):
-                digest.update(piece)
+            for data in _hashed_parts(header, part, path):
+                digest.update(data)
         except OSError as error:
             problem = f"cannot be read: {error.strerror or error}"
             raise ModelFileError(path, problem, "check the file's permissions") from error
     return digest.hexdigest()[: 2 * _DIGEST_BYTES]
 
 
-def _pieces(header: Header, part: int, path: Path) -> Iterator[bytes]:
-    """What of this part is hashed, each piece with its length before it."""
+def _hashed_parts(header: Header, part: int, path: Path) -> Iterator[bytes]:
+    """Hashed byte ranges of this part, each with its length before it."""
     ranges = list(_ranges(header, part))
     with path.open("rb", buffering=_SAMPLE_BYTES) as file:
         _announce(file.fileno(), ranges)
         for offset, size in ranges:
             file.seek(offset)
-            piece = file.read(size)
-            if len(piece) < size:
+            data = file.read(size)
+            if len(data) < size:
                 raise ModelFileError(path, "has changed since its header was read")
-            yield size.to_bytes(8, "little") + piece
+            yield size.to_bytes(8, "little") + data
 
 
 def _announce(descriptor: int, ranges: Iterable[tuple[int, int]]) -> None:
-    """Let the disk fetch all of them at once, which takes a quarter of the time where nothing is cached."""
+    """Start read-ahead of all ranges, which takes a quarter of the time where nothing is cached."""
     if hasattr(os, "posix_fadvise"):
         with contextlib.suppress(OSError):
             for offset, size in ranges:

@@ -1,6 +1,6 @@
-"""Walk the bytes of a GGUF header, believing none of them.
+"""Parser of a GGUF header, which treats every byte as untrusted.
 
-Knows the format only: what the keys mean is the business of `checks`. Arrays are stepped over, not kept.
+Knows the format only; `checks` knows the meaning of keys. Arrays are skipped, not kept.
 ref: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
@@ -18,9 +18,9 @@ from ..errors import ModelFileError
 from ..hints import Command, Hint
 from .types import ARRAY, NUMBERS, STRING, TENSOR_TYPES, VALUE_TYPES
 
-ALIGNMENT = 32  # bytes; also the least that ggml takes for a mapped buffer
+ALIGNMENT = 32  # bytes; also ggml's minimum for a mapped buffer
 
-# Far above any real model (hundreds of keys, thousands of tensors), low enough that Python's objects stay small.
+# Limits far above any real model (hundreds of keys, thousands of tensors), so that Python's objects stay small.
 MAX_KEYS = 4_096
 MAX_TENSORS = 32_768
 MAX_KEY_BYTES = 65_535
@@ -30,9 +30,7 @@ MAX_ELEMENTS = 2**63 - 1
 TEXT_BYTES_KEPT = 1 << 20
 
 _CONVERT = Command("convert", ("FOLDER",))
-LOOKS_LIKE: dict[
-    bytes, tuple[str, Hint | str]
-] = {  # first bytes of what people hand over instead: what it is, what to do
+LOOKS_LIKE: dict[bytes, tuple[str, Hint | str]] = {  # first bytes of other files that users give: (problem, hint)
     b"FUGG": ("a big-endian GGUF, and only little-endian ones can be run", "convert the model again on this computer"),
     b"tjgg": ("a GGML file from before 2023-08, not a GGUF", "convert the model again from its checkpoint"),
     b"lmgg": ("a GGML file from before 2023-08, not a GGUF", "convert the model again from its checkpoint"),
@@ -50,7 +48,7 @@ _FORMATS = {kind: struct.Struct("<" + letter) for kind, (_, letter) in NUMBERS.i
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """An array that stayed in the file: `count` items of `item_type`, the first at byte `offset`."""
+    """Array that stays in the file: `count` items of `item_type`, the first at byte `offset`."""
 
     item_type: str
     count: int
@@ -59,9 +57,9 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One tensor: `shape` with the row length first, `type` a ggml type, `offset` and `n_bytes` in the file.
+    """Tensor in the file: `shape` with the row length first, `type` a ggml type, `offset` and `n_bytes` in the file.
 
-    Where a model has several files, `part` says which of them it is in, from 0.
+    In a split model, `part` is the number of its file, from 0.
     """
 
     name: str
@@ -74,12 +72,12 @@ class Tensor:
 
     @property
     def n_elements(self) -> int:
-        """How many numbers it holds."""
+        """Number of elements."""
         return math.prod(self.shape)
 
 
 class Place(NamedTuple):
-    """Where a key's value stands in the file, its type included: bytes `start` to `end`."""
+    """Location of a key's value in the file, with its type: bytes `start` to `end`."""
 
     value_type: str
     start: int
@@ -90,21 +88,21 @@ Value: TypeAlias = bool | int | float | str | Array
 
 
 class Walker:
-    """A position in a mapped file that moves over what it reads. Every method may raise ModelFileError."""
+    """Parser position in a mapped file; reading moves it. Every method may raise ModelFileError."""
 
     def __init__(self, path: Path, data: mmap.mmap) -> None:
         self.path = path
         self.data = data
         self.pos = 0
         self.places: dict[str, Place] = {}
-        self._text_room = TEXT_BYTES_KEPT
+        self._text_bytes_left = TEXT_BYTES_KEPT
 
     def fail(self, problem: str, hint: Hint | str = "") -> NoReturn:
         """Raise ModelFileError with this problem."""
         raise ModelFileError(self.path, problem, hint)
 
     def preamble(self) -> tuple[int, int, int]:
-        """(version, number of tensors, number of keys), once magic, version and counts are believable."""
+        """(version, number of tensors, number of keys), after a check of magic, version and counts."""
         self._check_magic()
         version = self.number(_U32)
         if version & 0xFFFF == 0 and version:
@@ -117,7 +115,7 @@ class Walker:
         return version, n_tensors, n_keys
 
     def metadata(self, n_keys: int) -> dict[str, Value]:
-        """Every key with its value; arrays, and texts past the first MiB, stay in the file. Fills `places`."""
+        """Metadata by key; arrays, and texts past the first MiB in all, stay in the file. Fills `places`."""
         found: dict[str, Value] = {}
         for _ in range(n_keys):
             key = self.text(f"key {len(found)}", MAX_KEY_BYTES)
@@ -130,7 +128,7 @@ class Walker:
         return found
 
     def tensors(self, n_tensors: int, alignment: int) -> tuple[tuple[Tensor, ...], int]:
-        """(every tensor, where their data starts), laid out without gap or overlap inside the file."""
+        """(tensors, offset of their data), checked to lie in the file without gap or overlap."""
         infos = [self.tensor_info(f"tensor {index}") for index in range(n_tensors)]
         names = {name for name, *_ in infos}
         if len(names) < n_tensors:
@@ -141,7 +139,7 @@ class Walker:
         tensors = []
         for name, shape, kind, offset in infos:
             n_bytes = self.size(name, shape, kind)
-            self.check_place(name, offset, expected, alignment)
+            self.check_offset(name, offset, expected, alignment)
             if start + offset + n_bytes > len(self.data):
                 missing = start + offset + n_bytes - len(self.data)
                 self.fail(f"cut short: tensor {name!r} ends {missing:,} bytes past the end of the file")
@@ -150,14 +148,14 @@ class Walker:
         return tuple(tensors), start
 
     def value(self, key: str) -> Value:
-        """The value at hand, of the type that it names itself."""
+        """Parse the next value, of the type before it."""
         kind = self.number(_U32)
         if kind == STRING:
             length = self.length(f"{key!r}")
-            if length > self._text_room:
+            if length > self._text_bytes_left:
                 self.pos += length
                 return Array("uint8", length, self.pos - length)
-            self._text_room -= length
+            self._text_bytes_left -= length
             return self.decoded(length, f"the text of {key!r}")
         if kind == ARRAY:
             return self.array(key)
@@ -166,7 +164,7 @@ class Walker:
         return self.number(_FORMATS[kind])
 
     def array(self, key: str) -> Array:
-        """The array at hand, stepped over."""
+        """Parse the next array, and skip its items."""
         kind, count = self.number(_U32), self.number(_U64)
         start = self.pos
         if kind == STRING:
@@ -182,7 +180,7 @@ class Walker:
         return Array(NUMBERS[kind][0], count, start)
 
     def past_strings(self, key: str, count: int) -> int:
-        """Where an array of `count` strings ends."""
+        """Offset of the end of an array of `count` strings."""
         data, pos, end, unpack = self.data, self.pos, len(self.data), _U64.unpack_from
         if count > (end - pos) // _U64.size:
             self.fail(f"{key!r} says it has {count:,} texts, more than the file holds")
@@ -196,7 +194,7 @@ class Walker:
         return pos
 
     def tensor_info(self, what: str) -> tuple[str, tuple[int, ...], int, int]:
-        """(name, shape, ggml type, offset from the start of the data) of the tensor at hand."""
+        """(name, shape, ggml type, offset from the start of the data) of the next tensor."""
         name = self.text(f"the name of {what}", MAX_NAME_BYTES)
         n_dims = self.number(_U32)
         if not 1 <= n_dims <= MAX_DIMS:
@@ -216,8 +214,8 @@ class Walker:
             self.fail(f"tensor {name!r} has rows of {shape[0]}, which blocks of {block} ({type_name}) do not divide")
         return n_elements // block * block_bytes
 
-    def check_place(self, name: str, offset: int, expected: int, alignment: int) -> None:
-        """Raise ModelFileError unless the tensor starts right where the one before it ends."""
+    def check_offset(self, name: str, offset: int, expected: int, alignment: int) -> None:
+        """Raise ModelFileError unless the tensor starts at the end of the one before it."""
         if offset % alignment:
             self.fail(f"tensor {name!r} starts at {offset:,}, which is no multiple of {alignment}")
         if offset < expected:
@@ -226,7 +224,7 @@ class Walker:
             self.fail(f"tensor {name!r} starts at {offset:,}, not at {expected:,} where the one before it ends")
 
     def number(self, form: struct.Struct) -> int:
-        """The number at hand (callers that ask for other formats get those)."""
+        """Parse the next number; floats and booleans by their formats."""
         try:
             (value,) = form.unpack_from(self.data, self.pos)
         except struct.error:
@@ -235,7 +233,7 @@ class Walker:
         return value  # type: ignore[no-any-return]
 
     def text(self, what: str, limit: int) -> str:
-        """The text at hand, of 1 to `limit` bytes; none of them 0, where llama.cpp's texts end."""
+        """Parse the next text, of 1 to `limit` bytes, without a NUL, which ends llama.cpp's texts."""
         length = self.length(what)
         if not 1 <= length <= limit:
             self.fail(f"{what} is {length:,} bytes long; 1 to {limit:,} can be")
@@ -245,14 +243,14 @@ class Walker:
         return text
 
     def length(self, what: str) -> int:
-        """The length of the text at hand, known to lie inside the file."""
+        """Parse the length of the next text, and check that the text lies inside the file."""
         length = self.number(_U64)
         if length > len(self.data) - self.pos:
             self.fail(f"{what} is {length:,} bytes long, more than the file holds")
         return length
 
     def decoded(self, length: int, what: str) -> str:
-        """The next `length` bytes as text."""
+        """Decode the next `length` bytes as UTF-8."""
         raw = self.data[self.pos : self.pos + length]
         self.pos += length
         try:
@@ -277,7 +275,7 @@ class Walker:
 
 
 def strings(data: mmap.mmap, array: Array) -> Iterator[bytes]:
-    """Every item of an array of strings that `Walker` has stepped over."""
+    """Items of an array of strings that `Walker` has checked."""
     unpack, pos = _U64.unpack_from, array.offset
     for _ in range(array.count):
         start = pos + 8

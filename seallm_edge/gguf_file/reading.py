@@ -1,8 +1,7 @@
-"""Open GGUF files and check their headers in Python before native code sees them.
+"""GGUF headers, read and checked in Python before native code opens the file.
 
-`read_header` is the entrance for models: what it returns, llama.cpp can be given without fear for the process. The
-others are for GGUFs that only we read. Headers alone are read, so weights of the right size but with wrong values are
-not noticed.
+`read_header` is for models: llama.cpp can open a file that passes it without ending the process. The others are for
+GGUFs that only Python reads. Weights are not read, so that wrong values in them are not noticed.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ from .splits import joined
 
 
 def read_header(path: Path | str) -> Header:
-    """The header of a model, checked so that llama.cpp can load it or fail cleanly.
+    """Read the header of a model, and check that llama.cpp loads it or fails cleanly.
 
-    Of a model in several files `path` is the first; all are checked. Allocates less than twice a file's size (weights
-    are never read). Raises ModelFileError.
+    For a split model, `path` is the first part, and all parts are checked. Allocates less than twice a file's size
+    (weights are never read). Raises ModelFileError.
     """
     return _mapped(Path(path), _runnable)
 
 
 def read_parts(path: Path | str) -> Header:
-    """The header of any model in one or more files, `path` the first, whether it can be run or not.
+    """Read the header of any model, whether it can be run or not; `path` is the file, or the first part of a split one.
 
     Raises ModelFileError.
     """
@@ -38,7 +37,7 @@ def read_parts(path: Path | str) -> Header:
 
 
 def read_structure(path: Path | str) -> Header:
-    """The header of one GGUF file, whether it can be run or not: counts, types, names and places are checked.
+    """Read the header of one GGUF file, whether it can be run or not: checks counts, types, names and offsets.
 
     Raises ModelFileError.
     """

@@ -20,8 +20,8 @@ _NAMED = {
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """Spellings of special tokens: all `control` ones by id, and those `named` bos_token, eos_token, unk_token and
-    pad_token, as far as the file has them.
+    """Spellings of special tokens: all `control` tokens in the order of their ids, and the `named` ones of the file
+    among bos_token, eos_token, unk_token and pad_token.
     """
 
     control: tuple[str, ...]
@@ -29,7 +29,7 @@ class SpecialTokens:
 
 
 def special_tokens(header: Header) -> SpecialTokens:
-    """The special tokens of a vocabulary. Raises ModelFileError where the file has changed."""
+    """Special tokens of a vocabulary. Raises ModelFileError if the file has changed."""
     control = _control_ids(header)
     ids = {name: header.metadata.get(key) for name, key in _NAMED.items()}
     named = {name: token for name, token in ids.items() if isinstance(token, int)}

@@ -1,7 +1,7 @@
-"""Models in several files: how llama.cpp names the parts, and what each must say to be one of them.
+"""Split models: llama.cpp's names of the parts, and the checks that the parts belong together.
 
-Only the first part is named to llama.cpp, which finds the others beside it. It reads the keys of the others without
-looking at their types: a wrong one ends the process.
+llama.cpp gets the path of the first part, and finds the others beside it. It reads their keys without a check of the
+type: a wrong one ends the process.
 ref: llama.cpp src/llama-model-loader.cpp, `llama_split_path`
 """
 
@@ -19,14 +19,14 @@ from .parse import Array, Tensor
 NUMBER, COUNT, TENSOR_COUNT = "split.no", "split.count", "split.tensors.count"
 SPLIT_KEYS = (NUMBER, COUNT, TENSOR_COUNT)
 
-# A part that is being written has a longer ending; the others have the same one then.
+# All parts that are being written have the longer ending.
 _NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.gguf(?:\.partial)?)", re.DOTALL)
 _TOGETHER = "put all parts of the model, from one source, in one folder"
 
 
 @dataclass(frozen=True)
 class SplitName:
-    """What the name of a part says: the `model`, which part it is, from 1, and of how many."""
+    """File name of a part: the `model`, the `number` of the part, from 1, and the `count` of parts."""
 
     model: str
     number: int
@@ -34,20 +34,20 @@ class SplitName:
     ending: str = ".gguf"
 
     def part(self, number: int) -> str:
-        """The name of another part."""
+        """File name of another part."""
         return f"{self.model}-{number:05}-of-{self.count:05}{self.ending}"
 
 
 def split_name(path: Path) -> SplitName | None:
-    """What the file's name says of its part; None where it is not named as a part is."""
+    """Parse the file name of a part; None for another name."""
     found = _NAME.fullmatch(path.name)
     return SplitName(found[1], int(found[2]), int(found[3]), found[4]) if found else None
 
 
 def joined(first: Header, read: Callable[[Path], Header]) -> Header:
-    """`first` with the tensors of all parts of its model, which `read` opens; `first` itself where it is all.
+    """Join the headers of a split model, whose parts `read` opens; returns `first` for a model in one file.
 
-    Raises ModelFileError that names the part at fault: one that is missing, of another model, or in another's place.
+    Raises ModelFileError that names the part at fault: missing, of another model, or with another part's number.
     """
     count = first.n_splits
     if count == 1:
@@ -69,7 +69,7 @@ def joined(first: Header, read: Callable[[Path], Header]) -> Header:
 
 
 def _check_number(part: Header, number: int, count: int) -> None:
-    """Raise ModelFileError unless the part says that it is this one; it need not say of how many."""
+    """Raise ModelFileError unless the part has this number, and this count if it has one."""
     says, of = part.metadata.get(NUMBER), part.metadata.get(COUNT, count)
     if not isinstance(says, int) or part.places[NUMBER].value_type != "uint16":
         raise ModelFileError(part.path, f"does not say which of {count} parts it is ({NUMBER}, a uint16)", _TOGETHER)

@@ -1,4 +1,4 @@
-"""The numbers of the GGUF format and the names they stand for.
+"""GGUF's value types, tensor types and file types: their numbers and names.
 
 ref: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, enums ggml_type and llama_ftype of llama.cpp
 """
@@ -20,7 +20,7 @@ NUMBERS = {  # value type: name, struct format
     12: ("float64", "d"),
 }
 VALUE_TYPES = {kind: name for kind, (name, _) in NUMBERS.items()} | {STRING: "string", ARRAY: "array"}
-# Q8_1 and Q8_K exist only inside a computation: no file holds them.
+# Q8_1 and Q8_K exist only during a computation, not in files.
 TENSOR_TYPES = {  # ggml type: name, elements in a block, bytes of a block
     0: ("F32", 1, 4),
     1: ("F16", 1, 2),
