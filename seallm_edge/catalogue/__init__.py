@@ -1,1 +1,1 @@
-"""Models that seallm-edge knows: cards, shapes of transformers, recipes of quantization types."""
+"""Catalogue of models: cards, shapes of transformers, recipes of quantization types."""

