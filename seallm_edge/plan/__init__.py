@@ -1,7 +1,8 @@
-"""A model and a machine → a `Plan`: context, KV types, threads, batches, layers on the GPU, bytes. Or why not, before
-anything is loaded. Nothing is loaded or measured here.
+"""`Plan` for a model on a machine: context, KV types, threads, batches, layers on the GPU, bytes. Raises
+NotEnoughMemory before anything is loaded; loads and measures nothing itself.
 
-`options` are checked, `estimate` counts what a context takes, `choice` takes the largest that fits, `explain` says why.
+`options` checks the loading options, `estimate` computes a plan's memory, `choice` takes the largest context that fits,
+`explain` gives the reasons.
 """
 
 from .choice import make_plan

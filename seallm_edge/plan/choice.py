@@ -1,4 +1,4 @@
-"""`make_plan`: the largest usual context that fits in free memory, and all that goes with it."""
+"""`make_plan`: the plan with the largest default context that fits in free memory."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def make_plan(
     tuned: Measured | None = None,
     row_types: frozenset[str] = frozenset(),
 ) -> Plan:
-    """The plan for a model on a machine. What `options` leave open is `tuned`, else usual.
+    """Plan for a model on a machine, by `options`, else by the `tuned` settings, else by defaults.
 
-    The prefix cache never takes more than a quarter of the free memory. `row_types` are the types of weights that are
-    fast here as they lie in the file: a model of nothing else is not repacked. Raises InvalidOption; NotEnoughMemory,
-    whose hint names the nearest choice that fits.
+    The prefix cache takes at most a quarter of the free memory. `row_types` are the weight types whose kernels here
+    are fast without repacking: a model with no others is not repacked. Raises InvalidOption; NotEnoughMemory, whose
+    hint names the nearest choice that fits.
     """
     asked = (options or LoadOptions()).checked(header, gpus)
     chosen = _with_measured(asked, tuned) if tuned else asked
     if chosen.repack is None:
-        chosen = replace(chosen, repack=not _is_fast_as_it_lies(header, row_types))
+        chosen = replace(chosen, repack=not _needs_no_repacking(header, row_types))
     n_threads = chosen.threads or machine.threads
     contexts = [chosen.context] if chosen.context else _contexts(header)
     plans = [estimate(header, gpus, chosen, n_ctx, n_threads) for n_ctx in contexts]
@@ -62,13 +62,13 @@ def _with_measured(asked: LoadOptions, tuned: Measured) -> LoadOptions:
     )
 
 
-def _is_fast_as_it_lies(header: Header, row_types: frozenset[str]) -> bool:
+def _needs_no_repacking(header: Header, row_types: frozenset[str]) -> bool:
     """Whether all matrices have types of `row_types`."""
     return {tensor.type_name for tensor in header.tensors if len(tensor.shape) > 1} <= row_types
 
 
 def _contexts(header: Header) -> list[int]:
-    """Contexts to try, the usual one first, halved as long as a chat still works."""
+    """Contexts to try, in tokens: 8,192 or the model's maximum if that is less, then halves down to 2,048."""
     sizes = [min(header.context_length or USUAL_CONTEXT, USUAL_CONTEXT)]
     while sizes[-1] // 2 >= MIN_CONTEXT:
         sizes.append(sizes[-1] // 2)
@@ -76,7 +76,7 @@ def _contexts(header: Header) -> list[int]:
 
 
 def _prefix_cache(asked: int | None, needed: int, free: int) -> int:
-    """Bytes for the KV of resting conversations: an eighth of what the model leaves, or what is asked for of it."""
+    """Bytes of the prefix cache: an eighth of the memory that the model leaves free, or `asked` within the limits."""
     left = max(free - needed - ROOM_BYTES, 0)
     if asked is None:
         return min(left // 8, MAX_DEFAULT_PREFIX_CACHE)

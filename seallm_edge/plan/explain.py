@@ -1,4 +1,4 @@
-"""A plan in words: why its numbers are what they are, and what may go wrong with what was asked for."""
+"""Plan in words: the reasons for its settings, and warnings about the given options."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MEASURED = "as measured by tuning"
 def reasons(
     plan: Plan, first: Plan, header: Header, machine: Machine, asked: LoadOptions, tuned: Measured | None
 ) -> Iterator[str]:
-    """One for each choice; `first` is the plan with the largest context that was tried."""
+    """Reasons for the plan's settings, one each; `first` is the plan with the largest context tried."""
     yield f"context {plan.n_ctx:,}: {ASKED if asked.context else _why_context(plan, first, machine)}"
     yield f"KV cache in {_types(plan)}: {ASKED if asked.cache_type_k or asked.cache_type_v else 'the usual type'}"
     yield f"threads {plan.threads}: {_why(asked.threads, tuned, _why_threads(machine))}"
@@ -33,7 +33,7 @@ def reasons(
 
 
 def warnings(plan: Plan, header: Header, machine: Machine, asked: LoadOptions) -> Iterator[str]:
-    """What a user should know before relying on the plan."""
+    """Warnings about the plan: lower quality, less speed, or too much memory."""
     if is_quantized(plan.cache_type_k) and header.architecture.startswith("qwen2"):
         # Biases of ||b_k|| 605 in layer 0 and 921 in layer 27 of SeaLLMs-v3, 22 in the middle one.
         yield (
@@ -106,5 +106,5 @@ def _types(plan: Plan) -> str:
 
 def _why_prefix_cache(plan: Plan, asked: LoadOptions) -> str:
     if asked.prefix_cache is None:
-        return "for resting conversations, of what stays free"
-    return ASKED if asked.prefix_cache == plan.prefix_cache_bytes else "the most that may be"
+        return "for evicted conversations, at most an eighth of the memory left"
+    return ASKED if asked.prefix_cache == plan.prefix_cache_bytes else "the maximum"

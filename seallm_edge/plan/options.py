@@ -1,4 +1,4 @@
-"""`LoadOptions`: how a model is loaded, as its user asks for it. The one home of loading defaults."""
+"""`LoadOptions`: loading options as the user gives them. Loading defaults are defined here only."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ..machine import Gpu
 
 MAX_CONTEXT = 1 << 20
 MAX_THREADS = 512  # ref: GGML_MAX_N_THREADS
-MAX_GPU_LAYERS = 999  # more than any model has, so it says "all"
+MAX_GPU_LAYERS = 999  # more than any model has: all layers
 BATCHES = 16, 4_096
 MAX_PREFIX_CACHE = 1 << 40
 _MAX_KEEP_ALIVE = 1e9  # seconds
-# Those that llama.cpp's attention can read. ref: common/arg.cpp, kv_cache_types
+# Types that llama.cpp's attention can read. ref: common/arg.cpp, kv_cache_types
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 
 _BLOCKS = {name.lower(): (n_elements, n_bytes) for name, n_elements, n_bytes in TENSOR_TYPES.values()}
 
 
 class Measured(Protocol):
-    """Settings that were found to be the fastest for a model on this machine; `tuning.Tuned` has them."""
+    """Fastest settings measured for a model on this machine; `tuning.Tuned` has them."""
 
     @property
     def threads(self) -> int:
@@ -37,7 +37,7 @@ class Measured(Protocol):
 
     @property
     def repack(self) -> bool:
-        """Whether weights are laid out anew."""
+        """Whether weights are repacked."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class LoadOptions:
     force: bool = False
 
     def checked(self, header: Header, gpus: Sequence[Gpu]) -> LoadOptions:
-        """These options with types in lower case. Raises InvalidOption for what this model or machine cannot do."""
+        """Checked options, with types in lower case. Raises InvalidOption for values unfit for the model or machine."""
         _check_range("context", self.context, 1, header.context_length or MAX_CONTEXT)
         _check_range("threads", self.threads, 1, MAX_THREADS)
         _check_range("n_batch", self.n_batch, *BATCHES)
@@ -100,13 +100,13 @@ class LoadOptions:
 
 
 def row_bytes(type_name: str, n_elements: int) -> int:
-    """Bytes of so many numbers, whole blocks of them, in a type of the KV memory."""
+    """Bytes of `n_elements` numbers, whole blocks of them, in a type of the KV cache."""
     block, n_bytes = _BLOCKS[type_name]
     return n_elements // block * n_bytes
 
 
 def is_quantized(type_name: str) -> bool:
-    """Whether the type keeps several numbers in a block."""
+    """Whether the type stores several numbers in a block."""
     return _BLOCKS[type_name][0] > 1
 
 
@@ -117,7 +117,7 @@ def value_dim(header: Header) -> int:
 
 
 def n_keys(header: Header) -> int:
-    """How many numbers the keys of one token are, in all layers."""
+    """Number of elements in the keys of one token, over all layers."""
     return header.n_layer * header.n_head_kv * header.head_dim
 
 

@@ -1,4 +1,4 @@
-"""Why a model does not fit, and the nearest choice that does."""
+"""NotEnoughMemory for a plan that does not fit, with a hint to the nearest choice that does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .result import Plan
 
 
 def refusal(header: Header, machine: Machine, gpus: Sequence[Gpu], options: LoadOptions, plan: Plan) -> NotEnoughMemory:
-    """The error for a plan that does not fit; its hint names a smaller context, type or model."""
+    """NotEnoughMemory for a plan that does not fit; its hint names a smaller context, type or model."""
     card, free = match_header(header), machine.memory_available
     choice = (
         _smaller_context(header, gpus, options, free)
@@ -33,7 +33,7 @@ def refusal(header: Header, machine: Machine, gpus: Sequence[Gpu], options: Load
 
 
 def _smaller_context(header: Header, gpus: Sequence[Gpu], options: LoadOptions, free: int) -> Hint | None:
-    """A context that fits, by halves, where a larger one was asked for."""
+    """Hint to a smaller context that fits: a power of two below the given one, at least 512 tokens."""
     n_ctx = 1 << ((options.context or 1) - 1).bit_length() >> 1
     while n_ctx >= MIN_CONTEXT // 4:
         if estimate(header, gpus, options, n_ctx, 1).main_bytes + ROOM_BYTES <= free:

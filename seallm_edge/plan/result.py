@@ -1,4 +1,4 @@
-"""`Plan`: how a model will be run."""
+"""`Plan`: settings and memory with which a model will run."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Plan:
-    """How a model will be run, and what that takes.
+    """Settings and memory with which a model will run.
 
-    n_ctx               tokens of KV memory, which all sequences share
-    n_batch             the most tokens of one step
-    n_sequences         conversations that llama.cpp can tell apart
-    n_outputs           the most tokens of one step whose logits are wanted
+    n_ctx               tokens of KV cache, shared by all sequences
+    n_batch             maximum tokens of one step
+    n_sequences         maximum sequences in the KV cache
+    n_outputs           maximum tokens of one step with logits
     threads             CPU threads
-    gpu_layers          layers on the GPU, the output among them
-    cache_type_k, _v    types of the keys and values in the KV memory
+    gpu_layers          layers on the GPU, including the output layer
+    cache_type_k, _v    types of the keys and values in the KV cache
     flash_attention     None lets llama.cpp decide
-    repack              whether weights are laid out anew for the CPU's fastest kernels
-    prefix_cache_bytes  the most main memory that the KV of resting conversations may take, besides all below
+    repack              whether weights are repacked for the CPU's fastest kernels
+    prefix_cache_bytes  maximum main memory for evicted KV states, besides the bytes below
     weights_bytes       all weights
-    kv_bytes            the KV memory
+    kv_bytes            the KV cache
     compute_bytes       the buffers for one step, and the rest of the process
-    gpu_bytes           what of these three lies on the GPU
-    reasons, warnings   in words: why the numbers are what they are; what may go wrong with what was asked for
+    gpu_bytes           the part of these three on the GPU
+    reasons, warnings   in words: the reasons for the settings, and the risks of the given options
     """
 
     n_ctx: int
@@ -46,10 +46,10 @@ class Plan:
 
     @property
     def total_bytes(self) -> int:
-        """All memory that the process takes once it has worked a little, the GPU's included."""
+        """Memory of the process after its first steps, including the GPU's."""
         return self.weights_bytes + self.kv_bytes + self.compute_bytes
 
     @property
     def main_bytes(self) -> int:
-        """Main memory."""
+        """Main memory of the process."""
         return self.total_bytes - self.gpu_bytes

@@ -83,7 +83,7 @@ def test_plenty_of_memory_gives_the_usual_context_and_the_performance_cores(seal
         "flash attention on: usual on a CPU",
         "all layers on the CPU",
         "weights repacked: the fastest kernels want it",
-        "prefix cache 1.07 GB: for resting conversations, of what stays free",
+        "prefix cache 1.07 GB: for evicted conversations, at most an eighth of the memory left",
     )
 
 
