@@ -3,8 +3,8 @@
 from seallm_edge import SeaLLM
 
 with SeaLLM("seallms-v3-1.5b-chat") as llm:
-    for piece in llm.stream("Apa ibu kota Indonesia?"):
-        print(piece, end="", flush=True)
+    for text in llm.stream("Apa ibu kota Indonesia?"):
+        print(text, end="", flush=True)
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# public name → its module, imported when first asked for: `import seallm_edge` stays quick
+# public name → its module, imported on first access, so that `import seallm_edge` stays fast
 _HOMES = {
     "AsyncStream": "stream",
     "CheckpointError": "errors",

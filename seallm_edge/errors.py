@@ -1,14 +1,14 @@
-"""Every error that seallm_edge raises on purpose.
+"""Errors of seallm_edge.
 
 SeaLLMError
-├── ModelNotFound        a name that is no model here
-├── ModelFileError       a GGUF that is damaged or is none
-├── CheckpointError      a Hugging Face folder that cannot be converted
-├── ConversionError      a conversion that cannot start or go on
-│   └── OutputExists     its output is there already
-├── HubError             the hub or the network refused, or failed for good
-│   └── HashMismatch     a file came with other bytes than the hub lists
-├── InvalidOption        an option that does not exist, or a value that it cannot take (also a ValueError)
+├── ModelNotFound        no model or file has this name
+├── ModelFileError       a damaged GGUF, or a file that is no GGUF
+├── CheckpointError      a Hugging Face checkpoint that cannot be converted
+├── ConversionError      a conversion that cannot start or continue
+│   └── OutputExists     its output file exists already
+├── HubError             the hub or the network refused, or retries failed
+│   └── HashMismatch     a downloaded file has another hash than the hub lists
+├── InvalidOption        an unknown option, or an invalid value (also a ValueError)
 ├── DraftTableError      an n-gram table that is damaged, or is for another tokenizer
 ├── NotEnoughMemory      a model that does not fit in free memory
 ├── ContextOverflow      a prompt that does not fit in the context
@@ -28,7 +28,7 @@ from .hints import Command, Hint, Option, Wording, as_hint, python_words
 
 
 class SeaLLMError(Exception):
-    """The root: `message` says what happened, `hint` (may be empty) how to mend it. `str()` is worded for Python."""
+    """Root of the errors: `message` says what happened, `hint` (may be empty) how to mend it. `str()` is for Python."""
 
     def __init__(self, message: str, hint: Hint | str = "") -> None:
         super().__init__(message)
@@ -36,7 +36,7 @@ class SeaLLMError(Exception):
         self.hint = as_hint(hint)
 
     def worded(self, wording: Wording) -> str:
-        """Message and hint as one face of the program says them: the hint in a line of its own, indented."""
+        """Message and hint in the words of one face of the program: the hint on a line of its own, indented."""
         return f"{self.message}\n  {self.hint.worded(wording)}" if self.hint else self.message
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class SeaLLMError(Exception):
 
 
 class ModelNotFound(SeaLLMError):
-    """Neither a file, nor a catalogue name that is installed, nor a file in the store."""
+    """No file, installed catalogue model or stored file has this name: `name`."""
 
     def __init__(self, name: str, message: str = "", hint: Hint | str = "", known: Iterable[str] = ()) -> None:
         self.name = name
@@ -58,7 +58,7 @@ class ModelNotFound(SeaLLMError):
 
 
 class ModelFileError(SeaLLMError):
-    """A file that llama.cpp must not see: `path`, and the `problem` in words."""
+    """Model file that llama.cpp must not open: `path`, and the `problem` in words."""
 
     def __init__(self, path: Path | str, problem: str, hint: Hint | str = "") -> None:
         self.path = Path(path)
@@ -67,7 +67,7 @@ class ModelFileError(SeaLLMError):
 
 
 class CheckpointError(SeaLLMError):
-    """A checkpoint that cannot be converted: the file or folder at fault and its `problem` in words."""
+    """Checkpoint that cannot be converted: `path` of the file or folder at fault, and the `problem` in words."""
 
     def __init__(self, path: PurePath | str, problem: str, hint: Hint | str = "") -> None:
         self.path = PurePath(path)
@@ -76,11 +76,11 @@ class CheckpointError(SeaLLMError):
 
 
 class ConversionError(SeaLLMError):
-    """A conversion that cannot start or go on: no space, no permission, an unknown type."""
+    """Conversion that cannot start or continue: no disk space, no permission, missing importance."""
 
 
 class OutputExists(ConversionError):
-    """The output file is there already."""
+    """Output file that exists already: `path`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -91,7 +91,7 @@ class OutputExists(ConversionError):
 
 
 class HubError(SeaLLMError):
-    """The hub or the network refused, or failed for good: `url` is what was asked for, or the hub's address."""
+    """The hub or the network refused, or retries failed: `url` is the requested one, or the hub's address."""
 
     def __init__(self, message: str, hint: Hint | str = "", url: str = "") -> None:
         self.url = url
@@ -99,7 +99,7 @@ class HubError(SeaLLMError):
 
 
 class HashMismatch(HubError):
-    """A file came with other bytes than the hub lists: both hashes in hexadecimal digits."""
+    """Downloaded `file` with another hash than the hub lists: both hashes in hexadecimal digits."""
 
     def __init__(self, file: str, expected: str, found: str, url: str = "") -> None:
         self.file = file
@@ -110,7 +110,7 @@ class HashMismatch(HubError):
 
 
 class InvalidOption(SeaLLMError, ValueError):
-    """An option that does not exist, or a value that it cannot take."""
+    """Unknown option, or an invalid value of one."""
 
 
 class DraftTableError(SeaLLMError):
@@ -125,7 +125,7 @@ class DraftTableError(SeaLLMError):
 
 
 class NotEnoughMemory(SeaLLMError):
-    """A model that needs more memory than is free; `needed` and `free` in bytes."""
+    """Model that needs more memory than is free; `needed` and `free` in bytes."""
 
     def __init__(self, problem: str, needed: int, free: int, hint: Hint | str) -> None:
         self.needed = needed
@@ -134,7 +134,7 @@ class NotEnoughMemory(SeaLLMError):
 
 
 class ContextOverflow(SeaLLMError):
-    """A prompt that does not fit: `n_tokens` of it, `n_ctx` tokens of room."""
+    """Prompt of `n_tokens` tokens that does not fit in a context of `n_ctx`."""
 
     def __init__(self, n_tokens: int, n_ctx: int, described: str = "", hint: Hint | str = "") -> None:
         self.n_tokens = n_tokens

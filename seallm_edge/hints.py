@@ -34,7 +34,7 @@ class Command:
 Part = Option | Command | str
 Wording = Callable[[Option | Command], str]
 
-# Python's names for what commands do, where there is one.
+# Python functions for commands.
 _FUNCTIONS = {
     "convert": "seallm_edge.convert.convert",
     "merge": "seallm_edge.convert.merge",
@@ -49,7 +49,7 @@ _SHORT_FLAGS = {"out": "-o"}
 
 
 class Hint:
-    """Text with places in braces for `parts`: options, commands, or words that may hold braces themselves.
+    """Text with fields in braces for `parts`: options, commands, or words that may hold braces themselves.
 
     Without parts the text is plain. False where empty. `str()` gives Python's wording.
     """
@@ -64,16 +64,16 @@ class Hint:
         return Hint(own + text, **self.parts, **parts)
 
     def as_data(self) -> list[Any]:
-        """JSON values that `from_data` reads: hints travel between processes."""
+        """JSON values for `from_data`, to pass hints between processes."""
         return [self.text, {name: part if isinstance(part, str) else asdict(part) for name, part in self.parts.items()}]
 
     @classmethod
     def from_data(cls, data: Sequence[Any]) -> Hint:
-        """The hint that `as_data` gave."""
+        """Hint from the values of `as_data`."""
         return cls(data[0], **{name: _part(value) for name, value in data[1].items()})
 
     def worded(self, wording: Wording) -> str:
-        """The hint as one face of the program says it."""
+        """The hint in the words of one face of the program."""
         if not self.parts:
             return self.text
         words = {name: part if isinstance(part, str) else wording(part) for name, part in self.parts.items()}
@@ -118,7 +118,7 @@ def python_words(part: Option | Command) -> str:
 
 
 def http_words(part: Option | Command) -> str:
-    """Words for a request's body: `"context": 16384`. What a client cannot do is the server's owner's to do."""
+    """Words for a request's body: `"context": 16384`. Commands without an endpoint are for the server's operator."""
     if isinstance(part, Command):
         return _ENDPOINTS.get(part.name, f"{command_line_words(part)} (on the server)")
     value = "" if part.value is None else f": {json.dumps(part.value, ensure_ascii=False, default=str)}"

@@ -1,4 +1,4 @@
-"""From a model's name to an engine: `resolve` finds, checks and plans it, once; `load_engine` loads it."""
+"""Loading of a model: `resolve` finds the file, checks it and makes its plan; `load_engine` loads it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ logger = logging.getLogger("seallm_edge")
 
 @dataclass(frozen=True)
 class LoadTarget:
-    """A model resolved: its checked header, fingerprint, card (if one matches), chat support, and plan here."""
+    """Resolved model: its checked header, fingerprint, card (if one matches), chat format, and plan."""
 
     header: Header
     fingerprint: str
@@ -42,7 +42,7 @@ class LoadTarget:
         return self.card.name if self.card else self.header.name
 
     def info(self) -> ModelInfo:
-        """What prompting takes to know of the model."""
+        """Facts of the model for prompts and options."""
         return ModelInfo(
             name=self.name,
             is_chat_model=self.chatting.is_chat_model,
@@ -55,7 +55,7 @@ class LoadTarget:
         )
 
     def snapshot_key(self) -> str:
-        """The key of KV states that this model, loaded by this plan, can restore."""
+        """Key of the KV states that this model, loaded by this plan, can restore."""
         return snapshot_key(
             self.fingerprint,
             kv_types=(self.plan.cache_type_k, self.plan.cache_type_v),
@@ -102,7 +102,7 @@ def _snapshots_folder(snapshots: bool | str | Path) -> Path | None:
 
 
 def _speculation(drafting: str | Path, target: LoadTarget) -> Speculation:
-    """Speculation for a model: none, from text alone, or with a draft model. Its step costs are kept for the next."""
+    """Speculation for a model: none, by n-grams, or with a draft model. Its step costs are saved for the next run."""
     if drafting == "off":
         return NoSpeculation()
     source = TextDrafting() if drafting == "auto" else ModelDrafting(_draft_model_loader(locate(drafting), target))

@@ -1,4 +1,4 @@
-"""Where things live: `SEALLM_HOME`, else the platform's own data folder. Knows nothing of what is in them."""
+"""Data folders: `SEALLM_HOME`, else the platform's data folder. Knows nothing of their contents."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def home() -> Path:
-    """The folder of all that seallm-edge keeps; it may not exist yet."""
+    """Data folder of seallm-edge; it may not exist yet."""
     if chosen := os.environ.get("SEALLM_HOME"):
         return Path(chosen).expanduser()
     import platformdirs
@@ -16,17 +16,17 @@ def home() -> Path:
 
 
 def models_dir() -> Path:
-    """Where model files are kept."""
+    """Folder of model files."""
     return home() / "models"
 
 
 def cache_dir() -> Path:
-    """Where what can be made again is kept: verdicts on CPU variants, measurements."""
+    """Folder of reproducible data: verdicts on CPU variants, measurements."""
     return home() / "cache"
 
 
 def snapshots_dir() -> Path:
-    """Where KV states of conversations are kept."""
+    """Folder of the KV states of conversations."""
     return home() / "snapshots"
 
 

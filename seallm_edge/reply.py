@@ -1,4 +1,4 @@
-"""What a model answered, and what it cost."""
+"""Reply of a model: text, token counts, timings and log probabilities."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FinishReason = Literal["stop", "length", "cancelled"]
 
 @dataclass(frozen=True)
 class Usage:
-    """Sizes, in tokens and in characters; `cached_tokens` of the prompt were still in the KV cache."""
+    """Token and character counts; `cached_tokens` of the prompt were reused from the KV cache."""
 
     prompt_tokens: int
     cached_tokens: int
@@ -62,15 +62,15 @@ class Timings:
         return f"{self.tokens_per_step:.2f} tokens a step by drafting ({self.speedup:.2f} times as fast), "
 
     def as_dict(self) -> dict[str, float]:
-        """Field values by name, and by the aliases that programs may still read."""
+        """Field values by name, and by the aliases of earlier names."""
         aliases = {name: getattr(self, name) for name in ("prompt", "first_text", "total", "drafting_gain")}
         return dataclasses.asdict(self) | aliases
 
 
 @dataclass(frozen=True)
 class TokenLogprob:
-    """A token, its bytes, and the natural logarithm of its probability before any sampling option; `top` has the
-    likeliest at its place, itself or not, the likeliest first.
+    """Log probability of a token: its bytes, and the natural logarithm of its probability before sampling options;
+    `top` has the most likely tokens at its position, with or without it, in falling order.
     """
 
     token: int
@@ -79,16 +79,16 @@ class TokenLogprob:
     top: tuple[TokenLogprob, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """This as plain JSON values; bytes as a list of numbers, since they need not be whole characters."""
+        """Fields as plain JSON values; bytes as a list of numbers, since a token may end inside a character."""
         shown = {"token": self.token, "bytes": list(self.data), "logprob": self.logprob}
         return shown | ({"top": [each.as_dict() for each in self.top]} if self.top else {})
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole reply. `finish_reason`: the model ended it or a stop text came (`stop`), it reached `max_tokens` or
-    the end of the context (`length`), or its reader closed it (`cancelled`). `logprobs`, where asked for, has one
-    entry a token.
+    """Whole reply. `finish_reason`: the model or a stop string ended it (`stop`), it reached `max_tokens` or the end of
+    the context (`length`), or its reader closed it (`cancelled`). `logprobs`, if requested, has one entry for each
+    token.
     """
 
     text: str
@@ -99,16 +99,16 @@ class Reply:
 
     @property
     def characters_per_second(self) -> float:
-        """Characters a second once the prompt was read: what compares languages, as tokens do not."""
+        """Characters per second of decoding, a speed that compares languages, which tokens do not."""
         return self.usage.reply_characters / max(self.timings.total_seconds - self.timings.prefill_seconds, 1e-9)
 
     @property
     def tokens_per_second(self) -> float:
-        """Tokens a second once the prompt was read."""
+        """Tokens per second of decoding."""
         return self.usage.reply_tokens / max(self.timings.total_seconds - self.timings.prefill_seconds, 1e-9)
 
     def as_dict(self) -> dict[str, Any]:
-        """This as plain JSON values."""
+        """Fields and speeds as plain JSON values."""
         rates = {"characters_per_second": self.characters_per_second, "tokens_per_second": self.tokens_per_second}
         shown = dataclasses.asdict(dataclasses.replace(self, logprobs=())) | {"timings": self.timings.as_dict()}
         shown["logprobs"] = [each.as_dict() for each in self.logprobs]

@@ -1,4 +1,4 @@
-"""`Sampling`: how the next token is chosen. The one home of generation defaults."""
+"""`Sampling`: sampling options of a reply. Generation defaults are defined here only."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _RANGES: dict[str, tuple[float, float]] = {
     "logprobs": (0, 20),
 }
 _MAY_BE_NONE = ("seed", "max_tokens", "logprobs")
-_STRONGEST_BIAS = 1e6
+_MAX_BIAS = 1e6
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """Options of one reply. The defaults are those of SeaLLMs-v3's own generation_config.json; `top_k`, on which it
-    is silent, is Transformers' default, which its authors' examples therefore ran with.
+    """Sampling options of one reply. The defaults are those of SeaLLMs-v3's generation_config.json; it has no `top_k`,
+    so that Transformers' default holds, with which its authors' examples ran.
 
-    temperature    0 always takes the likeliest token
+    temperature    0 always takes the most likely token
     top_p, min_p   1 and 0 are off; `top_k` 0 is off
-    repeat_penalty 1 is off; it lowers the tokens among the last `repeat_last_n`, prompt included
-    seed           0 to 2**32 - 2; None draws a new one each time
-    max_tokens     the longest reply, but for up to 3 tokens that finish a character begun; None goes on until the
-                   context is full
-    stop           texts that end a reply; they are not part of it. Composed and decomposed forms are the same, and an
-                   emoji is not taken apart
-    logit_bias     token → what is added to its logit before the choice: -100 forbids it, 100 forces it
-    logprobs       with each token the logarithm of its probability, and of this many likeliest at its place (0 to 20)
+    repeat_penalty lowers the logits of the last `repeat_last_n` tokens, prompt included; 1 is off
+    seed           0 to 2**32 - 2; None draws a random one for each reply
+    max_tokens     maximum tokens of the reply, plus up to 3 that complete a character; None ends at the end of the
+                   context
+    stop           strings that end a reply and are not part of it; they match composed and decomposed, and never inside
+                   an emoji
+    logit_bias     token → number added to its logit before sampling: -100 forbids it, 100 forces it
+    logprobs       log probability of each token, and of this many most likely tokens at its position (0 to 20)
     """
 
     temperature: float = 0.7
@@ -61,7 +61,7 @@ class Sampling:
             _check(name, getattr(self, name), lowest, highest)
 
     def replace(self, options: Mapping[str, Any]) -> Sampling:
-        """This with `options` changed; an option of None keeps what is here, where None is no value.
+        """Sampling with `options` changed; None keeps the present value of options that cannot be None.
 
         Raises InvalidOption for a name that does not exist or a value out of range.
         """
@@ -83,13 +83,13 @@ def _as_texts(stop: object) -> tuple[str, ...]:
 
 
 def _as_bias(bias: object) -> dict[int, float]:
-    """A copy with numbers for keys: JSON has only texts there."""
+    """Logit bias with integer keys, which are strings in JSON. Raises InvalidOption."""
     if not isinstance(bias, Mapping):
         raise InvalidOption(f"logit_bias is {bias!r:.80}", "give a mapping from token ids to numbers")
     found: dict[int, float] = {}
     for key, value in bias.items():
         token = int(key) if isinstance(key, str) and key.isascii() and key.isdecimal() else key
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _STRONGEST_BIAS
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _MAX_BIAS
         if isinstance(token, bool) or not isinstance(token, int) or token < 0 or not is_number:
             raise InvalidOption(
                 f"logit_bias has {key!r:.40}: {value!r:.40}", "give token ids, and numbers such as -100"

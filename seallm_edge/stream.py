@@ -1,4 +1,4 @@
-"""`Stream` and `AsyncStream`: one reply while it is written, for threads and for event loops."""
+"""`Stream` and `AsyncStream`: one reply during decoding, for threads and for event loops."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ OnTokens = Callable[[str, list[int]], None]
 
 
 class Stream(Iterator[str]):
-    """Iterator over a reply's text, in whole grapheme clusters; `read()` takes all that is left.
+    """Iterator over a reply's text, in whole grapheme clusters; `read()` reads the rest.
 
-    The model decodes meanwhile, until its reader is some 128 deltas behind. `reply` sums up what was read so far.
+    The model decodes meanwhile, up to some 128 deltas ahead of the reader. `reply` is the reply as read so far.
     `cancel()` ends the reply at once, from any thread; so do `close()` and dropping the stream. Iterating raises
     EngineError if the model fails or is closed.
     """
@@ -49,7 +49,7 @@ class Stream(Iterator[str]):
         self._handle.output.cancel()
 
     def read(self) -> Reply:
-        """The whole reply."""
+        """Read the rest, and return the whole reply."""
         for _ in self:
             pass
         return self.reply
@@ -62,7 +62,7 @@ class Stream(Iterator[str]):
             return None
 
     def cancel(self) -> None:
-        """Stop writing; what was read stays in `reply`. What was computed stays useful for the next prompt."""
+        """End the reply now; the text read so far stays in `reply`. The KV cache stays reusable for the next prompt."""
         self._handle.output.cancel()
         self._end()
 
@@ -70,12 +70,12 @@ class Stream(Iterator[str]):
 
     @property
     def prompt_share(self) -> float:
-        """Share of the prompt that is read, from 0 to 1; the text begins after it."""
+        """Share of the prompt that is prefilled, from 0 to 1; the text begins after it."""
         return self._handle.prompt_share
 
     @property
     def reply(self) -> Reply:
-        """The reply as far as it was read; `cancelled` until it ends by itself."""
+        """The reply as read so far; its `finish_reason` is `cancelled` until the model ends it."""
         text, progress = "".join(self._texts), self._progress
         return Reply(
             text,
@@ -112,7 +112,7 @@ class Stream(Iterator[str]):
         self._progress = delta.progress
 
     def _end(self) -> None:
-        """Tell the tokens of what was read, where they spell just that: not so after a stop string."""
+        """Report the reply's tokens to `on_tokens` if they spell its text, which a stop string prevents."""
         if self._is_over:
             return
         self._is_over = True
@@ -123,10 +123,10 @@ class Stream(Iterator[str]):
 
 
 class AsyncStream(AsyncIterator[str]):
-    """As `Stream`, with `async for`; `await read()` takes all that is left. The event loop is never blocked.
+    """Async iterator over a reply's text, as `Stream`; `await read()` reads the rest. Never blocks the event loop.
 
-    The reply begins when it is first asked for. Cancelling the task that reads, `cancel()`, `aclose()` and dropping
-    the stream stop the writing.
+    The first `await` starts the reply. Cancelling the reading task, `cancel()`, `aclose()` and dropping the stream end
+    it.
     """
 
     def __init__(self, begin: Callable[[], Stream]) -> None:
@@ -156,24 +156,24 @@ class AsyncStream(AsyncIterator[str]):
         self.cancel()
 
     async def read(self) -> Reply:
-        """The whole reply."""
+        """Read the rest, and return the whole reply."""
         async for _ in self:
             pass
         return (await self._begun()).reply
 
     def cancel(self) -> None:
-        """Stop writing; what was read stays in `reply`."""
+        """End the reply now; the text read so far stays in `reply`."""
         self._begin = None
         if self._stream:
             self._stream.cancel()
 
     async def aclose(self) -> None:
-        """As `cancel`."""
+        """End the reply, as `cancel`."""
         self.cancel()
 
     @property
     def reply(self) -> Reply:
-        """The reply as far as it was read; an empty one before it began."""
+        """The reply as read so far; empty before it has begun."""
         if self._stream:
             return self._stream.reply
         return Reply("", "cancelled", Usage(0, 0, 0, 0), Timings(0.0, 0.0, 0.0))
