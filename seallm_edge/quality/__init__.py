@@ -1,1 +1,1 @@
-"""Quality of a quantized model, next to the model it was made of."""
+"""Quality of a quantized model, compared with its reference."""

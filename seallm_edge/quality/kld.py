@@ -1,4 +1,4 @@
-"""Kullback-Leibler divergence of next-token distributions: how far a quantized model is from its reference."""
+"""Kullback-Leibler divergence of next-token distributions between a quantized model and its reference."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..native.context import Context
 
-LogProbabilities = NDArray[np.float64]  # one row a position, one column a token of the vocabulary
+LogProbabilities = NDArray[np.float64]  # a row for each position, a column for each token of the vocabulary
 
 
 def log_softmax(logits: LogProbabilities) -> LogProbabilities:
@@ -20,7 +20,7 @@ def log_softmax(logits: LogProbabilities) -> LogProbabilities:
 
 
 def log_probabilities(context: Context, tokens: Sequence[int]) -> LogProbabilities:
-    """Log-probabilities of the next token after each of `tokens`. `context` is empty, and has an output for each."""
+    """Log-probabilities of the next token after each of `tokens`; `context` is empty and has an output for each."""
     context.decode(list(tokens), 0, all_logits=True)
     return log_softmax(np.stack([context.logits(i) for i in range(len(tokens))]).astype(np.float64))
 
@@ -31,5 +31,5 @@ def kl_divergence(reference: LogProbabilities, other: LogProbabilities) -> float
 
 
 def agreement(reference: LogProbabilities, other: LogProbabilities) -> float:
-    """Share of positions at which both hold the same token likeliest."""
+    """Share of positions at which both have the same most likely token."""
     return float((reference.argmax(axis=-1) == other.argmax(axis=-1)).mean())
