@@ -1,1 +1,1 @@
-"""The catalogue: one TOML card a checkpoint, and nothing else. `seallm_edge.catalogue` reads them."""
+"""Cards of the catalogue: one TOML file for each checkpoint. `seallm_edge.catalogue` reads them."""
