@@ -1,10 +1,10 @@
-"""Decode speed on a computer that has other work, by how long OpenMP's threads spin before they sleep.
+"""Decode speed beside other work, by the spin count of OpenMP's threads before they sleep.
 
     python benchmarks/busy.py [MODEL] [--spins 300000 5000 1000 200] [--replies 1 2] [--busy 0] [--rounds 3]
 
-300000 is libgomp's own default; seallm-edge sets less unless GOMP_SPINCOUNT is there (native/symbols.py). `--replies` N
-writes N replies at once, each in a process of its own; `--busy` N runs N endless loops beside them. Tokens a second of
-one reply, medians of rounds in turns.
+300000 is libgomp's own default; seallm-edge sets less unless GOMP_SPINCOUNT is set (native/symbols.py). `--replies` N
+decodes N replies at once, each in a process of its own; `--busy` N runs N endless loops beside them. Prints tokens per
+second of one reply: medians of interleaved rounds.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def tokens_per_second(model: str, spins: int, n_tokens: int, n_replies: int) -> list[float]:
-    """Speeds of replies that are written at the same time, in processes that spin so long."""
+    """Decode speeds of concurrent replies, in processes with this spin count."""
     command = [sys.executable, "-c", "from seallm_edge.cli import main; main()", "run", model, PROMPT, "--json"]
     command += ["--max-tokens", str(n_tokens), "--context", "1024", "--threads", str(os.cpu_count())]
     environment = {**os.environ, "GOMP_SPINCOUNT": str(spins)}

@@ -1,15 +1,15 @@
-"""Conversion time, memory and disk, next to llama.cpp's own way.
+"""Conversion time, memory and disk, compared with llama.cpp's own tools.
 
     python benchmarks/convert.py CHECKPOINT [--types Q8_0 Q4_K_M] [--rounds 3] [--verify none]
         [--llama-cpp FOLDER --torch-python PYTHON] [--plain-wheel FOLDER]
 
-CHECKPOINT is a Hugging Face folder. Ours reads it and writes the type in one pass, with one worker and with two.
-llama.cpp's way is its `convert_hf_to_gguf.py` (FOLDER is its source, PYTHON one with torch, transformers and gguf) to
-BF16, then its quantizer on that file; without those two the BF16 file is made by us and only the quantizer is timed.
-Its quantizer is that of the installed build, in which block scales are searched our way; with FOLDER, an unpacked wheel
-of llama-cpp-python as it is published, that one's.
-All take turns, each in a process of its own: medians of wall time; the most memory resident in the process, mapped
-pages included; and the most disk that was taken beside the output.
+CHECKPOINT is a Hugging Face folder. seallm-edge converts it to the type in one pass, with one worker and with two.
+llama.cpp runs its `convert_hf_to_gguf.py` (FOLDER is its source, PYTHON one with torch, transformers and gguf) to
+BF16, then its quantizer on that file; without those two, seallm-edge makes the BF16 file and only the quantizer is
+timed. The quantizer is the installed build's, with our search for block scales; with --plain-wheel FOLDER, an unpacked
+published wheel of llama-cpp-python, it is that one's.
+The runs are interleaved, each in a process of its own. Prints medians of wall time, peak resident memory with mapped
+pages, and peak disk use beside the output.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ requantize_file(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.
 
 @dataclass(frozen=True)
 class Taken:
-    """What a process took: seconds, the most bytes resident in it, the most disk in its folder, and what it printed."""
+    """Cost of a process: seconds, peak resident bytes, peak disk bytes in its folder, and its output."""
 
     seconds: float
     resident: int
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def compare(arguments: argparse.Namespace, name: str, scratch: Path) -> None:
-    """Take turns, then print medians."""
+    """Run all interleaved, then print medians."""
     taken: dict[str, list[Taken]] = defaultdict(list)
     for _ in range(arguments.rounds):
         for workers in (2, 1):
@@ -123,13 +123,13 @@ def show(name: str, taken: dict[str, list[Taken]]) -> None:
 
 
 def workers_time(turns: list[Taken]) -> str:
-    """What share of their time the workers computed and wrote, and what share they waited for bytes, at worst."""
+    """Shares of the workers' time in computing, writing and waiting for bytes, the worst run's."""
     busy, reading = zip(*(map(float, turn.printed.split()) for turn in turns), strict=True)
     return f", workers busy {min(busy):.1%}, reading {max(reading):.1%}"
 
 
 def measured(command: list[str], scratch: Path, environment: Mapping[str, str] | None = None) -> Taken:
-    """What the command takes, watched from outside."""
+    """Cost of a command, measured from outside."""
     before = used(scratch)
     started = time.perf_counter()
     variables = {**os.environ, **(environment or {})}
@@ -158,12 +158,12 @@ def measured(command: list[str], scratch: Path, environment: Mapping[str, str] |
 
 
 def used(folder: Path) -> int:
-    """Bytes of disk that a folder's files take."""
+    """Disk bytes of a folder's files."""
     return sum(path.stat().st_blocks * 512 for path in folder.iterdir() if path.exists())
 
 
 def forget(checkpoint: Path) -> None:
-    """Drop the checkpoint's pages from memory (Linux)."""
+    """Drop the checkpoint's pages from the page cache (Linux)."""
     for path in checkpoint.glob("*.safetensors"):
         descriptor = os.open(path, os.O_RDONLY)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)

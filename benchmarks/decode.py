@@ -2,9 +2,9 @@
 
     python benchmarks/decode.py [MODEL ...] [--rounds 15] [--tokens 128]
 
-MODEL is a catalogue name or a GGUF; default: the demo model. The three take turns in one process, with the same
-threads, context and sampling; each round gives a ratio, and the median is what counts. The bare loop decodes and
-never samples. A prompt is read before the clock starts.
+MODEL is a catalogue name or a GGUF; default: the demo model. The three run interleaved in one process, with the same
+threads, context and sampling; each round gives a ratio, and the median counts. The bare loop decodes and never
+samples. Prefill is not timed.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def main() -> None:
 
 
 def compare(model: str, rounds: int, n_tokens: int) -> None:
-    """Run the three in turns and print medians."""
+    """Run the three interleaved, and print medians."""
     with SeaLLM(model, drafting="off", context=CONTEXT) as llm:
         contenders = {"bare loop": bare(llm, n_tokens), "stream": ours(llm, n_tokens), "llama_cpp": peer(llm, n_tokens)}
         for run in contenders.values():
             run()
         seconds = {name: [] for name in contenders}
-        order = random.Random(0)  # who runs after whom must not matter
+        order = random.Random(0)  # random, so that effects of the order cancel
         for _ in range(rounds):
             for name in order.sample(list(contenders), len(contenders)):
                 seconds[name].append(contenders[name]())
@@ -64,15 +64,15 @@ def compare(model: str, rounds: int, n_tokens: int) -> None:
 
 
 def bare(llm: SeaLLM, n_tokens: int) -> Callable[[], float]:
-    """Seconds of a loop of llama_decode, one token a step, nothing else; in the context that `stream` uses, because
-    where its buffers came to lie in memory is worth some percent either way.
+    """Seconds of a bare loop of llama_decode, one token a step; in the context that `stream` uses, because the location
+    of its buffers in memory changes the speed by some percent.
     """
-    prompt = llm._read(MESSAGES)[0]  # as long a context as the others have
+    prompt = llm._read(MESSAGES)[0]  # the prompt of the other two
     return lambda: bare_seconds(llm, [prompt], n_tokens)
 
 
 def ours(llm: SeaLLM, n_tokens: int) -> Callable[[], float]:
-    """Seconds of `stream` for as many tokens: one decode fewer than tokens, as above."""
+    """Seconds of `stream` for the same number of tokens: one decode step fewer than tokens, as above."""
 
     def run() -> float:
         reply = llm.stream(MESSAGES, seed=1, max_tokens=n_tokens).read()
@@ -83,7 +83,7 @@ def ours(llm: SeaLLM, n_tokens: int) -> Callable[[], float]:
 
 
 def peer(llm: SeaLLM, n_tokens: int) -> Callable[[], float]:
-    """Seconds of llama-cpp-python's chat for as many tokens, from its first text on."""
+    """Seconds of llama-cpp-python's chat for the same number of tokens, from its first text on."""
     from llama_cpp import Llama
 
     other = Llama(

@@ -1,4 +1,4 @@
-"""What drafting gains: characters per second with it over without, in each language, by forced decoding.
+"""Speed-up by drafting: characters per second with it over without, in each language, by forced decoding.
 
     python benchmarks/drafting.py forced MODEL.gguf --text DATA [--languages my,km] [--tokens 2000] [--json FILE]
     python benchmarks/drafting.py first MODEL.gguf --text DATA [--languages my,km] [--tokens 120]
@@ -10,12 +10,11 @@ draft token is accepted. The real sampler runs beside it. DATA holds ntrex/LANGU
 taken, of Javanese 501 to 600: TOKENS of them in samples of 200 from all over the text. Before each third sample 100
 tokens are decoded without drafting; each sample is compared with the nearest of these.
 
-`first`: the same for the first reply of a program, where nothing is known of what steps cost, and where it is
-remembered; both over without.
+`first`: the same for the first reply of a program, without and with saved step costs; both over no drafting.
 
-`free`: the demo model says what it likes: chat, copying, JSON.
+`free`: free generation by the demo model: chat, copying, JSON.
 
-What can be computed without a model: simulated_drafting.py.
+For a computation without a model see simulated_drafting.py.
 """
 
 from __future__ import annotations
@@ -67,14 +66,14 @@ def main() -> None:
 
 
 def held_back(folder: Path, language: str) -> str:
-    """The lines that no table has seen, in Unicode."""
+    """Held-out lines, which no table was made of, in Unicode."""
     lines = (folder / "ntrex" / f"{language}.txt").read_text(encoding="utf-8").splitlines()
     lines = lines[500:600] if language == "jv" else lines[1400:1600]
     return "\n".join(zawgyi_to_unicode(line) if looks_like_zawgyi(line) else normalize(line) for line in lines)
 
 
 def run_first(llm: SeaLLM, folder: Path, languages: Sequence[str], n_tokens: int) -> None:
-    """Each language's gain in a first reply, printed as it comes."""
+    """Print each language's speed-up in a first reply."""
     drafting = Drafting(llm)
     for language in LANGUAGES:
         drafting.force(llm.detokenize(llm.tokenize(held_back(folder, language))[: n_tokens * 2]))
@@ -153,7 +152,7 @@ def summary(with_drafts: Sequence[tuple[int, float, float]], steps_without: Sequ
 
 
 class Drafting:
-    """An engine whose drafting can be switched on and off, and whose replies can be given."""
+    """Engine whose drafting can be switched on and off, and whose replies can be forced."""
 
     def __init__(self, llm: SeaLLM) -> None:
         self._llm = llm
@@ -173,7 +172,7 @@ class Drafting:
         self._speculator = speculator
 
     def begin_anew(self, costs: StepCosts) -> None:
-        """Draft as a program does that has just begun, and knows `costs`."""
+        """Restart drafting as in a new process with these saved `costs`."""
         with self._llm._engine.vocabulary() as vocabulary:
             speculator = Speculator(TextDrafting(), costs=costs)
             speculator.attach(vocabulary)
@@ -182,16 +181,16 @@ class Drafting:
 
     @property
     def costs(self) -> StepCosts:
-        """What steps cost, as learnt."""
+        """Learned step costs."""
         return self._speculator.costs
 
     def switch(self, is_on: bool) -> None:
-        """Draft from now on, or do not."""
+        """Turn drafting on or off."""
         speculation = self._speculator if is_on else NoSpeculation()
         self._core._speculation = self._core._planner._speculation = speculation
 
     def force(self, text: str) -> tuple[float, float]:
-        """(seconds to write `text` after a prompt was read, tokens a step)."""
+        """(seconds to decode `text` after prefill, tokens per step)."""
         tokens = self._llm.tokenize(text)
         scheduler = self._core.scheduler
         usual, scheduler._make_sampler = scheduler._make_sampler, lambda request: Forced(request, tokens)
@@ -203,19 +202,19 @@ class Drafting:
         return reply.timings.total_seconds - reply.timings.prefill_seconds, reply.timings.tokens_per_step
 
     def take_counts(self) -> list[int]:
-        """[draft tokens checked, draft tokens right] since the last call."""
+        """[draft tokens verified, draft tokens accepted] since the last call."""
         counts, self._counts[:] = list(self._counts), [0, 0]
         return counts
 
     @property
     def costs_in_words(self) -> str:
-        """What steps of several rows cost, against one of one."""
+        """Costs of steps with several batch tokens, relative to a step with one."""
         costs = self._speculator.costs
         return "  ".join(f"{n}: {costs.of(n) / costs.of(1):.2f}" for n in sorted(costs._costs))
 
 
 class Forced:
-    """Chooses as the model would, and then says the text's next token."""
+    """Sampler that runs the real one, then returns the text's next token."""
 
     def __init__(self, request: Any, tokens: Sequence[int]) -> None:
         self._sampler = Sampler(request.sampling)
@@ -223,12 +222,12 @@ class Forced:
         self._tokens = tokens
 
     def sample(self, context: Any, index: int, history: Sequence[int]) -> Chosen:
-        """The text's next token."""
+        """Next token of the text."""
         self._sampler.sample(context, index, history)
         return Chosen(self._tokens[len(history) - self._n_prompt])
 
     def close(self) -> None:
-        """Free the real one."""
+        """Free the real sampler."""
         self._sampler.close()
 
 
@@ -247,7 +246,7 @@ PROMPTS: dict[str, Callable[[SeaLLM], Any]] = {
 
 
 def run_free(llm: SeaLLM, rounds: int = 5) -> None:
-    """What the model says itself."""
+    """Print speeds of free generation."""
     drafting = Drafting(llm)
     for name, ask in PROMPTS.items():
         ask(llm)
@@ -274,7 +273,7 @@ def run_free(llm: SeaLLM, rounds: int = 5) -> None:
 
 
 def together(llm: SeaLLM, drafting: Drafting, rounds: int) -> str:
-    """What drafting does to a busy batch."""
+    """Print the speed-up by drafting in a batch of several replies."""
     topics = ["rice", "rivers", "the moon", "fish", "mangoes", "boats", "rain", "music"]
 
     def seconds() -> float:

@@ -1,4 +1,4 @@
-"""Draw what benchmarks/drafting.py has found: characters per second by language, with draft tokens and without.
+"""Chart of the results of benchmarks/drafting.py: characters per second by language, with draft tokens and without.
 
 python benchmarks/drafting_chart.py Q8.json Q4.json -o docs/drafting.svg
 """
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def picture(results: list[dict]) -> str:
-    """The SVG of some results side by side."""
+    """SVG of several results side by side."""
     height = 70 + ROW * len(NAMES)
     width = LEFT + (WIDTH + GAP) * len(results)
     parts = [
@@ -48,7 +48,7 @@ def picture(results: list[dict]) -> str:
 
 
 def panel(result: dict, left: int) -> list[str]:
-    """The bars of one model."""
+    """Bars of one model."""
     found = result["languages"]
     scale = WIDTH / max(value["with"] for value in found.values())
     parts = [f'<text x="{left}" y="48" font-weight="bold">1.5B {escape(result["model"])}</text>']

@@ -1,9 +1,9 @@
-"""What the engine costs and gives: one reply, eight together, second turns, restarts, shared prompts, cancelling.
+"""Engine throughput and latency: one reply, eight at once, second turns, restarts, shared prompts, cancelling.
 
     python benchmarks/engine.py [one together turns shared cancel callback] [--model MODEL] [--rounds 3]
 
-Every figure is a ratio within one run: to bare llama_decode loops in the same context, or to the same work done
-otherwise. MODEL is a catalogue name or a GGUF; default: the demo model. See soak.py for a long mixed run.
+Every figure is a ratio within one run: to bare llama_decode loops in the same context, or to the same work without
+the feature. MODEL is a catalogue name or a GGUF; default: the demo model. See soak.py for a long mixed run.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from seallm_edge import SeaLLM
 from seallm_edge.native.batch import Batch
 
 STORY = "Write a very long story about a fisherman and the sea, number {}. Do not stop early."
-GO_ON = {"logit_bias": {}}  # set to what ends a reply: forbidden, so that all replies are as long
+GO_ON = {"logit_bias": {}}  # set to the end-of-generation tokens: forbidden, so that all replies have the same length
 WORDS = ["rice", "water", "river", "boat", "morning", "market", "mother", "fish", "rain", "road", "mango", "temple"]
 
 
 def main() -> None:
-    """Run the parts asked for, and print a line for each figure."""
+    """Run the chosen parts, and print a line for each figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
     parser.add_argument("--model", default="smollm2-135m-instruct")
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def load(model: str, context: int, **options: Any) -> SeaLLM:
-    """The model, with the tokens noted that would end a reply."""
+    """Load the model, and collect its end-of-generation tokens."""
     llm = SeaLLM(model, drafting="off", context=context, **options)
     with llm._engine.vocabulary() as vocabulary:
         GO_ON["logit_bias"] = {t: -1e5 for t in range(vocabulary.n_tokens) if vocabulary.ends_generation(t)}
@@ -49,7 +49,7 @@ def load(model: str, context: int, **options: Any) -> SeaLLM:
 
 
 def one(model: str, rounds: int, n_tokens: int) -> None:
-    """One reply against a bare loop that decodes as many tokens and samples none."""
+    """One reply against a bare loop that decodes the same number of tokens and samples none."""
     with load(model, 2048) as llm:
         prompt = llm._read(STORY.format(0))[0]
         ratios = []
@@ -100,7 +100,7 @@ def turns(model: str, rounds: int, _: int) -> None:
 
 
 def shared(model: str, rounds: int, _: int) -> None:
-    """Eight chats with one system prompt of 1,000 tokens: how often it is read."""
+    """Eight chats with one system prompt of 1,000 tokens: how often it is prefilled."""
     for turn in range(rounds):
         with load(model, 8192) as llm:
             system = {"role": "system", "content": text_of(llm, 1000, seed=turn)}
@@ -115,8 +115,8 @@ def shared(model: str, rounds: int, _: int) -> None:
 
 
 def cancel(model: str, rounds: int, _: int) -> None:
-    """How soon a cancelled reply lets go, at random moments, half of them in its prompt, with four others running; and
-    whether these say what they say undisturbed, with room in the KV memory and once cells are used again.
+    """Latency of `cancel()` at random moments, half of them during prefill, beside four other replies; and whether
+    those have the same text as undisturbed, with free KV cells and with reused ones.
     """
     with load(model, 8192) as llm:
         plain = Readers(four(llm)).texts()
@@ -142,7 +142,7 @@ def cancel(model: str, rounds: int, _: int) -> None:
 
 
 class Readers:
-    """Reads replies side by side, each on a thread of its own."""
+    """Readers of concurrent replies, each on a thread of its own."""
 
     def __init__(self, streams: list[Any]) -> None:
         self._texts: list[str] = []
@@ -151,13 +151,13 @@ class Readers:
             thread.start()
 
     def texts(self) -> list[str]:
-        """The texts, once all are read."""
+        """Texts of all replies, once they are complete."""
         for thread in self._threads:
             thread.join()
         return self._texts
 
     def all_read(self) -> bool:
-        """Whether none has come to its end yet."""
+        """Whether no reply is complete yet."""
         return all(thread.is_alive() for thread in self._threads)
 
     def _read(self, stream: Any) -> None:
@@ -165,12 +165,12 @@ class Readers:
 
 
 def used(llm: SeaLLM) -> int:
-    """Cells in use."""
+    """KV cells in use."""
     return llm.stats().cells_used
 
 
 def empty(llm: SeaLLM) -> None:
-    """Forget all that is kept, while nothing runs."""
+    """Drop all cached KV states while nothing runs."""
     core = llm._engine._worker._loaded._core
     for slot in core.scheduler.slots.all:
         core.scheduler.slots.empty(slot)
@@ -178,7 +178,7 @@ def empty(llm: SeaLLM) -> None:
 
 
 def callback(model: str, rounds: int, n_tokens: int) -> None:
-    """What asking a flag between any two operations of a step costs: natively, and as a Python function."""
+    """Cost of the abort callback between any two operations of a step: native, and as a Python function."""
     with load(model, 2048) as llm:
         context = llm._engine._worker._loaded._core._context
         kind = context._llama.ggml_abort_callback
@@ -202,12 +202,12 @@ def callback(model: str, rounds: int, n_tokens: int) -> None:
 
 
 def four(llm: SeaLLM) -> list[Any]:
-    """Four long replies, begun at the same time."""
+    """Four long replies, started at the same time."""
     return [llm.stream(STORY.format(i), seed=i, max_tokens=160, **GO_ON) for i in range(4)]
 
 
 def cancel_one(llm: SeaLLM, dice: random.Random, in_prompt: bool) -> float:
-    """Seconds from `cancel()` until the worker has let the reply go."""
+    """Seconds from `cancel()` until the worker has removed the request."""
     prompt = text_of(llm, 4000, seed=dice.randrange(1 << 30)) if in_prompt else STORY.format(dice.random())
     stream = llm.stream(prompt, max_tokens=500, **GO_ON)
     if in_prompt:
@@ -223,27 +223,27 @@ def cancel_one(llm: SeaLLM, dice: random.Random, in_prompt: bool) -> float:
 
 
 def text_of(llm: SeaLLM, n_tokens: int, seed: int) -> str:
-    """Words that make about so many tokens."""
+    """Text of about `n_tokens` tokens."""
     dice = random.Random(seed)
     words = dice.choices(WORDS, k=n_tokens)
     return " ".join(words[: int(n_tokens * n_tokens / max(llm.count_tokens(" ".join(words)), 1))])
 
 
 def stream_seconds(llm: SeaLLM, n_tokens: int, number: int = 0) -> float:
-    """Seconds of one reply, once its prompt was read."""
+    """Seconds of decoding of one reply, after its prefill."""
     timings = llm.chat(STORY.format(number), max_tokens=n_tokens, **GO_ON).timings
     return timings.total_seconds - timings.prefill_seconds
 
 
 def together_seconds(llm: SeaLLM, n_tokens: int) -> float:
-    """Seconds of eight replies at once, from the last prompt read to the first reply's end, as if for all tokens."""
+    """Seconds of eight replies at once, from the last prefill's end to the first reply's end, scaled to all tokens."""
     streams = [llm.stream(STORY.format(number), max_tokens=n_tokens, **GO_ON) for number in range(8)]
     timings = [stream.read().timings for stream in streams]
     return max(each.total_seconds for each in timings) - max(each.prefill_seconds for each in timings)
 
 
 def bare_seconds(llm: SeaLLM, prompts: list[list[int]], n_tokens: int) -> float:
-    """Seconds of a loop of llama_decode, one token a sequence and step, in the engine's own context while it rests."""
+    """Seconds of a loop of llama_decode, one token a sequence and step, in the engine's own context while idle."""
     context = llm._engine._worker._loaded._core._context
     empty(llm)
     batch = Batch(context.n_batch)
@@ -265,7 +265,7 @@ def bare_seconds(llm: SeaLLM, prompts: list[list[int]], n_tokens: int) -> float:
 
 
 def show(name: str, ratios: list[float]) -> None:
-    """One line: the median and the range."""
+    """Print a line with the median and the range."""
     print(f"  {name}: {statistics.median(ratios):.3f} (from {min(ratios):.3f} to {max(ratios):.3f})", flush=True)
 
 

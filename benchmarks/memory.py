@@ -1,11 +1,11 @@
-"""What a plan says a model takes, and what the process really takes at its peak.
+"""Memory of a model: the plan's estimate, and the process's peak.
 
     python benchmarks/memory.py [MODEL ...] [--contexts 2048 8192] [--prompt TOKENS] [--json]
 
 MODEL is a catalogue name or a GGUF; default: the demo model. Each row is a process of its own: it loads the model,
-reads a prompt that fills the context (or one of --prompt tokens), and writes eight replies together. Its peak is that
-of the resident set, the file's mapped pages and Python included; memory for resting conversations, which comes beside
-the estimate, is off.
+prefills a prompt that fills the context (or one of --prompt tokens), and decodes eight replies at once. The peak is
+that of the resident set, with the file's mapped pages and Python; the prefix cache, which is not part of the estimate,
+is off.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows for people, in MB."""
+    """Table of the rows for people, in MB."""
     lines = [f"{'model':32} {'context':>8} {'estimate':>9} {'taken':>8} {'off by':>8}"]
     for row in rows:
         off = row["estimate"] - row["taken"]

@@ -1,13 +1,13 @@
-"""The demo model, the converter and the tests of faithful text on processors that are not here, through qemu.
+"""Checks on emulated processors (qemu): the demo model, the converter and the tests of Unicode text.
 
 python benchmarks/other_processors.py [arm] [nehalem] [--keep FOLDER]
 
 `arm`: set-up's own wheel, cross-built, in a Debian root for arm64. `nehalem`: this environment, on an x86-64 without
-AVX, where the wheel has to fall back to its code for SSE 4.2. Child processes are emulated too.
+AVX, where the wheel falls back to its SSE 4.2 code. Child processes are emulated too.
 
 Needs root on Debian or Ubuntu x86-64, and their packages debootstrap, g++, g++-aarch64-linux-gnu, libc6-dev, qemu-user
-and qemu-user-static; packages of Debian and of Python come from wherever apt and pip take theirs. binfmt_misc is not
-used. With --keep a second run builds nothing again.
+and qemu-user-static; packages of Debian and Python come from the configured sources of apt and pip. Does not use
+binfmt_misc. With --keep a second run reuses the builds.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ FAITHFUL = (
     "tests/test_llm.py::test_decomposed_text_costs_the_same_tokens",
     "tests/test_llm.py::test_pieces_join_to_the_reply_and_are_whole_graphemes",
 )
-# Starts Python through the emulator, under this program's own name: so it is what Python starts its children with.
+# Launcher that starts Python through the emulator. Python starts its children with the launcher's path.
 LAUNCHER = """
 #include <unistd.h>
 int main(int count, char **arguments) {
@@ -58,18 +58,18 @@ int main(int count, char **arguments) {
 
 @dataclass(frozen=True)
 class Processor:
-    """An emulated processor: how Python starts on it, and the CPU code expected."""
+    """Emulated processor: its Python launcher, and the expected CPU variant."""
 
     name: str
     python: tuple[str, ...]
     environment: dict[str, str]
-    project: str  # the folder of tests, and one for files, as Python sees them there
+    project: str  # the folder of tests, and one for files, as paths in the emulated system
     scratch: str
-    variant: str  # how its name begins
+    variant: str  # prefix of its name
 
 
 def main() -> int:
-    """Check the processors asked for; 1 if anything failed."""
+    """Check the chosen processors; 1 if anything failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("processors", nargs="*", choices=[[], "arm", "nehalem"], default=[])
     parser.add_argument("--keep", type=Path, help="a folder for the wheel and the root, kept for another run")
@@ -86,7 +86,7 @@ def main() -> int:
 
 
 def check(processor: Processor) -> list[str]:
-    """Run everything on it, printing seconds and last lines; what was wrong."""
+    """Run all checks on a processor, and print seconds and last lines; returns the failures."""
     print(f"== {processor.name}", flush=True)
     problems = []
     doctor = run(processor, "doctor", *SEALLM, "doctor", "--json")
@@ -113,7 +113,7 @@ def check(processor: Processor) -> list[str]:
 
 
 def run(processor: Processor, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Python with these arguments on the processor; prints how long it took and its last lines."""
+    """Run Python with these arguments on the processor; prints its seconds and last lines."""
     started = time.monotonic()
     command = [*processor.python, *arguments]
     done = subprocess.run(command, env=processor.environment, capture_output=True, text=True, check=False)
@@ -128,7 +128,7 @@ def nehalem(work: Path) -> Processor:
     emulator = (found("qemu-x86_64"), "-cpu", "Nehalem")
     shutil.rmtree(folder := work / "nehalem", ignore_errors=True)
     (folder / "bin").mkdir(parents=True)
-    shutil.copy(Path(sys.prefix, "pyvenv.cfg"), folder)  # so that the launcher has this environment's libraries
+    shutil.copy(Path(sys.prefix, "pyvenv.cfg"), folder)  # gives the launcher this environment's libraries
     (folder / "lib").symlink_to(Path(sys.prefix, "lib"))
     launcher = compiled(folder / "bin/python", folder / "bin/python", Path(sys.executable).resolve(), *emulator)
     # Without OPENBLAS_CORETYPE: it makes numpy use instructions that such a processor lacks.
@@ -142,7 +142,7 @@ def nehalem(work: Path) -> Processor:
 def arm(work: Path) -> Processor:
     """Python of a Debian root for arm64, with a wheel that was built for it here."""
     root = debian_root(work / "root")
-    # Vectors of 256 bits: with qemu's own choice, 512, ggml's Q4_K products are wrong, and the trial refuses armv8.6.
+    # Vectors of 256 bits: with qemu's default of 512, ggml's Q4_K products are wrong, and the trial refuses armv8.6.
     emulator = (found("qemu-aarch64-static"), "-cpu", "max,sve-default-vector-length=32")
     shutil.copy(emulator[0], root / "usr/bin")
     python = next(path for path in (root / "usr/bin").glob("python3.*") if path.name[8:].isdecimal())
@@ -163,7 +163,7 @@ def arm(work: Path) -> Processor:
 
 
 def debian_root(root: Path) -> Path:
-    """A Debian root for arm64 of apt's own release and mirror: packages unpacked, nothing of them run."""
+    """Debian root for arm64 from apt's own release and mirror: unpacks packages, runs none of their scripts."""
     if (root / "complete").exists():
         return root
     targets = output(
@@ -181,14 +181,14 @@ def debian_root(root: Path) -> Path:
 
 
 def cross_built(shelf: Path) -> Path:
-    """Set-up's wheel for aarch64; its name says otherwise, since pip names wheels after the machine it runs on."""
+    """Set-up's wheel for aarch64; its file name has this machine's platform, since pip names wheels after its host."""
     build = REPOSITORY / "seallm_edge/native/wheel/build.py"
     compiler = {"CC": "aarch64-linux-gnu-gcc", "CXX": "aarch64-linux-gnu-g++", "SEALLM_WHEEL_CACHE": str(shelf)}
     return Path(output(sys.executable, str(build), "--cmake-args", CROSS_FLAGS, environment=compiler).strip())
 
 
 def install(root: Path, version: str, wheel: Path) -> None:
-    """The package as it is here, its dependencies for aarch64, and the cross-built `wheel`, into the root."""
+    """Install the package, its dependencies for aarch64, and the cross-built `wheel` into the root."""
     site = root / "site"
     shutil.rmtree(site, ignore_errors=True)
     (root / "project").mkdir(exist_ok=True)
@@ -208,7 +208,7 @@ def install(root: Path, version: str, wheel: Path) -> None:
 
 
 def compiled(path: Path, name: Path, python: Path, *emulator: str) -> Path:
-    """The launcher of `python` at `path`; `name` is its path as Python will see it."""
+    """Compile the launcher of `python` at `path`; `name` is its path in the emulated system."""
     words = ", ".join(f'"{word}"' for word in emulator)
     source = LAUNCHER % (words, name, python)
     subprocess.run(["gcc", "-static", "-xc", "-", "-o", str(path)], input=source, text=True, check=True)
@@ -216,7 +216,7 @@ def compiled(path: Path, name: Path, python: Path, *emulator: str) -> Path:
 
 
 def found(program: str) -> str:
-    """The path of a program; ends with what to install where it is missing."""
+    """Path of a program; exits with the package to install if it is missing."""
     if path := shutil.which(program):
         return path
     sys.exit(
@@ -225,7 +225,7 @@ def found(program: str) -> str:
 
 
 def output(*command: str, environment: dict[str, str] | None = None) -> str:
-    """What a command prints; its messages are shown."""
+    """Standard output of a command; its stderr is shown."""
     started = time.monotonic()
     done = subprocess.run(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}, check=True
@@ -235,7 +235,7 @@ def output(*command: str, environment: dict[str, str] | None = None) -> str:
 
 
 def said(*command: str) -> None:
-    """Run a command; ends with its last words if it fails."""
+    """Run a command; exits with its last lines if it fails."""
     started = time.monotonic()
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:

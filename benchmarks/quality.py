@@ -1,12 +1,12 @@
-"""What each type costs in quality: a trained checkpoint converted to every type and compared with its F16 self.
+"""Quality by type: a trained checkpoint, converted to every type and compared with its F16 file.
 
 The checkpoint is the demo model in Qwen2's layout (tests/support/trained_checkpoint.py), so the text is English and the
-model tiny: the figures rank the types, they do not tell how SeaLLMs-v3 does. Needs 1.5 GB of disk for a minute.
+model tiny: the figures rank the types, but do not hold for SeaLLMs-v3. Needs 1.5 GB of disk for a minute.
 
     .venv/bin/python benchmarks/quality.py
 
-prints a table: size, seconds to convert, mean Kullback-Leibler divergence from F16 in nats a token, how often the
-likeliest next token is the same, and how many of 32 greedy tokens come before the first that differs.
+prints a table: size, seconds to convert, mean Kullback-Leibler divergence from F16 in nats per token, share of
+positions with the same most likely token, and the number of equal greedy tokens before the first difference, of 32.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ F16 = RECIPES["F16"].file_type
 
 
 def same_start(reference: Reading, other: Reading) -> int:
-    """How many greedy tokens are the same before the first that differs."""
+    """Number of equal greedy tokens before the first difference."""
     pairs = zip(reference.answer, other.answer, strict=True)
     return next((i for i, (a, b) in enumerate(pairs) if a != b), N_GREEDY)
 

@@ -1,14 +1,14 @@
-"""How many weights a second ggml's quantizer takes, on one thread; and, against another build, ratio and same bytes.
+"""Quantizer throughput on one thread, in weights per second; against another build, the ratio and equality of bytes.
 
     python benchmarks/quantizer.py [--types Q4_K Q6_K ...] [--against PYTHON] [--importance] [--rounds 9]
 
     type     row of   Mweights/s   against   ratio  bytes
     Q4_K       1536         43.4      14.8    2.94  same
 
-Weights are gaussian, rounded to BF16, in rows as long as the 1.5B model's. PYTHON is the interpreter of a venv that has
-numpy and another build of llama-cpp-python. Each build runs in a process of its own and the two take turns; a round
-gives a ratio, and the medians count. The clock is the thread's own, so other work on the computer disturbs less.
-Besides, the bytes that both make of nine kinds of weights are compared, with and without importance.
+Weights are gaussian, rounded to BF16, in rows of the 1.5B model's lengths. PYTHON is the interpreter of a venv with
+numpy and another build of llama-cpp-python. Each build runs in a process of its own, interleaved; a round gives a
+ratio, and the medians count. Time is CPU time of the thread, so that other work disturbs less. The quantized bytes of
+both builds are compared on nine kinds of weights, with and without importance.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def line(builds: list[Build], name: str, n_per_row: int, arguments: argparse.Namespace) -> str:
-    """One line of the table; the builds take turns."""
+    """One line of the table, from interleaved runs of the builds."""
     speeds: list[list[float]] = [[] for _ in builds]
     for _ in range(arguments.rounds):
         for build, taken in zip(builds, speeds, strict=True):
@@ -79,7 +79,7 @@ def line(builds: list[Build], name: str, n_per_row: int, arguments: argparse.Nam
 
 
 class Build:
-    """An installed llama.cpp, in a process of its own that answers questions, one line of JSON each."""
+    """Build of llama.cpp in a process of its own, which answers requests, one line of JSON each."""
 
     def __init__(self, python: str) -> None:
         self._python = python
@@ -90,7 +90,7 @@ class Build:
         )
 
     def ask(self, question: str, *values: Any) -> Any:
-        """What the function of that name in `answer` gives."""
+        """Result of the function of that name in `answer`."""
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
@@ -102,12 +102,12 @@ class Build:
         return json.loads(reply)
 
     def close(self) -> None:
-        """Let the process end."""
+        """End the process."""
         self._process.communicate()
 
 
 def answer() -> None:
-    """The child: read questions from stdin and print answers until it is closed."""
+    """Child process: read requests from stdin and print results until it is closed."""
     for request in sys.stdin:
         question, *values = json.loads(request)
         functions: dict[str, Callable[..., Any]] = {"fits": fits, "speed": speed, "digests": digests}
@@ -122,7 +122,7 @@ def fits(name: str, n_per_row: int) -> bool:
 
 
 def speed(name: str, n_per_row: int, has_importance: bool) -> float:
-    """Weights a second."""
+    """Weights quantized per second."""
 
     rows = KINDS["gaussian BF16"](98304 // n_per_row * n_per_row)
     n_weights, started = 0, time.thread_time()
@@ -144,7 +144,7 @@ def digests(name: str, n_per_row: int, n_weights: int) -> dict[str, str]:
 
 
 def quantized(rows: Floats, name: str, n_per_row: int, has_importance: bool) -> memoryview:
-    """The blocks that ggml makes of `rows`; a type that needs importance always has it."""
+    """Quantized blocks of `rows`; a type that needs importance always has it."""
     import numpy as np
 
     from seallm_edge.native.quantizer import TENSOR_TYPES, needs_importance, quantize
@@ -158,7 +158,7 @@ def quantized(rows: Floats, name: str, n_per_row: int, has_importance: bool) -> 
 
 
 def random(draw: str, *arguments: Any, times: float = 1.0) -> Callable[[int], Floats]:
-    """A maker of weights, the same in every process."""
+    """Random generator of weights with a fixed seed, the same in every process."""
 
     def drawn(n_weights: int) -> Floats:
         import numpy as np
@@ -171,7 +171,7 @@ def random(draw: str, *arguments: Any, times: float = 1.0) -> Callable[[int], Fl
 
 
 def bf16(weights: Floats) -> Floats:
-    """The weights, cut to BF16 and widened again."""
+    """Weights truncated to BF16 and widened again."""
     import numpy as np
 
     cut: Floats = (weights.astype(np.float32).view(np.uint32) & 0xFFFF0000).view(np.float32)

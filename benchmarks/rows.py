@@ -1,8 +1,8 @@
-"""What a step of several rows costs against one of one row; and the weights as they lie in the file against repacked.
+"""Step cost by the number of batch tokens, relative to one; and repacked weights against those mapped from the file.
 
     python benchmarks/rows.py [MODEL.gguf ...] [--rows 1 2 3 4 5 6 7 8 12 16] [--rounds 12]
 
-The two ways take turns in one process, over 300 tokens of context, with as many threads as the plan has.
+Both run interleaved in one process, over 300 tokens of context, with the plan's number of threads.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def compare(contexts: dict[bool, Context], counts: list[int], rounds: int) -> None:
-    """One line for each number of rows."""
+    """Print a line for each number of batch tokens."""
     first: dict[bool, float] = {}
     print("rows   repacked, ms   as they lie, ms   ratio   against one row: repacked, as they lie")
     tokens = [n * 7919 % 40_000 for n in range(DEPTH + max(counts))]
@@ -71,7 +71,7 @@ def compare(contexts: dict[bool, Context], counts: list[int], rounds: int) -> No
 
 
 def step(context: Context, tokens: list[int], n: int) -> float:
-    """Seconds of a step of `n` rows after the context's tokens."""
+    """Seconds of a step of `n` batch tokens after the context's tokens."""
     batch = Batch(PROMPT)
     batch.extend(tokens[DEPTH : DEPTH + n], DEPTH, 0, n_logits=n)
     seconds = timed(lambda: context.run(batch))
@@ -80,7 +80,7 @@ def step(context: Context, tokens: list[int], n: int) -> float:
 
 
 def timed(work: object) -> float:
-    """Seconds that a call takes."""
+    """Seconds of a call."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

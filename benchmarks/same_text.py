@@ -1,4 +1,4 @@
-"""How many greedy replies are the same, token for token, without draft tokens and where as many as can be are checked.
+"""Equality of greedy replies, token for token, without draft tokens and with the maximum number of them.
 
 python benchmarks/same_text.py MODEL [--draft SMALLER] [--tokens 64] [--long] [--together]
 """
@@ -21,7 +21,7 @@ SUBJECTS = [
 
 
 def main() -> None:
-    """Print how many are the same, and how many draft tokens were checked."""
+    """Print the number of equal replies, and of verified draft tokens."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("--draft", default="auto", help="a smaller model that draft_tokens")
@@ -50,18 +50,18 @@ def main() -> None:
 
 
 def ask(llm: SeaLLM, prompts: list[str], n_tokens: int, together: bool) -> list[Reply]:
-    """Greedy replies, one after the other or all at once."""
+    """Greedy replies, one after another or all at once."""
     streams = (llm.complete_stream(prompt, temperature=0, max_tokens=n_tokens) for prompt in prompts)
     return [stream.read() for stream in (list(streams) if together else streams)]
 
 
 def check_always(llm: SeaLLM) -> None:
-    """Let a model believe that draft tokens cost nothing, and let unlikely ones be checked too: weights that were never
-    trained are sure of none.
+    """Make the policy verify all draft tokens, at no cost and at any confidence: untrained weights are confident of
+    none.
     """
     speculator_module._MIN_PROBABILITY = 0.0
     speculator = llm._engine._worker._loaded._core._speculation
-    speculator.costs = speculator.policy._costs = StepCosts()  # those it had are kept for real runs
+    speculator.costs = speculator.policy._costs = StepCosts()  # the learned costs are saved for real runs
     for n_batch_tokens in [*range(1, 64)] * 16:
         speculator.record_step(n_batch_tokens, 1e30)
     speculator.record_step = lambda n_batch_tokens, seconds: None

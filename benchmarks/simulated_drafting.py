@@ -1,10 +1,10 @@
-"""What the built-in table's draft tokens bring, computed: no model runs, and a step costs what it is said to.
+"""Simulated speed-up by the built-in table's draft tokens: no model runs, and step costs are given.
 
 python benchmarks/simulated_drafting.py MODEL.gguf --text DATA [--languages my,km]
 
 The table drafts a text that it was not made of (see drafting.py), and the policy chooses how many tokens are verified.
 A step of n batch tokens costs 1 + 0.03 n, as where memory is the limit, or what it cost here with the 1.5B at Q8_0.
-Beside such chains, trees: at each place of a chain the best other draft token, of a shorter context, is verified in the
+Beside such chains, trees: at each position of a chain the best other draft token, of a shorter context, is verified in the
 same step where it is likely enough to pay for its batch token.
 """
 
@@ -71,7 +71,7 @@ class OneTable:
 def simulate(
     table: StaticNgramCache, tokens: Sequence[int], cost_of: Callable[[int], float], *, is_tree: bool
 ) -> tuple[float, float]:
-    """(tokens a step, how many times as fast as without draft tokens) over pieces of a text."""
+    """(tokens per step, speed-up over no drafting) over segments of a text."""
     speculator, n_steps, cost, n_written = Speculator(OneTable(table)), 0, 0.0, 0
     for start in range(0, len(tokens), PIECE):
         text, reply = tokens[start : start + PIECE], Reply(list(tokens[start : start + 1]))
@@ -85,7 +85,7 @@ def simulate(
             speculator.record_tokens(1, n_batch_tokens, n_tokens)
             if is_tree:
                 price = (n_written / cost if cost else 1.0) * (cost_of(n_batch_tokens + 1) - cost_of(n_batch_tokens))
-                others = other_guesses(table, reply.history, draft.draft_tokens, price)
+                others = other_drafts(table, reply.history, draft.draft_tokens, price)
                 n_batch_tokens += len(others)
                 n_tokens += n_accepted < len(draft.tokens) and others.get(n_accepted) == text[n_done + n_accepted]
             reply.history += text[n_done : n_done + n_tokens]
@@ -93,17 +93,17 @@ def simulate(
     return len(tokens) / n_steps, len(tokens) / cost * cost_of(1)
 
 
-def other_guesses(
+def other_drafts(
     table: StaticNgramCache, history: Sequence[int], draft_tokens: Sequence[DraftToken], price: float
 ) -> dict[int, int]:
-    """{place in the chain: another token}, for those that are right more often than their row costs."""
+    """{position in the chain: another token}, for tokens whose acceptance probability exceeds their batch cost."""
     n_most = table.metadata.order
     found, reached, context = {}, 1.0, list(history[-n_most:])
     for place, draft_token in enumerate(draft_tokens):
         shorter = (table.lookup(context[-n:]) for n in range(len(context) - 1, 0, -1))
         other = next((each for each in shorter if each and each.token != draft_token.token), None)
         if other and reached * (1 - draft_token.confidence) * other.confidence > price:
-            found[place] = other.token
+            found[position] = other.token
         reached *= draft_token.confidence
         context = [*context, draft_token.token][-n_most:]
     return found
@@ -111,7 +111,7 @@ def other_guesses(
 
 @dataclass
 class Reply:
-    """A reply under way, to the speculator."""
+    """Running reply, as the speculator sees it."""
 
     history: list[int]
     drafter: Any = None

@@ -1,10 +1,10 @@
-"""A thousand mixed requests from 32 threads: does anything go wrong, is anything left behind, are replies the same?
+"""Soak test: a thousand mixed requests from 32 threads; reports errors, memory and cells left, and equality of replies.
 
     python benchmarks/soak.py [--model MODEL] [--requests 1000] [--threads 32] [--context 8192] [--compare N]
 
-Prompts of 1 to 1,500 tokens; some readers cancel, some ask for JSON, some ask for what must be refused. Afterwards each
-greedy reply is asked for once more, alone, and compared: llama.cpp rounds a step of several rows otherwise than one of
-one row, so some differ, and this says how many.
+Prompts have 1 to 1,500 tokens; some readers cancel, some requests are for JSON, some must be refused. Afterwards each
+greedy request runs again, alone, and its reply is compared: llama.cpp rounds differently in steps of one and of several
+batch tokens, so some differ; their number is printed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ KINDS = ["greedy"] * 8 + ["seeded"] * 4 + ["cancelled"] * 4 + ["schema"] * 2 + [
 
 
 def main() -> None:
-    """Run the requests and print what came of them."""
+    """Run the requests and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="smollm2-135m-instruct")
     parser.add_argument("--requests", type=int, default=1000)
@@ -46,7 +46,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with SeaLLM(arguments.model, context=arguments.context) as llm:
         llm.chat("hello", schema=SCHEMA, max_tokens=30)
-        llm.complete("rice " * (llm.n_ctx - 100), max_tokens=1)  # all KV memory is touched once
+        llm.complete("rice " * (llm.n_ctx - 100), max_tokens=1)  # touches all of the KV cache once
         soak = Soak(llm, arguments.requests)
         started = time.perf_counter()
         soak.run(arguments.threads)
@@ -61,13 +61,13 @@ def main() -> None:
 
 
 def resident() -> int:
-    """Bytes of this process's own memory."""
+    """Resident bytes of this process."""
     memory = psutil.Process().memory_info()
     return memory.rss - getattr(memory, "shared", 0)
 
 
 class Soak:
-    """The requests, and what came of them."""
+    """Requests and their results."""
 
     def __init__(self, llm: SeaLLM, n_requests: int) -> None:
         self.llm = llm
@@ -81,7 +81,7 @@ class Soak:
             self._numbers.put(number)
 
     def run(self, n_threads: int) -> None:
-        """Send all requests from so many threads, and wait for them."""
+        """Send all requests from `n_threads` threads, and wait for them."""
         threads = [threading.Thread(target=self._work) for _ in range(n_threads)]
         for thread in threads:
             thread.start()
@@ -90,7 +90,7 @@ class Soak:
         self.memory.append(self._memory(self._n_requests))
 
     def compare(self, most: int) -> None:
-        """Ask for so many of the greedy replies again, one after the other."""
+        """Run greedy requests again, one after another, and compare the replies."""
         equal, shared = 0, []
         asked = sorted(self.greedy.items())[:most]
         for number, text in asked:
@@ -103,7 +103,7 @@ class Soak:
             print(f"the others part after {sorted(shared)[len(shared) // 2]} characters (median)")
 
     def _memory(self, n_done: int) -> tuple[int, int, int]:
-        """How many requests are done, the bytes of this process, and those of them that the prefix cache keeps."""
+        """(requests done, resident bytes of this process, bytes of them in the prefix cache)."""
         return n_done, resident(), self.llm.stats().host_cache_bytes
 
     def _work(self) -> None:
@@ -117,7 +117,7 @@ class Soak:
             kind = random.Random(number).choice(KINDS)
             try:
                 self.ends[f"{kind}: {self._ask(number, kind)}"] += 1
-            except Exception as error:  # noqa: BLE001  whatever it is, it is told at the end
+            except Exception as error:  # noqa: BLE001  any error is reported at the end
                 self.wrong.append(f"{kind} {number}: {error!r}")
 
     def _ask(self, number: int, kind: str) -> str:
@@ -144,7 +144,7 @@ class Soak:
 
 
 def refused(ask: object, error: type[Exception]) -> str:
-    """How a request was refused that must be."""
+    """Error of a request that must be refused."""
     try:
         ask()
     except error:
@@ -153,14 +153,14 @@ def refused(ask: object, error: type[Exception]) -> str:
 
 
 def messages(number: int) -> list[dict[str, str]]:
-    """A prompt of 1 to 1,500 tokens, more short ones than long ones."""
+    """Prompt of 1 to 1,500 tokens, more often short than long."""
     dice = random.Random(number)
     words = dice.choices(WORDS, k=int(1500 ** dice.random()))
     return [{"role": "system", "content": dice.choice(SYSTEMS)}, {"role": "user", "content": " ".join(words)}]
 
 
 def greedy(number: int) -> dict[str, int]:
-    """The options of a greedy reply."""
+    """Sampling options of a greedy reply."""
     return {"temperature": 0, "max_tokens": random.Random(number).randrange(4, 48)}
 
 
