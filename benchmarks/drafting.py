@@ -78,11 +78,11 @@ def run_first(llm: SeaLLM, folder: Path, languages: Sequence[str], n_tokens: int
     for language in LANGUAGES:
         drafting.force(llm.detokenize(llm.tokenize(held_back(folder, language))[: n_tokens * 2]))
     remembered = drafting.costs.to_remember()
-    print("     characters/s over without: nothing known, remembered (pieces)")
+    print("     characters/s over without: no costs known, saved costs (segments)")
     for language in languages:
         tokens = llm.tokenize(held_back(folder, language))
-        step = len(tokens) // PIECES
-        texts = [llm.detokenize(tokens[i * step : i * step + n_tokens]) for i in range(PIECES)]
+        step = len(tokens) // SEGMENTS
+        texts = [llm.detokenize(tokens[i * step : i * step + n_tokens]) for i in range(SEGMENTS)]
         gains: dict[bool, list[float]] = {False: [], True: []}
         for text in texts:
             drafting.switch(False)

@@ -4,8 +4,8 @@ python benchmarks/simulated_drafting.py MODEL.gguf --text DATA [--languages my,k
 
 The table drafts a text that it was not made of (see drafting.py), and the policy chooses how many tokens are verified.
 A step of n batch tokens costs 1 + 0.03 n, as where memory is the limit, or what it cost here with the 1.5B at Q8_0.
-Beside such chains, trees: at each position of a chain the best other draft token, of a shorter context, is verified in the
-same step where it is likely enough to pay for its batch token.
+Besides such chains, trees are computed: at each position of a chain the best other draft token, of a shorter context,
+is verified in the same step if it is likely enough to pay for its batch token.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def other_drafts(
     """{position in the chain: another token}, for tokens whose acceptance probability exceeds their batch cost."""
     n_most = table.metadata.order
     found, reached, context = {}, 1.0, list(history[-n_most:])
-    for place, draft_token in enumerate(draft_tokens):
+    for position, draft_token in enumerate(draft_tokens):
         shorter = (table.lookup(context[-n:]) for n in range(len(context) - 1, 0, -1))
         other = next((each for each in shorter if each and each.token != draft_token.token), None)
         if other and reached * (1 - draft_token.confidence) * other.confidence > price:
