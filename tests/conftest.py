@@ -1,4 +1,4 @@
-"""Fixtures for all: a home of its own for each test, the demo model, and the command line as a user runs it."""
+"""Fixtures for all tests: a temporary home, the demo model, and the command line as a process of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The public object, with the real llama.cpp and the demo model."""
+"""`SeaLLM`, with the real llama.cpp and the demo model."""
 
 import dataclasses
 import os

@@ -1,4 +1,4 @@
-"""Cores, limits and names from trees as real machines have them."""
+"""Cores, limits and names, from /proc and /sys trees of real machines."""
 
 import struct
 import sys

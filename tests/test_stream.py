@@ -1,4 +1,4 @@
-"""What a stream sums up of a reply: only what was read, tokens, bytes and figures included."""
+"""Summary of a stream: only what was read counts, in tokens, bytes and timings."""
 
 import pytest
 

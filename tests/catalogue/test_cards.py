@@ -1,4 +1,4 @@
-"""The cards: that they load, what names mean them, and that their sizes are those of real files."""
+"""Cards: they load, names match them, and their sizes are those of real files."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Who chats, and in which format: by card, by the file's template, by the vocabulary."""
+"""Chat formats of models: by card, by the file's template, by the vocabulary."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The table of recipes, held against what llama.cpp's own quantizer chooses for models of many shapes."""
+"""Recipes, compared with the choices of llama.cpp's own quantizer for models of many shapes."""
 
 from __future__ import annotations
 

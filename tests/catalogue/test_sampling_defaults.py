@@ -1,4 +1,4 @@
-"""How a model samples by default: by its card, else by its own file."""
+"""Default sampling options of a model: by its card, else by its own file."""
 
 import logging
 from collections.abc import Callable

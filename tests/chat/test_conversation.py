@@ -1,4 +1,4 @@
-"""`Conversation`: which messages the next prompt has, whatever became of the turns before."""
+"""`Conversation`: the messages of the next prompt after complete, cancelled and refused turns."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Every command with a standard stream closed, as by `2>&-`: nothing but answers on stdout, and no traceback."""
+"""Every command with a standard stream closed, as by `2>&-`: only answers on stdout, and no traceback."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""`seallm convert` as a user runs it."""
+"""`seallm convert` as a process of its own."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""The progress line, on a terminal that is a list of what was written."""
+"""The progress line, on a terminal that records its output."""
 
 import io
 import sys

@@ -1,4 +1,4 @@
-"""`seallm tune`, from the command line with the demo model, and what it prints of a search."""
+"""`seallm tune` as a process of its own with the demo model, and its output for a search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`seallm verify` as a user runs it."""
+"""`seallm verify` as a process of its own."""
 
 import hashlib
 import re

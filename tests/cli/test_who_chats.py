@@ -1,4 +1,4 @@
-"""Who chats is one answer in all commands: the closing line of convert, chat, run, show and doctor."""
+"""Chat support is the same in all commands: the closing line of convert, chat, run, show and doctor."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The demo model's vocabulary, and replies that are drawn at random from what a grammar allows."""
+"""The demo model's vocabulary, and random replies that a grammar allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers in JSON come to an end, wherever they stand, though the model would write digits for ever."""
+"""Digit limits of numbers in JSON, for a model that would write digits without end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GBNF: the very texts that llama.cpp's own grammars allow, and what is no grammar refused with its line."""
+"""GBNF: the same texts as llama.cpp's own grammars allow; invalid grammars are refused with their line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schemas and grammars made to do harm: they are followed or refused, and nothing else happens."""
+"""Hostile schemas and grammars: each compiles or is refused, without a crash, a hang or much memory."""
 
 from __future__ import annotations
 

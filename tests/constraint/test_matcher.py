@@ -1,4 +1,4 @@
-"""`Constraint`: one token, all tokens, the end; and what many of them share, which is nothing that changes."""
+"""`Constraint`: one token, the token mask, the end; constraints of one grammar share no state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON schemas: what is written satisfies them, by the word of jsonschema and pydantic; the rest is refused by name."""
+"""JSON schemas: replies satisfy them, by jsonschema and pydantic; unsupported keywords are refused by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Foreign and incomplete checkpoints are refused in a sentence that names what is wrong; nothing is written."""
+"""Foreign and incomplete checkpoints: refused in a sentence that names the problem; nothing is written."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Damaged weights: a shard or an index that is missing, cut short or lying is refused, and nothing is written."""
+"""Damaged shards and indexes: missing, truncated or inconsistent ones are refused, and nothing is written."""
 
 import json
 from collections.abc import Callable

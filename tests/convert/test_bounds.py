@@ -1,4 +1,4 @@
-"""Bounds hold for what ggml makes of any weights, and for nothing else."""
+"""Error bounds: they hold for all blocks of ggml, and for no damaged ones."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every weight of every type, held against llama.cpp's own quantizer."""
+"""Bytes of every tensor type, compared with llama.cpp's own quantizer."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is wrong with an output is found before it gets its name; a full check says how far it is from its source."""
+"""Checks of an output: damage is found before the final rename; a full check reports quantization errors."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What stands where a checkpoint's file should: Git LFS pointers, quantized weights, links to folders."""
+"""Files of a checkpoint that are others: Git LFS pointers, quantized weights, links to folders."""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What overrides do to a recipe's choices, and which are refused."""
+"""Overrides of a recipe's tensor types, and refused overrides."""
 
 from __future__ import annotations
 

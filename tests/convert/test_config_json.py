@@ -1,4 +1,4 @@
-"""What config.json says of positions and attention: written so that the file computes the same, or said."""
+"""Positions and attention in config.json: converted so that the file computes the same, or reported."""
 
 from collections.abc import Callable
 from pathlib import Path

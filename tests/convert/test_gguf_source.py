@@ -1,4 +1,4 @@
-"""GGUFs of many architectures as sources: what is made from them, held against llama.cpp's own quantizer."""
+"""GGUFs of many architectures as sources: their quantized files, compared with llama.cpp's own."""
 
 import struct
 from collections.abc import Callable, Mapping

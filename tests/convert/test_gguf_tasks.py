@@ -1,4 +1,4 @@
-"""`seallm quantize`, `split` and `merge`: whole files against llama.cpp's, there and back, with hashes."""
+"""`seallm quantize`, `split` and `merge`: whole files compared with llama.cpp's, round trips, hashes."""
 
 import hashlib
 import sys

@@ -1,4 +1,4 @@
-"""Checkpoints streamed from a hub: never stored, never fetched twice, checked to the last byte."""
+"""Checkpoints streamed from a hub: not stored, each byte fetched once and hashed."""
 
 import hashlib
 import random

@@ -1,4 +1,4 @@
-"""Importance matrices: what is read of good files, and how bad ones are refused."""
+"""Importance matrices: values of good files, and refusals of bad ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a converted file says of itself, and where its text ends."""
+"""Metadata of a converted file, and its end-of-text tokens."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where the file goes, and that nothing but a whole file ever stands there."""
+"""Output path of a conversion; only a complete file ever has it."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Sizes at true scale, against those of files that others made."""
+"""Sizes at full scale, compared with published files."""
 
 import sys
 from collections.abc import Callable

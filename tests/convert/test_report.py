@@ -1,4 +1,4 @@
-"""What a report tells, and where it is."""
+"""Conversion reports: contents and path."""
 
 import json
 from pathlib import Path

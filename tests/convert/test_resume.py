@@ -1,4 +1,4 @@
-"""What was begun is gone on with: however it was stopped, the end is the file that an undisturbed run makes."""
+"""Resumed conversions: however a run was stopped, the result has the bytes of an uninterrupted run."""
 
 import errno
 import hashlib

@@ -1,4 +1,4 @@
-"""What is read of a shard's header, held against the safetensors library: on its own files, and on hostile headers."""
+"""Headers of safetensors, compared with the safetensors library: its own files, and hostile headers."""
 
 import json
 import random

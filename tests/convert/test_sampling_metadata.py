@@ -1,4 +1,4 @@
-"""The metadata keys of llama.cpp's converter: its sampling settings, its types, its order."""
+"""Sampling metadata, with the keys, types and order of llama.cpp's converter."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A tied checkpoint that stores an output matrix of its own: kept where it differs, left out where it does not."""
+"""Output matrix of a tied checkpoint: kept where it differs from the embedding, left out where it does not."""
 
 from collections.abc import Callable
 from pathlib import Path

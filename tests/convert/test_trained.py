@@ -1,4 +1,4 @@
-"""A trained checkpoint, converted, answers as the file that it was made of."""
+"""A trained checkpoint, converted, gives the replies of the file that it was made from."""
 
 from collections.abc import Callable
 from pathlib import Path

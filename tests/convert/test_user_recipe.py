@@ -1,4 +1,4 @@
-"""Recipes that users write: what is read of them, and how mistakes are told."""
+"""User recipes: their contents, and messages for mistakes."""
 
 from __future__ import annotations
 

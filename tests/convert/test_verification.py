@@ -1,4 +1,4 @@
-"""What is checked of a finished model, and that damage of every kind is found and named."""
+"""Verification of a finished model: damage of every kind is found and named."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""With temperature, what is drafted is distributed as what is not: 20,000 continuations of a tiny model."""
+"""Distribution with drafting at a temperature: that without drafting, over 20,000 continuations of a tiny model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guesses change when a text comes, and never which: on the demo model, with a table made of other text."""
+"""Draft tokens change the speed of a reply, not its text: on the demo model, with a table of other text."""
 
 from __future__ import annotations
 

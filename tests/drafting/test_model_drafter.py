@@ -1,4 +1,4 @@
-"""A smaller model that drafts for a larger one: mechanics and exactness, on two tiny models with seeded weights."""
+"""Draft model for a larger model: mechanics and exactness, on two tiny models with seeded weights."""
 
 from __future__ import annotations
 

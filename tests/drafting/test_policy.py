@@ -1,4 +1,4 @@
-"""How many draft tokens are checked: on simulated machines, where the best fixed choice is known."""
+"""Draft length policy on simulated machines, whose best fixed draft length is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guesses from the text itself, and how several drafters are one."""
+"""Prompt lookup, and the combination of several drafters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What steps cost is kept, found where it was learnt, and never believed without a look."""
+"""Saved step costs: kept, found on the same machine, and checked before use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draft tables: what is learnt, how it is kept, and that no file, however damaged, does harm."""
+"""Draft tables: their counts and format; damaged files are refused."""
 
 from __future__ import annotations
 

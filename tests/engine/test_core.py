@@ -1,4 +1,4 @@
-"""Who runs, what a step takes, what is reused: on a context that checks every token against the text it follows."""
+"""Scheduling, batches and KV reuse, on a context that checks every token against its sequence."""
 
 from __future__ import annotations
 

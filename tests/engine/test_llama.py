@@ -1,4 +1,4 @@
-"""The engine on the real llama.cpp: many replies, cancelling, closing, forks, unloading."""
+"""The engine on the real llama.cpp: concurrent replies, cancelling, closing, forks, unloading."""
 
 from __future__ import annotations
 

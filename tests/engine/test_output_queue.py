@@ -1,4 +1,4 @@
-"""The way of a reply from the worker to its reader: nothing lost, nobody blocked."""
+"""Output queue from the worker to its reader: nothing lost, nobody blocked."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Chat prompts as tokens, with the real tokenizer of llama.cpp, by the template in the file."""
+"""Token ids of chat prompts, with llama.cpp's real tokenizer, by the template in the file."""
 
 from pathlib import Path
 

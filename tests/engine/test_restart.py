@@ -1,4 +1,4 @@
-"""Conversations over a restart: found by their beginning; and whatever is wrong with a file, the reply is right."""
+"""Conversations over a restart: found by their prefix; a bad snapshot file never changes a reply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine that apps test with: it must behave as the real one does."""
+"""`ScriptedEngine`, for the tests of apps: it behaves as the real engine does."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""What an engine tells of itself, with the real model and without one."""
+"""Engine statistics, with the real model and without one."""
 
 import pytest
 

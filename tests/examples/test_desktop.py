@@ -1,4 +1,4 @@
-"""The desktop example, without a screen: over scripted replies, and over the demo model."""
+"""The desktop example without a screen: over scripted replies, and over the demo model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file that is replaced is the old one or the new one, whole, whenever its writer is killed or its disk is full."""
+"""Atomic replacement of a file: the old or the new content, whenever its writer is killed or the disk is full."""
 
 import errno
 import os

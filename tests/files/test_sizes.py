@@ -1,4 +1,4 @@
-"""Sizes as people read them."""
+"""Sizes in words for people."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Text that is read with a check, from good files and hostile ones."""
+"""Text files: good ones are decoded, hostile ones refused."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The fingerprint of a model: the same for the same contents, another for others, and cheap."""
+"""Fingerprints of models: equal for equal contents, different for others, and cheap."""
 
 import os
 import shutil

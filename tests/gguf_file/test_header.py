@@ -1,4 +1,4 @@
-"""Headers that are sound, and headers that are damaged: each damage is named."""
+"""Headers of GGUFs: valid ones are read, and each kind of damage is named."""
 
 import struct
 from collections.abc import Callable

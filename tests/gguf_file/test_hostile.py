@@ -1,4 +1,4 @@
-"""Hostile headers: no crash, no hang, no more memory than twice the file; and llama.cpp survives what passes."""
+"""Hostile headers: no crash, no hang, at most twice the file in memory; llama.cpp survives those that pass."""
 
 import random
 import struct

@@ -1,4 +1,4 @@
-"""Control tokens, read from a header."""
+"""Control tokens from a header."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Models in several files: found, checked part by part, listed as one, and run by the real llama.cpp."""
+"""Split models: found, checked part by part, listed as one, and run by the real llama.cpp."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A repository on the loopback hub: random weights of 300,000 bytes, small files; and patience for tests."""
+"""A repository on the loopback hub: random weights of 300,000 bytes, small files, and short timeouts."""
 
 from __future__ import annotations
 

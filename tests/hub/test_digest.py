@@ -1,4 +1,4 @@
-"""The sha256 whose state can be kept, against hashlib."""
+"""The resumable sha256, compared with hashlib."""
 
 import hashlib
 import random

@@ -1,4 +1,4 @@
-"""Ending a read: from another thread, and by Ctrl-C."""
+"""Stopping a read: from another thread, and by Ctrl-C."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""Encryption and proxies; and that the loopback hub is one to huggingface_hub too."""
+"""Encryption and proxies; and huggingface_hub on the loopback hub."""
 
 import shutil
 import subprocess

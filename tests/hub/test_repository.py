@@ -1,4 +1,4 @@
-"""Opening a repository: names, listings, small files, and what is refused."""
+"""Opening a repository: names, listings, small files, and refusals."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Reading a file of a hub in order, from its start or from where an earlier stream was."""
+"""Streaming a file of a hub, from its start or from an earlier stream's offset."""
 
 import hashlib
 from pathlib import Path

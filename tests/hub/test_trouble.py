@@ -1,4 +1,4 @@
-"""Reading a file of a hub through every trouble that a network makes."""
+"""Streaming a file of a hub through network failures: retries, resumption and refusals."""
 
 import threading
 from pathlib import Path

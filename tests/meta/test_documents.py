@@ -1,4 +1,4 @@
-"""What the documents show is so: commands exist, code runs, links lead somewhere."""
+"""Documents are true: commands exist, code runs with the shown output, links resolve."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""The floors hold: a file imports only from its own room, from rooms before it on its floor, or from lower floors."""
+"""Floors of the package: a file imports from its own folder, from earlier ones of its floor, or from lower floors."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""The code of docs/integration.md, from top to bottom in one program: each block prints what stands below it."""
+"""Code blocks of docs/integration.md, run as one program: each prints the output below it."""
 
 from __future__ import annotations
 

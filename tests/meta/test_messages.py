@@ -1,4 +1,4 @@
-"""Flags and `seallm …` belong to the faces: messages of the library give options and commands as data, see `Hint`."""
+"""Messages of the library name no flags and no `seallm …`: they give options and commands as data, see `Hint`."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""What users hold on to: exported names, commands, errors, start-up, pinned versions."""
+"""Public interface: exported names, commands, errors, start-up, pinned versions."""
 
 import ast
 import inspect

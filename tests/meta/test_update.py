@@ -1,4 +1,4 @@
-"""`make docs`: the shown outputs become those of now, and the reference in docs/commands.md is up to date."""
+"""`make docs`: outputs in documents are rewritten, and the reference in docs/commands.md is up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each case loads backends in a process of its own: what is loaded cannot be unloaded again."""
+"""Loading of backends, each case in a process of its own: a loaded library cannot be unloaded."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The KV memory of many sequences, on the real llama.cpp and the demo model."""
+"""The KV cache of many sequences, on the real llama.cpp and the demo model."""
 
 from __future__ import annotations
 

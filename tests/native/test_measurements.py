@@ -1,4 +1,4 @@
-"""The record of a model on this machine: kept, and found again where it was made."""
+"""Saved measurements of a model: found again on the machine where they were made."""
 
 from __future__ import annotations
 

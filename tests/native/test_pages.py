@@ -1,4 +1,4 @@
-"""Pages of mapped files that are given back, by what the kernel says is in memory; and the model's own, on Linux."""
+"""Released pages of mapped files, by the kernel's own count, and the model's, on Linux."""
 
 import mmap
 import platform

@@ -1,4 +1,4 @@
-"""A CPU variant that measuring preferred: each case loads backends in a process of its own."""
+"""The CPU variant preferred by tuning: each case loads backends in a process of its own."""
 
 import json
 import shutil

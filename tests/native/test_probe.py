@@ -1,4 +1,4 @@
-"""Which verdicts are remembered: those on the backend, not those on the moment."""
+"""Cached verdicts on CPU variants: those on the backend are kept, those on temporary failures are not."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The processor's identity: the instructions that this very process may use, whatever a file says."""
+"""The processor's identity: the instructions that this process may use, whatever the system's files list."""
 
 import ctypes
 import os

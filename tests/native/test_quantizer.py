@@ -1,4 +1,4 @@
-"""Our table of types and our calls, held against the library."""
+"""Our table of tensor types and our calls, compared with the library."""
 
 import ctypes
 import subprocess

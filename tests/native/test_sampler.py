@@ -1,4 +1,4 @@
-"""Our repeat penalty against llama.cpp's own sampler, the chain as it is built, and what is asked about a choice."""
+"""Our repeat penalty compared with llama.cpp's own sampler, the sampler chain, and log probabilities."""
 
 import ctypes
 import math

@@ -1,4 +1,4 @@
-"""llama.cpp's bindings, imported in a process of its own."""
+"""Import of llama.cpp's bindings, in a process of its own."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A trial in a child process: what it tells of a model, and what is told of a child that dies."""
+"""A trial in a child process: its results, and the errors of a child that dies."""
 
 import json
 import shutil

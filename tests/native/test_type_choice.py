@@ -1,4 +1,4 @@
-"""What llama.cpp says it would do, held against what it does; and files that it refuses or dies of."""
+"""llama.cpp's planned tensor types, compared with its output; and files that it refuses or dies of."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Plans against fabricated machines; the estimate against llama.cpp's own figures, and against a real process."""
+"""Plans for fabricated machines; the memory estimate against llama.cpp's own figures, and a real process."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

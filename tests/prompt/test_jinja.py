@@ -1,4 +1,4 @@
-"""Prompts as a model file's own template renders them."""
+"""Prompts rendered by a model file's own template."""
 
 import subprocess
 import sys

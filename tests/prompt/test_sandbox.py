@@ -1,4 +1,4 @@
-"""A chat template is untrusted code: what it must not reach, and how much it must not do."""
+"""The template sandbox: names that untrusted code must not reach, and limits on its work."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Divergence and agreement of distributions that are small enough to check by hand."""
+"""Divergence and agreement of distributions small enough to check by hand."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Which file a name means."""
+"""Model names and the files they resolve to."""
 
 import shutil
 import unicodedata

@@ -1,4 +1,4 @@
-"""Short chat templates in the manners of known families, and conversations to try them with."""
+"""Short chat templates in the style of known model families, and conversations to render."""
 
 QWEN2 = (
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"

@@ -1,4 +1,4 @@
-"""Checkpoints made here: seeded noise in any shape, and a trained model in Qwen2's layout."""
+"""Generated checkpoints: seeded noise in any shape, and a trained model in Qwen2's layout."""
 
 from __future__ import annotations
 

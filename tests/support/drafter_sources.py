@@ -1,4 +1,4 @@
-"""Drafters without a vocabulary, for speculators whose logic is tested."""
+"""Drafters without a vocabulary, for tests of the speculator."""
 
 from __future__ import annotations
 

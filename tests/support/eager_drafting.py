@@ -1,4 +1,4 @@
-"""Drafting whatever it costs."""
+"""Drafting at any cost, for tests."""
 
 from seallm_edge import SeaLLM
 from seallm_edge.drafting import StepCosts

@@ -1,4 +1,4 @@
-"""The one place where tests look inside a loaded engine: everything else asks `llm.stats()`."""
+"""Access to the inside of a loaded engine, for tests; all others use `llm.stats()`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A GGUF writer that writes whatever it is told, true or not."""
+"""A GGUF writer for tests, which also writes invalid files."""
 
 import struct
 from collections.abc import Callable, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Writes importance matrices as llama-imatrix does: its GGUF files, and the older .dat ones."""
+"""Writers of importance matrices in the formats of llama-imatrix: GGUF, and the older .dat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Peak memory of a process that works one model hard, beside what its plan says. As a script: MODEL N_CTX N_PROMPT."""
+"""Peak memory of a process under load, beside its plan's estimate. As a script: MODEL N_CTX N_PROMPT."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model's reading of a paragraph and its answer to a question, to compare it with the model it was made of."""
+"""Logits of a model over a paragraph and its answer to a question, to compare it with its source model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a context with nobody else in it thinks of a reply."""
+"""Logits of a reply in an otherwise empty context."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A few plain sentences in each of the 12 languages, composed characters (NFC) where there is a choice."""
+"""A few plain sentences in each of the 12 languages, in NFC."""
 
 SENTENCES = {
     "en": "The market opens at 6 o'clock, and we'll buy rice, fish and 12 eggs before it rains.",

@@ -1,4 +1,4 @@
-"""What the tests of snapshots share: a key, a sound snapshot, and what is loaded again."""
+"""Helpers for tests of snapshots: a key, a valid snapshot, and a restored state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chat's screen, line by line, over an engine without a model: what it prints, and what the model is asked."""
+"""The chat screen, line by line, over a scripted engine: its output, and the prompts."""
 
 import io
 import sys

@@ -1,4 +1,4 @@
-"""Zawgyi is told from Unicode, and turned into it."""
+"""Zawgyi text: detected, and converted to Unicode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real thing: child processes with the demo model, on this machine's llama.cpp."""
+"""Speed measurements in child processes, with the demo model and the real llama.cpp."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which values of each setting are worth measuring on a machine."""
+"""Candidate values of each setting on a machine."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What tuning has found: kept, found again, and never believed without a look."""
+"""Saved settings of tuning: kept, found again, and checked before use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contests on a computer of which the truth is known, and on which noise is made of seeds."""
+"""The search for the fastest settings, on a simulated computer with seeded noise."""
 
 from __future__ import annotations
 

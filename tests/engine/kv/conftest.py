@@ -1,4 +1,4 @@
-"""A folder of snapshots, the snapshots in it, and the file of a sound one."""
+"""A folder of snapshots, the snapshots in it, and the file of a valid one."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What snapshots of all models may take together: unused and stale ones go, and what was used longest ago."""
+"""Disk budget of the snapshots of all models: unused, stale and least recently used ones are removed."""
 
 import random
 import shutil

@@ -1,4 +1,4 @@
-"""Snapshot files that are damaged, foreign or no files at all: never loaded, and removed."""
+"""Snapshot files that are damaged, foreign or no files: never loaded, and removed."""
 
 import hashlib
 import os

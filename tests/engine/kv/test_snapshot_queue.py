@@ -1,4 +1,4 @@
-"""States that a thread writes later: nobody waits for the disk, few states are held, and none is written by halves."""
+"""Snapshot queue: replies do not wait for the disk, few KV states are held, and none is written partly."""
 
 import gc
 import logging

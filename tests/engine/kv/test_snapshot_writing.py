@@ -1,4 +1,4 @@
-"""Writers that are killed, disks that are full, processes side by side: nothing half written is ever a snapshot."""
+"""Snapshot writing with killed writers, full disks and concurrent processes: no partial file is a snapshot."""
 
 import errno
 import logging

@@ -1,4 +1,4 @@
-"""Snapshots as the engine uses them: what is found, what comes back, and whose they are."""
+"""Snapshots in the engine: lookup, restored KV states, and their keys."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""The wheel cache: what is in it is whole, and is built once. The compiling itself is what `make setup` does."""
+"""The wheel cache: its wheels are complete, and are built once. `make setup` tests the compilation."""
 
 import subprocess
 import zipfile

@@ -1,4 +1,4 @@
-"""Products of quantized weights with a few rows, by each CPU code that runs here: against numpy."""
+"""Products of quantized weights with a few batch tokens, by each CPU variant that runs here: against numpy."""
 
 from __future__ import annotations
 

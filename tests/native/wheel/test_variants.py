@@ -1,4 +1,4 @@
-"""CPU variants whose flags the compiler refuses are left out, by CMake itself, of a project laid out as ggml is."""
+"""CPU variants whose flags the compiler refuses: left out by CMake, in a project with ggml's layout."""
 
 import shutil
 import subprocess
