@@ -35,7 +35,7 @@ from seallm_edge.text.unicode import normalize
 from seallm_edge.text.zawgyi import looks_like_zawgyi, zawgyi_to_unicode
 
 LANGUAGES = ("my", "km", "lo", "ta", "th", "tl", "id", "ms", "jv", "vi", "zh", "en")
-PIECES = 3
+SEGMENTS = 3
 SAMPLE = 200  # tokens
 
 
