@@ -38,7 +38,7 @@ from seallm_edge.convert.run import Options, run
 from seallm_edge.convert.tasks import checkpoint_task, named_recipe
 source, out, name, threads, verify = sys.argv[1:]
 task = checkpoint_task(source, [named_recipe(name)], out)
-_, spent = run(task.source, task.plans, Options(int(threads), True, True, verify))
+_, spent = run(task, Options(int(threads), True, True, verify))
 in_all = spent.seconds * int(threads)
 print((spent.computing + spent.writing) / in_all, spent.reading / in_all)
 """

@@ -69,7 +69,7 @@ def convert_many(
     options = Options(threads, force, restart, verify, progress)
     part_bytes = parse_size(split) if split else None
     task = checkpoint_task(source, chosen_recipes(types, recipe, tensors), out, imatrix, part_bytes)
-    results, _ = run(task.source, task.plans, options)
+    results, _ = run(task, options)
     return [result.paths[0] for result in results]
 
 
@@ -107,7 +107,7 @@ def quantize(
     from .tasks import named_recipe
 
     task = quantize_task(Path(source), Path(out), named_recipe(type), imatrix, None, allow_requantize)
-    return run(task.source, task.plans, Options(threads, force, restart, verify, progress))[0][0].paths[0]
+    return run(task, Options(threads, force, restart, verify, progress))[0][0].paths[0]
 
 
 def split(source: str | Path, size: str, out: str | Path | None = None, *, force: bool = False) -> tuple[Path, ...]:
@@ -122,7 +122,7 @@ def split(source: str | Path, size: str, out: str | Path | None = None, *, force
     from .run import Options, run
 
     task = split_task(Path(source), parse_size(size), Path(out) if out else None)
-    return run(task.source, task.plans, Options(force=force))[0][0].paths
+    return run(task, Options(force=force))[0][0].paths
 
 
 def merge(first_part: str | Path, out: str | Path | None = None, *, force: bool = False) -> Path:
@@ -134,7 +134,7 @@ def merge(first_part: str | Path, out: str | Path | None = None, *, force: bool 
     from .run import Options, run
 
     task = merge_task(Path(first_part), Path(out) if out else None)
-    return run(task.source, task.plans, Options(force=force))[0][0].paths[0]
+    return run(task, Options(force=force))[0][0].paths[0]
 
 
 def verify(path: str | Path) -> Verification:

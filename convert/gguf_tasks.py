@@ -14,9 +14,9 @@ from seallm_edge.native.type_choice import chosen_types
 
 from .choosing.choices import Choice, UserRecipe, check_importance, choose_over
 from .choosing.imatrix import Importance, read_imatrix
-from .run import Source
+from .run import Source, Task
 from .sources.gguf_source import GgufSource, open_gguf, quantized_metadata, quantized_order
-from .tasks import Task, output_path
+from .tasks import output_path
 from .writing.layout import GgufSpec, TensorSpec, lay_out
 from .writing.writer import part_paths
 

@@ -70,6 +70,14 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Task:
+    """A source, and the layout of each output by its path."""
+
+    source: Source
+    plans: Mapping[Path, Layout]
+
+
+@dataclass(frozen=True)
 class Result:
     """A finished GGUF: the paths of its files, the first part first, and the report of a full check."""
 
@@ -77,12 +85,13 @@ class Result:
     report: Report | None
 
 
-def run(source: Source, plans: Mapping[Path, Layout], options: Options) -> tuple[list[Result], Statistics | None]:
+def run(task: Task, options: Options) -> tuple[list[Result], Statistics | None]:
     """Write each layout to its path: (result of each, statistics if any weights were written).
 
     The layouts' notes are logged as warnings. Raises CheckpointError, ConversionError (OutputExists without `force`),
     HubError and EngineError.
     """
+    source, plans = task.source, task.plans
     for note in {note: None for plan in plans.values() for note in plan.content.notes}:
         _log.warning(note)
     for path, plan in plans.items():

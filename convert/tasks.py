@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from seallm_edge.catalogue.recipes import DEFAULT_TYPE, recipe_named
@@ -15,18 +14,10 @@ from .choosing.choices import Override, UserRecipe, parse_override
 from .choosing.imatrix import read_imatrix
 from .choosing.user_recipe import read_recipe
 from .mapping.mapped_checkpoint import map_checkpoint
-from .run import Source
+from .run import Source, Task
 from .sources.checkpoint import open_checkpoint
 from .sources.files import open_files
-from .writing.layout import Layout, lay_out
-
-
-@dataclass(frozen=True)
-class Task:
-    """A source, and the layout of each output by its path."""
-
-    source: Source
-    plans: Mapping[Path, Layout]
+from .writing.layout import lay_out
 
 
 def named_recipe(type_name: str) -> UserRecipe:

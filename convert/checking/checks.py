@@ -117,7 +117,7 @@ def _check_samples(output: Output) -> None:
     located = list(zip(output.plan.content.tensors, output.plan.locations, strict=True))
     floats = [(t, location) for t, location in located if t.source.dtype in {"F32", *quantizer.WIDENABLE}]
     chance = random.Random(output.plan.digest())
-    n_samples = _REMOTE_SAMPLES if any(t.source.shard.is_remote for t, _ in floats) else _SAMPLES
+    n_samples = _REMOTE_SAMPLES if any(t.source.is_remote for t, _ in floats) else _SAMPLES
     for tensor, location in chance.sample(floats, min(n_samples, len(floats))):
         _check_row(output, tensor, location, chance.randrange(tensor.source.n_rows))
 

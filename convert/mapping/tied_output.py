@@ -35,7 +35,7 @@ def output_of(checkpoint: Checkpoint, architecture: Architecture, tied: bool) ->
     if not tied or head is None or embedding is None:
         return Output(tied)
     stored = f"config.json ties {rule.source} to {embedding_rule.source}, but the checkpoint stores one"
-    if head.shard.is_remote or embedding.shard.is_remote:
+    if head.is_remote or embedding.is_remote:
         return Output(False, (f"{stored}: kept as {rule.name}, not compared, since a hub's weights are read once",))
     if _is_same(head, embedding):
         return Output(True)

@@ -62,9 +62,7 @@ class HubFiles:
 
 
 class HubShard:
-    """Shard in a hub's repository."""
-
-    is_remote = True
+    """Shard in a hub's repository: a `StreamedShard`."""
 
     def __init__(self, repository: Repository, file: RemoteFile) -> None:
         self._repository = repository
@@ -92,15 +90,9 @@ class HubShard:
         else:
             target[:] = self._repository.read_range(self._file, offset, len(target))
 
-    def expect(self, offset: int, n_bytes: int) -> None:
-        """No effect: a stream reads ahead by itself."""
-
     def stream(self, offset: int, state: bytes | None) -> ShardStream:
         """The file from `offset` to its end."""
         return self._repository.stream(self._file, offset, state)
-
-    def check_unchanged(self) -> None:
-        """No effect: a stream checks its own sha256."""
 
     def close(self) -> None:
         """Forget the cached header. Streams are closed by their readers."""

@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from seallm_edge.errors import CheckpointError, ConversionError
 from seallm_edge.files.positioned import PositionedFile
@@ -61,27 +61,19 @@ class Shard(Protocol):
     def identity(self) -> str:
         """A text that differs when the bytes do: a hash, or size and time of the last change."""
 
-    @property
-    def is_remote(self) -> bool:
-        """Whether every `read` is a network request."""
-
     def read(self, offset: int, target: memoryview) -> None:
         """Fill `target` from `offset` on. Any thread may call it."""
 
-    def expect(self, offset: int, n_bytes: int) -> None:
-        """Start read-ahead of these bytes from a disk."""
-
-    def stream(self, offset: int, state: bytes | None) -> ShardStream | None:
-        """Stream of the shard from `offset` to its end; None for a shard that is read by offset (`read`).
-
-        `state` is a stream's `digest_state` at `offset`.
-        """
-
-    def check_unchanged(self) -> None:
-        """Raise if the file is no longer the one that was opened."""
-
     def close(self) -> None:
         """Close the file. A later `read` opens it again."""
+
+
+@runtime_checkable
+class StreamedShard(Protocol):
+    """Shard behind a network: each `read` is a request, so its weights are read once, in order."""
+
+    def stream(self, offset: int, state: bytes | None) -> ShardStream:
+        """Stream of the shard from `offset` to its end; `state` is a stream's `digest_state` at `offset`."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +86,11 @@ class SourceTensor:
     shard: Shard
     offset: int
     n_bytes: int
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether every `read` of its shard is a network request."""
+        return isinstance(self.shard, StreamedShard)
 
     @property
     def n_per_row(self) -> int:
@@ -113,8 +110,6 @@ class SourceTensor:
 
 class LocalShard:
     """Shard on this computer's disk."""
-
-    is_remote = False
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -149,10 +144,6 @@ class LocalShard:
     def expect(self, offset: int, n_bytes: int) -> None:
         """Start read-ahead of these bytes, where the system has a call for it."""
         self._file().expect(offset, n_bytes)
-
-    def stream(self, offset: int, state: bytes | None) -> None:
-        """None: a local shard is read by offset."""
-        return
 
     def check_unchanged(self) -> None:
         """Raise CheckpointError if size or time have changed."""

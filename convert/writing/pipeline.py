@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from seallm_edge.errors import HashMismatch
 
-from ..sources.shards import Shard, SourceTensor
+from ..sources.shards import LocalShard, Shard, SourceTensor
 from .journal import Errors, ResumePoint
 from .layout import TensorLocation, TensorSpec
 from .progress_tracker import ProgressTracker
@@ -164,9 +164,10 @@ class _Pass:
         self._reader.close()
 
     def check_sources(self) -> None:
-        """Raise CheckpointError if a file was changed while it was read."""
+        """Raise CheckpointError if a local file was changed while it was read; a stream checks its own sha256."""
         for shard in self._job.shards:
-            shard.check_unchanged()
+            if isinstance(shard, LocalShard):
+                shard.check_unchanged()
 
     def discard_shard(self) -> None:
         """Record resume points before the current shard, whose sha256 is not the one listed."""

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ..sources.shards import Shard, ShardStream, SourceTensor
+from ..sources.shards import LocalShard, Shard, ShardStream, SourceTensor, StreamedShard
 from .journal import ResumePoint
 
 if TYPE_CHECKING:
@@ -37,6 +35,11 @@ class RowChunk:
     end: ResumePoint
 
     @property
+    def offset(self) -> int:
+        """Offset of the first byte in the shard."""
+        return self.source.offset + self.first_row * self.source.row_bytes
+
+    @property
     def n_bytes(self) -> int:
         """Bytes in the source."""
         return self.n_rows * self.source.row_bytes
@@ -55,7 +58,6 @@ class RowReader:
         self._lock = threading.Lock()
         self._stream: ShardStream | None = None
         self._is_closed = False
-        self._buffer = np.empty(0, np.uint8)
         self.shard = start.shard  # number of the current shard
         self._chunks = self._all_chunks(sources, start, most_weights)
 
@@ -65,14 +67,11 @@ class RowReader:
         Raises CheckpointError, and HubError for a hub.
         """
         with self._lock:
-            self._buffer = buffer
             chunk = None if self._is_closed else next(self._chunks, None)
-            is_read = self._stream is not None
-        if chunk is not None and not is_read:
-            if chunk.index % _READ_AHEAD_CHUNKS == 0:
-                chunk.source.shard.expect(chunk.end.offset, 2 * _READ_AHEAD_CHUNKS * len(buffer))
-            offset = chunk.source.offset + chunk.first_row * chunk.source.row_bytes
-            chunk.source.shard.read(offset, buffer[: chunk.n_bytes].data)
+            if chunk and self._stream:
+                return _streamed(self._stream, chunk, buffer)
+        if chunk:
+            self._read(chunk, buffer)
         return chunk
 
     def close(self) -> None:
@@ -82,15 +81,17 @@ class RowReader:
             stream.close()
 
     def _all_chunks(self, sources: Sequence[SourceTensor], start: ResumePoint, most_weights: int) -> Iterator[RowChunk]:
+        """Chunks in file order, not yet read; `self._stream` is the one that the yielded chunk comes from."""
         index = 0
         for number in range(start.shard, len(self._shards)):
             self.shard, shard = number, self._shards[number]
             begin = start if number == start.shard else ResumePoint(number)
-            self._stream = shard.stream(begin.offset, begin.digest)
+            self._stream = shard.stream(begin.offset, begin.digest) if isinstance(shard, StreamedShard) else None
             for task, source in enumerate(sources):
                 if source.shard is shard:
                     for first_row, n_rows in _row_ranges(source, begin.offset, most_weights):
-                        yield self._read_chunk(index, task, source, number, first_row, n_rows)
+                        end = ResumePoint(number, source.offset + (first_row + n_rows) * source.row_bytes)
+                        yield RowChunk(index, task, source, first_row, n_rows, end)
                         index += 1
             if self._stream:
                 self._stream.skip(shard.size - self._stream.position)
@@ -98,17 +99,18 @@ class RowReader:
                 self._stream.close()
                 self._stream = None
 
-    def _read_chunk(
-        self, index: int, task: int, source: SourceTensor, shard: int, first_row: int, n_rows: int
-    ) -> RowChunk:
-        begin = source.offset + first_row * source.row_bytes
-        digest = None
-        if self._stream:
-            self._stream.skip(begin - self._stream.position)
-            self._stream.readinto(self._buffer[: n_rows * source.row_bytes].data)
-            digest = self._stream.digest_state()
-        end = ResumePoint(shard, begin + n_rows * source.row_bytes, digest)
-        return RowChunk(index, task, source, first_row, n_rows, end)
+    def _read(self, chunk: RowChunk, buffer: Bytes) -> None:
+        shard = chunk.source.shard
+        if chunk.index % _READ_AHEAD_CHUNKS == 0 and isinstance(shard, LocalShard):
+            shard.expect(chunk.end.offset, 2 * _READ_AHEAD_CHUNKS * len(buffer))
+        shard.read(chunk.offset, buffer[: chunk.n_bytes].data)
+
+
+def _streamed(stream: ShardStream, chunk: RowChunk, buffer: Bytes) -> RowChunk:
+    """Read a chunk from the stream; its end then has the running sha256."""
+    stream.skip(chunk.offset - stream.position)
+    stream.readinto(buffer[: chunk.n_bytes].data)
+    return replace(chunk, end=replace(chunk.end, digest=stream.digest_state()))
 
 
 def _row_ranges(source: SourceTensor, begin: int, most_weights: int) -> Iterator[tuple[int, int]]:

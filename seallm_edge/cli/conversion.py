@@ -13,8 +13,7 @@ from .output import diagnostic
 from .progress import ProgressLine
 
 if TYPE_CHECKING:
-    from seallm_edge.convert.run import Options, Result
-    from seallm_edge.convert.tasks import Task
+    from seallm_edge.convert.run import Options, Result, Task
     from seallm_edge.convert.writing.layout import Layout
 
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="A recipe of your own, a TOML file.")]
@@ -102,7 +101,7 @@ def _run_shown(task: Task, doing: str, options: Options, line: ProgressLine) -> 
             line.show("checking")
 
     try:
-        return run(task.source, task.plans, replace(options, progress=progress))[0]
+        return run(task, replace(options, progress=progress))[0]
     except KeyboardInterrupt:
         line.note(f"stopped at {share:.0%}; the same command resumes there")
         raise

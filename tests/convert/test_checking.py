@@ -120,9 +120,9 @@ def test_tokens_that_are_not_the_tokenizers_are_noticed(checkpoint: Checkpoints,
     task = checkpoint_task(checkpoint().path, [named_recipe("Q8_0")], tmp_path / "out.gguf")
     other = checkpoint("other")
     other.edit("tokenizer.json", lambda content: content["model"].update(merges=["a n", "t h"]))
-    wrong = replace(task.source, tokenizer=(other.path / "tokenizer.json").read_bytes())
+    source = replace(task.source, tokenizer=(other.path / "tokenizer.json").read_bytes())
     with pytest.raises(ConversionError, match=r"^the tokenizer came out wrong: token "):
-        run(wrong, task.plans, Options())
+        run(replace(task, source=source), Options())
     assert not (tmp_path / "out.gguf").exists()
 
 

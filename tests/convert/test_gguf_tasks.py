@@ -30,7 +30,7 @@ def plain(checkpoint: Checkpoints, tmp_path: Path) -> Path:
 
 
 def done(task: Task, **options: Any) -> Result:
-    return run(task.source, task.plans, Options(**options))[0][0]
+    return run(task, Options(**options))[0][0]
 
 
 def quantized(source: Path, out: Path, type_name: str, **options: Any) -> Path:
