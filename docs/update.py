@@ -4,7 +4,7 @@ python docs/update.py [--check]
 
 - docs/commands.md: the reference, from `--help` of every command;
 - README.md and docs/: the lines below a `$ seallm` command that runs the demo model;
-- README.md and docs/integration.md: the lines below a block of Python;
+- README.md, docs/integration.md and docs/python.md: the lines below a block of Python;
 - examples/: the output in each docstring.
 
 A program that fails stops the update before any file is written. `--check` writes nothing, and fails where a file
@@ -28,7 +28,8 @@ from seallm_edge.cli.app import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = "smollm2-135m-instruct"
-WITH_PROGRAMS = ("README.md", "docs/integration.md")  # a page's blocks share their names, as one program
+# a page's blocks share their names, as one program
+WITH_PROGRAMS = ("README.md", "docs/integration.md", "docs/python.md")
 NOT_RUN = ("desktop.py",)  # it waits for its user
 BEGIN, END = "<!-- written by `make docs` from --help -->\n", "<!-- end -->\n"
 
@@ -37,9 +38,10 @@ COMMAND = re.compile(r"(^ {4}\$ (seallm [^\n]*)\n)((?: {4}(?!\$ )[^\n]*\n|\n(?= 
 DOCSTRING = re.compile(r"(\n\$ (python examples/\S+)\n)(.*?)(?=\"\"\")", re.DOTALL)
 
 SEALLM = "import sys; sys.argv[0] = 'seallm'; from seallm_edge.cli import main; main()"
-# Prints a list: the output of each block of the program, or None where a library for it is missing.
+# Prints a list: the output of each block of the program, or None where a library or a checkpoint for it is missing.
 BLOCKS_IN_TURN = """
 import contextlib, io, json, sys
+from seallm_edge.errors import CheckpointError
 names, outputs = {"__name__": "__main__"}, []
 for code in json.load(sys.stdin):
     printed = io.StringIO()
@@ -47,7 +49,7 @@ for code in json.load(sys.stdin):
         with contextlib.redirect_stdout(printed):
             exec(compile(code, "a block", "exec"), names)
         outputs.append(printed.getvalue())
-    except ImportError:
+    except (ImportError, CheckpointError):
         outputs.append(None)
 print(json.dumps(outputs))
 """
