@@ -122,14 +122,14 @@ def cancel(model: str, rounds: int, _: int) -> None:
         plain = Readers(four(llm)).texts()
         taken: list[float] = []
         dice = random.Random(1)
-        for has_room, name in ((True, "with room"), (False, "cells used again")):
+        for has_free_cells, name in ((True, "free cells"), (False, "reused cells")):
             equal = n_others = 0
-            while len(taken) < 25 * rounds * (1 if has_room else 2):
-                if has_room:
+            while len(taken) < 25 * rounds * (1 if has_free_cells else 2):
+                if has_free_cells:
                     empty(llm)
                 readers = Readers(four(llm))
                 time.sleep(0.2)
-                while readers.all_read() and (not has_room or used(llm) < 6000):
+                while readers.all_read() and (not has_free_cells or used(llm) < 6000):
                     taken.append(cancel_one(llm, dice, in_prompt=len(taken) % 2 == 0))
                 equal += sum(text in plain for text in readers.texts())
                 n_others += 4

@@ -55,6 +55,6 @@ def hold(conversation: Conversation) -> None:
 
     for line in read_lines():
         if line.strip():
-            for piece in conversation.say(line):
-                print(piece, end="", flush=True)
+            for delta in conversation.say(line):
+                print(delta, end="", flush=True)
             print(flush=True)

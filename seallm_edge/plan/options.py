@@ -46,7 +46,7 @@ class LoadOptions:
 
     context         tokens of KV cache, shared by all requests
     threads         CPU threads
-    gpu_layers      layers on the GPU; "auto" takes as many as fit
+    gpu_layers      layers on the GPU; "auto" takes all that fit
     cache_type_k/v  types of the KV cache, of `KV_TYPES`
     flash_attention None lets llama.cpp decide
     drafting        "auto" (n-gram tables and prompt lookup), "off", or a draft model's name or path

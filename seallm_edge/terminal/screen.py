@@ -62,8 +62,8 @@ class Screen:
     def _answer(self, text: str) -> None:
         try:
             with silent_keyboard():
-                for piece in self._conversation.say(text):
-                    print(visible(piece), end="", flush=True)
+                for delta in self._conversation.say(text):
+                    print(visible(delta), end="", flush=True)
             print()
             reply = self._conversation.last_reply
             if reply and reply.finish_reason == "length":
