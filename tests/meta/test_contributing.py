@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-FOLDERS = ("seallm_edge", "convert", "models", "tests", "benchmarks", "docs", "examples")
+FOLDERS = tuple(path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith("."))
 # A file under `*new*` goes on to its cell's end: "*new* `a/b.py`, `c.py`".
 CELLS = [cell for line in GUIDE.splitlines() for cell in line.split("|")]
 NAMED = sorted(
