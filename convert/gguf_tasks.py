@@ -118,14 +118,15 @@ def _quantized(
         quantized_metadata(source, recipe.file_type, extra),
         tuple(TensorSpec(name, choices[name].type, tensors[name]) for name in quantized_order(tensors)),
         values,
-        source.header,
+        source.header.dimensions,
     )
 
 
 def _copied(source: GgufSource) -> GgufSpec:
     metadata = {key: value for key, value in source.metadata_bytes.items() if key not in SPLIT_KEYS}
     tensors = tuple(TensorSpec(t.name, TENSOR_TYPES[t.dtype], t) for t in source.tensors)
-    return GgufSpec(source.header.name, source.header.file_type_name, metadata, tensors, sized=source.header)
+    header = source.header
+    return GgufSpec(header.name, header.file_type_name, metadata, tensors, dimensions=header.dimensions)
 
 
 def _quantizable(path: Path) -> set[str]:

@@ -1,6 +1,7 @@
 """Which checkpoints can be converted, and how their tensors and settings are called in a GGUF: a table.
 
-Another architecture is another `Architecture` in `ARCHITECTURES`. Knows nothing of types, tokens or bytes.
+Another architecture is another `Architecture` in `ARCHITECTURES`. Knows nothing of types, tokens or bytes; shapes are
+those of `Dimensions.tensor_shapes`.
 ref: llama.cpp `conversion/` and `gguf-py/gguf/tensor_mapping.py` for the names.
 """
 
@@ -11,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from seallm_edge.errors import CheckpointError
-from seallm_edge.gguf_file import encode
+from seallm_edge.gguf_file import Dimensions, encode
+from seallm_edge.gguf_file.dimensions import EMBEDDING, OUTPUT
 
 from ..sources.checkpoint import Checkpoint
 from ..sources.shards import SourceTensor
@@ -19,34 +21,29 @@ from .hyperparameters import Hyperparameters
 
 
 @dataclass(frozen=True)
-class TensorRule:
-    """A tensor's name in the checkpoint and in the GGUF ({} is the layer), and its shape by names of sizes."""
-
-    source: str
-    name: str
-    shape: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Architecture:
-    """What `config.json` calls it, what llama.cpp calls it, its tokenizer's splitting, and its tensors."""
+    """What `config.json` calls it, what llama.cpp calls it, its tokenizer's splitting, and its tensors.
+
+    sources     the tensors' names in a checkpoint by those of `Dimensions.tensor_shapes`; {} is the layer
+    renamed     what llama.cpp calls some of them in this architecture
+    qkv_bias    whether queries, keys and values have biases
+    ignored     endings of tensors that follow from config.json
+    """
 
     hf_name: str
     gguf_name: str
     pre_tokenizer: str
-    before: tuple[TensorRule, ...]
-    layer: tuple[TensorRule, ...]
-    after: tuple[TensorRule, ...]
-    untied: tuple[TensorRule, ...]
+    sources: Mapping[str, str]
+    renamed: Mapping[str, str]
+    qkv_bias: bool
     ignored: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class MappedTensor:
-    """A tensor of the checkpoint under its GGUF name; `layer` is None outside the blocks."""
+    """A tensor of the checkpoint under its GGUF name."""
 
     name: str
-    layer: int | None
     source: SourceTensor
 
 
@@ -54,34 +51,33 @@ QWEN2 = Architecture(
     hf_name="Qwen2ForCausalLM",
     gguf_name="qwen2",
     pre_tokenizer="qwen2",
-    before=(TensorRule("model.embed_tokens.weight", "token_embd.weight", ("vocab", "embd")),),
-    layer=(
-        TensorRule("model.layers.{}.input_layernorm.weight", "blk.{}.attn_norm.weight", ("embd",)),
-        TensorRule("model.layers.{}.self_attn.q_proj.weight", "blk.{}.attn_q.weight", ("q", "embd")),
-        TensorRule("model.layers.{}.self_attn.q_proj.bias", "blk.{}.attn_q.bias", ("q",)),
-        TensorRule("model.layers.{}.self_attn.k_proj.weight", "blk.{}.attn_k.weight", ("kv", "embd")),
-        TensorRule("model.layers.{}.self_attn.k_proj.bias", "blk.{}.attn_k.bias", ("kv",)),
-        TensorRule("model.layers.{}.self_attn.v_proj.weight", "blk.{}.attn_v.weight", ("kv", "embd")),
-        TensorRule("model.layers.{}.self_attn.v_proj.bias", "blk.{}.attn_v.bias", ("kv",)),
-        TensorRule("model.layers.{}.self_attn.o_proj.weight", "blk.{}.attn_output.weight", ("embd", "q")),
-        TensorRule("model.layers.{}.post_attention_layernorm.weight", "blk.{}.ffn_norm.weight", ("embd",)),
-        TensorRule("model.layers.{}.mlp.gate_proj.weight", "blk.{}.ffn_gate.weight", ("ff", "embd")),
-        TensorRule("model.layers.{}.mlp.up_proj.weight", "blk.{}.ffn_up.weight", ("ff", "embd")),
-        TensorRule("model.layers.{}.mlp.down_proj.weight", "blk.{}.ffn_down.weight", ("embd", "ff")),
-    ),
-    after=(TensorRule("model.norm.weight", "output_norm.weight", ("embd",)),),
-    untied=(TensorRule("lm_head.weight", "output.weight", ("vocab", "embd")),),
+    sources={
+        EMBEDDING: "model.embed_tokens.weight",
+        "blk.{}.attn_norm.weight": "model.layers.{}.input_layernorm.weight",
+        "blk.{}.attn_q.weight": "model.layers.{}.self_attn.q_proj.weight",
+        "blk.{}.attn_q.bias": "model.layers.{}.self_attn.q_proj.bias",
+        "blk.{}.attn_k.weight": "model.layers.{}.self_attn.k_proj.weight",
+        "blk.{}.attn_k.bias": "model.layers.{}.self_attn.k_proj.bias",
+        "blk.{}.attn_v.weight": "model.layers.{}.self_attn.v_proj.weight",
+        "blk.{}.attn_v.bias": "model.layers.{}.self_attn.v_proj.bias",
+        "blk.{}.attn_output.weight": "model.layers.{}.self_attn.o_proj.weight",
+        "blk.{}.ffn_norm.weight": "model.layers.{}.post_attention_layernorm.weight",
+        "blk.{}.ffn_gate.weight": "model.layers.{}.mlp.gate_proj.weight",
+        "blk.{}.ffn_up.weight": "model.layers.{}.mlp.up_proj.weight",
+        "blk.{}.ffn_down.weight": "model.layers.{}.mlp.down_proj.weight",
+        "output_norm.weight": "model.norm.weight",
+        OUTPUT: "lm_head.weight",
+    },
+    renamed={},
+    qkv_bias=True,
     ignored=(".rotary_emb.inv_freq",),
 )
 
 # llama.cpp's qwen2 takes no heads but those of hidden size / heads. Its seed_oss computes the same, with heads of any
 # width; only the name of the norm before the feed-forward layer is another.
 # ref: llama.cpp src/models/qwen2.cpp, src/models/seed-oss.cpp
-_POST_NORM = {"blk.{}.ffn_norm.weight": "blk.{}.post_attention_norm.weight"}
 QWEN2_OTHER_HEADS = replace(
-    QWEN2,
-    gguf_name="seed_oss",
-    layer=tuple(replace(rule, name=_POST_NORM.get(rule.name, rule.name)) for rule in QWEN2.layer),
+    QWEN2, gguf_name="seed_oss", renamed={"blk.{}.ffn_norm.weight": "blk.{}.post_attention_norm.weight"}
 )
 
 ARCHITECTURES = {architecture.hf_name: architecture for architecture in (QWEN2,)}
@@ -99,42 +95,40 @@ def architecture_of(checkpoint: Checkpoint) -> Architecture:
     return ARCHITECTURES[names[0]]
 
 
-def fitted_to_heads(architecture: Architecture, sizes: Hyperparameters) -> tuple[Architecture, tuple[str, ...]]:
+def fitted_to_heads(architecture: Architecture, dimensions: Dimensions) -> tuple[Architecture, tuple[str, ...]]:
     """The row that llama.cpp can load heads of this width by, and a note where it is another than `architecture`."""
-    if sizes.n_head * sizes.head_dim == sizes.n_embd:
+    n_head, head_dim, n_embd = dimensions.n_head, dimensions.head_dim, dimensions.n_embd
+    if n_head * head_dim == n_embd:
         return architecture, ()
-    wide = f"config.json: {sizes.n_head} heads of {sizes.head_dim} are not the hidden size of {sizes.n_embd}"
+    wide = f"config.json: {n_head} heads of {head_dim} are not the hidden size of {n_embd}"
     other = QWEN2_OTHER_HEADS
     note = f"{wide}, which llama.cpp's {architecture.gguf_name} cannot load: written as {other.gguf_name}"
     return other, (f"{note}, which computes the same",)
 
 
-def map_tensors(checkpoint: Checkpoint, architecture: Architecture, sizes: Hyperparameters) -> list[MappedTensor]:
+def map_tensors(checkpoint: Checkpoint, architecture: Architecture, dimensions: Dimensions) -> list[MappedTensor]:
     """Every tensor of the GGUF in its order there. Raises CheckpointError on a missing, extra or misshapen one."""
-    expected = list(_expected(architecture, sizes))
-    _check_none_missing(checkpoint, [source for source, _, _, _ in expected])
-    _check_none_extra(checkpoint, architecture, {source for source, _, _, _ in expected})
+    expected = list(_expected(architecture, dimensions))
+    _check_none_missing(checkpoint, [source for source, _, _ in expected])
+    _check_none_extra(checkpoint, architecture, {source for source, _, _ in expected})
     mapped = []
-    for source_name, name, layer, dimensions in expected:
+    for source_name, name, shape in expected:
         source = checkpoint.tensors[source_name]
-        wanted = tuple(sizes.dimensions[d] for d in dimensions)
-        if source.shape != wanted:
-            problem = f"{source_name} has the shape {list(source.shape)} but config.json makes it {list(wanted)}"
+        if source.shape != shape:
+            problem = f"{source_name} has the shape {list(source.shape)} but config.json makes it {list(shape)}"
             raise CheckpointError(source.shard.path, problem, "take config.json and weights from the same checkpoint")
-        mapped.append(MappedTensor(name, layer, source))
+        mapped.append(MappedTensor(name, source))
     return mapped
 
 
-def _expected(
-    architecture: Architecture, sizes: Hyperparameters
-) -> Iterator[tuple[str, str, int | None, tuple[str, ...]]]:
-    for rule in architecture.before:
-        yield rule.source, rule.name, None, rule.shape
-    for layer in range(sizes.n_layer):
-        for rule in architecture.layer:
-            yield rule.source.format(layer), rule.name.format(layer), layer, rule.shape
-    for rule in architecture.after + (() if sizes.tied else architecture.untied):
-        yield rule.source, rule.name, None, rule.shape
+def _expected(architecture: Architecture, dimensions: Dimensions) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    """(name in the checkpoint, name in the GGUF, shape) of every tensor."""
+    names = {
+        name.format(layer): (source.format(layer), architecture.renamed.get(name, name).format(layer))
+        for name, source in architecture.sources.items()
+        for layer in range(dimensions.n_layer)
+    }
+    return ((*names[name], shape) for name, shape in dimensions.tensor_shapes().items())
 
 
 def _check_none_missing(checkpoint: Checkpoint, names: list[str]) -> None:
@@ -145,11 +139,10 @@ def _check_none_missing(checkpoint: Checkpoint, names: list[str]) -> None:
 
 def _check_none_extra(checkpoint: Checkpoint, architecture: Architecture, names: set[str]) -> None:
     # What is ignored is derived from config.json; a tied model's output matrix is here the embedding's very bytes.
-    passed_over = {rule.source for rule in architecture.untied}
     extra = [
         name
         for name in checkpoint.tensors
-        if name not in names and name not in passed_over and not name.endswith(architecture.ignored)
+        if name not in names and name != architecture.sources[OUTPUT] and not name.endswith(architecture.ignored)
     ]
     if extra:
         hint = f"only plain {architecture.hf_name} checkpoints can be converted; merge adapters first"
@@ -161,18 +154,19 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:3]) + more
 
 
-def architecture_metadata(architecture: Architecture, sizes: Hyperparameters) -> Mapping[str, bytes]:
+def architecture_metadata(architecture: Architecture, hyperparameters: Hyperparameters) -> Mapping[str, bytes]:
     """The GGUF keys that say how the model is built, in the order of llama.cpp's converter."""
+    dimensions = hyperparameters.dimensions
     values: dict[str, Any] = {
-        "block_count": encode.u32(sizes.n_layer),
-        "context_length": encode.u32(sizes.context_length),
-        "embedding_length": encode.u32(sizes.n_embd),
-        "feed_forward_length": encode.u32(sizes.n_ff),
-        "attention.head_count": encode.u32(sizes.n_head),
-        "attention.head_count_kv": encode.u32(sizes.n_head_kv),
+        "block_count": encode.u32(dimensions.n_layer),
+        "context_length": encode.u32(hyperparameters.context_length),
+        "embedding_length": encode.u32(dimensions.n_embd),
+        "feed_forward_length": encode.u32(dimensions.n_ff),
+        "attention.head_count": encode.u32(dimensions.n_head),
+        "attention.head_count_kv": encode.u32(dimensions.n_head_kv),
     }
-    values |= sizes.rope.metadata()
-    values["attention.layer_norm_rms_epsilon"] = encode.f32(sizes.rms_epsilon)
-    if sizes.states_head_dim:
-        values["attention.key_length"] = values["attention.value_length"] = encode.u32(sizes.head_dim)
+    values |= hyperparameters.rope.metadata()
+    values["attention.layer_norm_rms_epsilon"] = encode.f32(hyperparameters.rms_epsilon)
+    if dimensions.key_length is not None:
+        values["attention.key_length"] = values["attention.value_length"] = encode.u32(dimensions.key_length)
     return {f"{architecture.gguf_name}.{key}": value for key, value in values.items()}

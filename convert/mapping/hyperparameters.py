@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+
+from seallm_edge.gguf_file import Dimensions
 
 from ..sources.checkpoint import Checkpoint
 from .config_file import Config, unknown_keys
@@ -16,39 +17,20 @@ _SLIDING = "sliding_attention"
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """The sizes of a decoder: layers, widths, heads, rows of the vocabulary, positions; `notes` for its user.
+    """Hyperparameters of a decoder: dimensions, positions in tokens, normalization, rotation; `notes` for its user."""
 
-    `states_head_dim` says whether config.json names the width of a head.
-    """
-
-    n_layer: int
-    n_embd: int
-    n_ff: int
-    n_head: int
-    n_head_kv: int
-    head_dim: int
-    states_head_dim: bool
-    n_vocab: int
+    dimensions: Dimensions
     context_length: int
     rms_epsilon: float
     rope: Rope
-    tied: bool
     notes: tuple[str, ...] = ()
 
-    @property
-    def dimensions(self) -> Mapping[str, int]:
-        """The sizes by the names that tensor shapes use."""
-        q, kv = self.n_head * self.head_dim, self.n_head_kv * self.head_dim
-        return {"vocab": self.n_vocab, "embd": self.n_embd, "ff": self.n_ff, "q": q, "kv": kv}
 
-    @property
-    def kv_bytes_per_token(self) -> int:
-        """Bytes of keys and values that one token takes, in f16."""
-        return self.n_layer * 2 * self.dimensions["kv"] * 2
+def read_hyperparameters(checkpoint: Checkpoint, qkv_bias: bool) -> Hyperparameters:
+    """Hyperparameters by config.json, of an architecture with biases where `qkv_bias` says so.
 
-
-def read_hyperparameters(checkpoint: Checkpoint) -> Hyperparameters:
-    """What config.json says. Raises CheckpointError that names the setting at fault."""
+    Raises CheckpointError that names the setting at fault.
+    """
     config = Config(checkpoint.folder / "config.json", checkpoint.config)
     n_layer = config.count("num_hidden_layers", most=_MAX_LAYERS)
     n_head = config.count("num_attention_heads")
@@ -56,33 +38,39 @@ def read_hyperparameters(checkpoint: Checkpoint) -> Hyperparameters:
     rope = read_rope(config, context_length)
     window, window_notes = _sliding_window(config, n_layer, context_length)
     _check(config)
-    sizes = Hyperparameters(
+    dimensions = _read_dimensions(config, n_layer, n_head, qkv_bias)
+    hyperparameters = Hyperparameters(
+        dimensions=dimensions,
+        context_length=min(context_length, rope.exact_up_to or context_length, window or context_length),
+        rms_epsilon=config.number("rms_norm_eps", 1e-6),
+        rope=rope,
+        notes=(*rope.notes, *window_notes, *unknown_keys(config.values, rope_settings(config))),
+    )
+    if dimensions.n_head % dimensions.n_head_kv:
+        raise _unsplittable(config, n_head)
+    return hyperparameters
+
+
+def _read_dimensions(config: Config, n_layer: int, n_head: int, qkv_bias: bool) -> Dimensions:
+    return Dimensions(
         n_layer=n_layer,
         n_embd=config.count("hidden_size"),
         n_ff=config.count("intermediate_size"),
         n_head=n_head,
         n_head_kv=config.count("num_key_value_heads", default=n_head),
-        head_dim=_head_dim(config, n_head),
-        states_head_dim=config.values.get("head_dim") is not None,
+        key_length=_stated_head_dim(config, n_head),
         n_vocab=config.count("vocab_size"),
-        context_length=min(context_length, rope.exact_up_to or context_length, window or context_length),
-        rms_epsilon=config.number("rms_norm_eps", 1e-6),
-        rope=rope,
         tied=config.values.get("tie_word_embeddings") is True,
-        notes=(*rope.notes, *window_notes, *unknown_keys(config.values, rope_settings(config))),
+        qkv_bias=qkv_bias,
     )
-    if sizes.n_head % sizes.n_head_kv:
-        raise _unsplittable(config, n_head)
-    return sizes
 
 
-def _head_dim(config: Config, n_head: int) -> int:
-    """The width of a head: as stated, else the hidden size shared among the heads; rotary positions need pairs."""
-    n_embd = config.count("hidden_size")
+def _stated_head_dim(config: Config, n_head: int) -> int | None:
+    """Width of a head if it is stated; else the heads share the hidden size. Rotary positions need pairs."""
     if config.values.get("head_dim") is None:
-        if n_embd % (2 * n_head):
+        if config.count("hidden_size") % (2 * n_head):
             raise _unsplittable(config, n_head)
-        return n_embd // n_head
+        return None
     head_dim = config.count("head_dim")
     if head_dim % 2:
         raise config.error(f"a head_dim of {head_dim} is odd")

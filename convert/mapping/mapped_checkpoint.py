@@ -36,7 +36,7 @@ class MappedCheckpoint:
     """Checkpoint mapped to GGUF, whatever types it will be stored in; `notes` are for its user to read."""
 
     architecture: Architecture
-    sizes: Hyperparameters
+    hyperparameters: Hyperparameters
     identity: Identity
     tensors: tuple[MappedTensor, ...]
     sampling: Mapping[str, bytes]
@@ -51,22 +51,19 @@ class MappedCheckpoint:
         if importance:
             importance.check_fits(shapes)
         values = importance.fitting(shapes) if importance else {}
-        choices = choose(recipe, shapes, self._model(has_importance=importance is not None))
+        dimensions = self.hyperparameters.dimensions
+        choices = choose(recipe, shapes, QuantContext(dimensions, has_importance=importance is not None))
         check_importance(choices, values if importance else None)
         n_parameters = sum(map(prod, shapes.values()))
         metadata = {
             **general_metadata(self.identity, self.architecture.gguf_name, self.sampling, recipe, n_parameters),
-            **architecture_metadata(self.architecture, self.sizes),
+            **architecture_metadata(self.architecture, self.hyperparameters),
             **file_metadata(recipe),
             **self.vocabulary,
             **(importance.metadata() if importance else {}),
         }
         tensors = [TensorSpec(item.name, choices[item.name].type, item.source) for item in self.tensors]
-        return GgufSpec(self.identity.name, recipe.name, metadata, tuple(tensors), values, self.sizes, self.notes)
-
-    def _model(self, has_importance: bool) -> QuantContext:
-        sizes = self.sizes
-        return QuantContext(sizes.n_layer, sizes.n_head // sizes.n_head_kv, sizes.tied, has_importance)
+        return GgufSpec(self.identity.name, recipe.name, metadata, tuple(tensors), values, dimensions, self.notes)
 
 
 def map_checkpoint(checkpoint: Checkpoint) -> MappedCheckpoint:
@@ -75,13 +72,13 @@ def map_checkpoint(checkpoint: Checkpoint) -> MappedCheckpoint:
     Raises CheckpointError, and ConversionError where a disk cannot be read.
     """
     described = architecture_of(checkpoint)
-    said = read_hyperparameters(checkpoint)
-    architecture, head_notes = fitted_to_heads(described, said)
-    output = output_of(checkpoint, architecture, said.tied)
-    sizes = replace(said, tied=output.tied)
-    tensors = map_tensors(checkpoint, architecture, sizes)
+    said = read_hyperparameters(checkpoint, described.qkv_bias)
+    architecture, head_notes = fitted_to_heads(described, said.dimensions)
+    output = output_of(checkpoint, architecture, said.dimensions.tied)
+    dimensions = replace(said.dimensions, tied=output.tied)
+    tensors = map_tensors(checkpoint, architecture, dimensions)
     identity = identify(checkpoint)
-    vocabulary = read_vocabulary(checkpoint, architecture.pre_tokenizer, sizes.n_vocab, identity.chat)
+    vocabulary = read_vocabulary(checkpoint, architecture.pre_tokenizer, dimensions.n_vocab, identity.chat)
     template, template_notes = chat_template(checkpoint, identity.chat, vocabulary.tokens)
     try:
         metadata = vocabulary.metadata(architecture.pre_tokenizer, template)
@@ -90,4 +87,5 @@ def map_checkpoint(checkpoint: Checkpoint) -> MappedCheckpoint:
         raise CheckpointError(checkpoint.folder, problem, "take the tokenizer from the original checkpoint") from error
     sampling, odd_settings = sampling_metadata(checkpoint.generation_config)
     notes = (*checkpoint.notes, *said.notes, *head_notes, *output.notes, *template_notes, *odd_settings)
-    return MappedCheckpoint(architecture, sizes, identity, tuple(tensors), sampling, metadata, notes)
+    hyperparameters = replace(said, dimensions=dimensions)
+    return MappedCheckpoint(architecture, hyperparameters, identity, tuple(tensors), sampling, metadata, notes)

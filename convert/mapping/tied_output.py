@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seallm_edge.gguf_file.dimensions import EMBEDDING, OUTPUT
+
 from ..sources.checkpoint import Checkpoint
 from ..sources.shards import SourceTensor
 from .architectures import Architecture
@@ -29,17 +31,16 @@ def output_of(checkpoint: Checkpoint, architecture: Architecture, tied: bool) ->
     A hub's shards are streamed once, so a stored matrix is kept without comparison. Raises CheckpointError and
     ConversionError where a shard cannot be read.
     """
-    (rule,), (embedding_rule, *_) = architecture.untied, architecture.before
-    head = checkpoint.tensors.get(rule.source)
-    embedding = checkpoint.tensors.get(embedding_rule.source)
+    head_name, embedding_name = architecture.sources[OUTPUT], architecture.sources[EMBEDDING]
+    head, embedding = checkpoint.tensors.get(head_name), checkpoint.tensors.get(embedding_name)
     if not tied or head is None or embedding is None:
         return Output(tied)
-    stored = f"config.json ties {rule.source} to {embedding_rule.source}, but the checkpoint stores one"
+    stored = f"config.json ties {head_name} to {embedding_name}, but the checkpoint stores one"
     if head.is_remote or embedding.is_remote:
-        return Output(False, (f"{stored}: kept as {rule.name}, not compared, since a hub's weights are read once",))
+        return Output(False, (f"{stored}: kept as {OUTPUT}, not compared, since a hub's weights are read once",))
     if _is_same(head, embedding):
         return Output(True)
-    return Output(False, (f"{stored} that differs: kept as {rule.name}",))
+    return Output(False, (f"{stored} that differs: kept as {OUTPUT}",))
 
 
 def _is_same(one: SourceTensor, other: SourceTensor) -> bool:

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 
 from seallm_edge.errors import InvalidOption
 from seallm_edge.files.sizes import readable
-from seallm_edge.gguf_file import encode
+from seallm_edge.gguf_file import Dimensions, encode
 from seallm_edge.native.quantizer import TensorType
 
 from ..sources.shards import SourceTensor
 
 if TYPE_CHECKING:
     from seallm_edge.native.quantizer import Floats
-    from seallm_edge.plan.memory import Sized
 
 _MAX_PARTS = 9_999
 
@@ -53,8 +52,8 @@ class TensorSpec:
 class GgufSpec:
     """Contents of a GGUF: `metadata` encoded, `tensors` in order, `importance` by tensor name.
 
-    `name` is the model's, `label` the recipe's; an importance has a number for each column of each expert; `sized` are
-    the dimensions for memory estimates, where known; `notes` are sentences for the user.
+    `name` is the model's, `label` the recipe's; an importance has a number for each column of each expert;
+    `dimensions` are for memory estimates, where known; `notes` are sentences for the user.
     """
 
     name: str
@@ -62,7 +61,7 @@ class GgufSpec:
     metadata: Mapping[str, bytes]
     tensors: tuple[TensorSpec, ...]
     importance: Mapping[str, Floats] = field(default_factory=dict)
-    sized: Sized | None = None
+    dimensions: Dimensions | None = None
     notes: tuple[str, ...] = ()
 
     @property

@@ -12,17 +12,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from math import prod
+from typing import Any
 
 from ..errors import ModelNotFound, SeaLLMError
-from ..gguf_file.types import FILE_TYPES
-from .shape import TYPES, Shape
+from ..gguf_file import Dimensions, Header
+from ..gguf_file.types import FILE_TYPES, TENSOR_TYPES
+from .recipes import RECIPES, QuantContext, tensor_type
 
-if TYPE_CHECKING:
-    from ..gguf_file import Header
+# What cards speak of, the largest file first: the types that serve everyone without an importance matrix.
+TYPES = ("F32", "BF16", "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q4_0")
 
 # Bytes of a GGUF's header for each token of the vocabulary, about: its text, type and merge.
 _HEADER_BYTES_PER_TOKEN = 39
+_BYTES = {name: block_bytes / block for name, block, block_bytes in TENSOR_TYPES.values()}
 _SPLIT = re.compile(r"-\d{5}-of-\d{5}$")
 
 
@@ -50,7 +53,7 @@ class Card:
     license_url: str
     license_summary: str
     context_length: int
-    shape: Shape
+    shape: Dimensions
     default_system: str = ""
     sampling: Mapping[str, Any] = field(default_factory=dict, hash=False)
     file_bytes: Mapping[str, int] = field(default_factory=dict, hash=False)
@@ -78,7 +81,14 @@ class Card:
         """Bytes of a GGUF of this type (within 1% if computed). Raises KeyError for an unknown type."""
         if type_name in self.file_bytes:
             return self.file_bytes[type_name]
-        return self.shape.tensor_bytes(type_name) + self.shape.n_vocab * _HEADER_BYTES_PER_TOKEN
+        return tensor_bytes(self.shape, type_name) + self.shape.n_vocab * _HEADER_BYTES_PER_TOKEN
+
+
+def tensor_bytes(dimensions: Dimensions, type_name: str) -> int:
+    """Bytes of all weights by the recipe of this name, without an importance matrix. Raises KeyError if none is."""
+    recipe, model = RECIPES[type_name], QuantContext(dimensions)
+    types = ((tensor_type(recipe, name, shape, model), shape) for name, shape in dimensions.tensor_shapes().items())
+    return round(sum(_BYTES[kind] * prod(shape) for kind, shape in types))
 
 
 def cards() -> dict[str, Card]:
@@ -109,13 +119,10 @@ def match(name: str) -> Card | None:
 def match_header(header: Header) -> Card | None:
     """Card of the checkpoint that a GGUF was converted from; None if it names none, or has another shape."""
     repo = header.metadata.get("general.source.repo_url") or header.metadata.get("general.source.url") or ""
+    described = (header.architecture, header.dimensions.n_layer, header.dimensions.n_embd)
     for name in (str(repo), header.name, header.path.stem):
         card = match(name) if name else None
-        if card and (header.architecture, header.n_layer, header.n_embd) == (
-            card.architecture,
-            card.shape.n_layer,
-            card.shape.n_embd,
-        ):
+        if card and described == (card.architecture, card.shape.n_layer, card.shape.n_embd):
             return card
     return None
 
@@ -124,7 +131,7 @@ def read_card(text: str, file_name: str) -> Card:
     """Card from a TOML text. Raises SeaLLMError that names the file and the problem."""
     try:
         values = tomllib.loads(text)
-        shape = Shape(**values.pop("shape"))
+        shape = Dimensions(**values.pop("shape"))
         lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
         return Card(**{**values, **lists}, shape=shape)
     except tomllib.TOMLDecodeError as error:
@@ -132,7 +139,7 @@ def read_card(text: str, file_name: str) -> Card:
     except KeyError as error:
         problem = f"lacks {error.args[0]!r}"
     except TypeError as error:
-        problem = str(error).replace("Card.__init__() ", "").replace("Shape.__init__() ", "[shape] ")
+        problem = str(error).replace("Card.__init__() ", "").replace("Dimensions.__init__() ", "[shape] ")
     known = " ".join(entry.name for entry in fields(Card))
     raise SeaLLMError(f"card {file_name}: {problem}", f"a card has: {known}")
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import prod
 
 from ..errors import InvalidOption, did_you_mean
+from ..gguf_file import Dimensions
 from ..gguf_file.types import FILE_TYPES, TENSOR_TYPES
 
 DEFAULT_TYPE = "Q4_K_M"
@@ -22,13 +23,9 @@ _BLOCKS = {name: block for name, block, _ in TENSOR_TYPES.values()}
 
 @dataclass(frozen=True)
 class QuantContext:
-    """What recipes look at in a model: its layers, how many query heads share a KV head, whether the embedding is the
-    output matrix too, and whether an importance matrix is at hand.
-    """
+    """What recipes look at in a model: its dimensions, and whether an importance matrix is at hand."""
 
-    n_layer: int
-    n_gqa: int
-    is_tied: bool
+    dimensions: Dimensions
     has_importance: bool = False
 
 
@@ -72,7 +69,7 @@ def _all_models(_model: QuantContext) -> bool:
 
 def _shared_values(model: QuantContext) -> bool:
     """Four query heads or more share a KV head: its matrices are small, and more bits for them cost little."""
-    return model.n_gqa >= 4
+    return model.dimensions.n_gqa >= 4
 
 
 def _with_importance(model: QuantContext) -> bool:
@@ -252,7 +249,7 @@ def tensor_type(recipe: Recipe, name: str, shape: tuple[int, ...], model: QuantC
     if not is_quantizable(name, shape):
         return "F32"
     role, layer = _role_and_layer(name)
-    is_output = role == "output" or (role == "token_embd" and model.is_tied)
+    is_output = role == "output" or (role == "token_embd" and model.dimensions.tied)
     wanted = recipe.output if is_output else _by_the_rules(recipe, role, layer, model)
     stand_in = _OUTPUT_STAND_IN if is_output else _STAND_INS.get(wanted, wanted)
     fitting = (kind for kind in (wanted, stand_in) if shape[-1] % _BLOCKS[kind] == 0)
@@ -278,7 +275,8 @@ def _role_and_layer(name: str) -> tuple[str, int]:
 
 
 def _by_the_rules(recipe: Recipe, role: str, layer: int, model: QuantContext) -> str:
-    fitting = (r.type for r in recipe.rules if r.role == role and r.layers(layer, model.n_layer) and r.models(model))
+    n_layer = model.dimensions.n_layer
+    fitting = (r.type for r in recipe.rules if r.role == role and r.layers(layer, n_layer) and r.models(model))
     wanted = next(fitting, recipe.matrix)
-    is_raised = role == "attn_v" and model.n_layer == _LAYERS_OF_70B and recipe.raises_70b
+    is_raised = role == "attn_v" and n_layer == _LAYERS_OF_70B and recipe.raises_70b
     return _RAISED_IN_70B.get(wanted, wanted) if is_raised else wanted

@@ -160,9 +160,9 @@ def _memory(plan: Layout) -> list[str]:
     from seallm_edge.files.sizes import readable
     from seallm_edge.plan.memory import working_bytes
 
-    sized = plan.content.sized
-    if sized is None:
+    dimensions = plan.content.dimensions
+    if dimensions is None:
         return []
-    needs = [readable(plan.content.tensor_bytes + working_bytes(sized, n_ctx)) for n_ctx in _CONTEXTS]
+    needs = [readable(plan.content.tensor_bytes + working_bytes(dimensions, n_ctx)) for n_ctx in _CONTEXTS]
     shown = ", ".join(f"{need} at {n_ctx:,}" for need, n_ctx in zip(needs, _CONTEXTS, strict=True))
     return [f"memory to run it, by tokens of context: {shown}"]

@@ -83,7 +83,7 @@ def file_facts(header: Header, tensors: bool) -> dict[str, Any]:
         "parameters": header.n_params,
         "file_size": header.file_size,
         "context_length": header.context_length,
-        "kv_bytes_per_token": header.kv_bytes_per_token,
+        "kv_bytes_per_token": header.dimensions.kv_bytes_per_token,
         "chat_format": chatting(header, card).reason,
         "sampling": shown_sampling(header, card),
         "types": {name: {"tensors": n, "bytes": size} for name, (n, size) in header.types().items()},
@@ -125,10 +125,11 @@ def print_card(card: Card) -> None:
 
 
 def card_facts(card: Card) -> dict[str, Any]:
-    """A card as plain facts."""
+    """A card as plain facts; what it does not state is left out."""
     from dataclasses import asdict
 
-    return {**asdict(card), "parameters": card.parameters, "types": list(_types(card)), "installed": False}
+    stated = asdict(card, dict_factory=lambda items: {key: value for key, value in items if value is not None})
+    return {**stated, "parameters": card.parameters, "types": list(_types(card)), "installed": False}
 
 
 def _types(card: Card) -> Iterator[dict[str, Any]]:
@@ -147,8 +148,8 @@ def _summary(header: Header) -> Iterator[tuple[str, str]]:
     yield "architecture", plain(header.architecture)
     yield "weights", f"{header.n_params:,} in {len(header.tensors):,} tensors, {header.file_type_name}"
     yield "size", f"{readable(header.file_size)}, {_bits(header):.2f} bits a weight"
-    yield "context", f"{header.context_length:,} tokens, {header.kv_bytes_per_token / 1024:.1f} KiB each"
-    yield "vocabulary", f"{header.n_vocab:,} tokens"
+    yield "context", f"{header.context_length:,} tokens, {header.dimensions.kv_bytes_per_token / 1024:.1f} KiB each"
+    yield "vocabulary", f"{header.dimensions.n_vocab:,} tokens"
     yield "chat format", plain(chatting(header).reason, 500)
     yield "sampling", ", ".join(f"{option} {value:g}" for option, value in shown_sampling(header).items())
 

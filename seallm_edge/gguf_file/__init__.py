@@ -1,8 +1,10 @@
 """GGUF headers, checked in Python before native code sees the file: `types` → `parse` → `checks` → `reading`.
 
-The result is a `Header`; `splits` finds the parts of a split model, `fingerprint` distinguishes models.
+The result is a `Header`, with the model's `Dimensions`; `splits` finds the parts of a split model, `fingerprint`
+distinguishes models.
 """
 
+from .dimensions import Dimensions
 from .fingerprint import fingerprint
 from .header import Header
 from .parse import Array, Place, Tensor, Value
@@ -13,6 +15,7 @@ from .splits import SPLIT_KEYS, split_name
 __all__ = [
     "SPLIT_KEYS",
     "Array",
+    "Dimensions",
     "Header",
     "Place",
     "SpecialTokens",

@@ -8,14 +8,16 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import ModelFileError
+from .dimensions import OUTPUT, Dimensions
 from .parse import Array, Place, Tensor, Value, strings
 from .types import FILE_TYPES
 
-F16_BYTES = 2
+_Default = TypeVar("_Default", int, None)
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ class Header:
 
     @property
     def architecture(self) -> str:
-        """llama.cpp's name of the architecture, such as "qwen2"."""
-        return str(self.metadata["general.architecture"])
+        """llama.cpp's name of the architecture, such as "qwen2"; "" where the file names none."""
+        return self._text("general.architecture")
 
     @property
     def name(self) -> str:
@@ -71,52 +73,32 @@ class Header:
         largest = max(self.types().items(), key=lambda item: item[1][1], default=("unknown", (0, 0)))
         return named or largest[0]
 
-    @property
-    def n_layer(self) -> int:
-        """Transformer blocks."""
-        return self._own_number("block_count")
+    @cached_property
+    def dimensions(self) -> Dimensions:
+        """Dimensions that the metadata states; 0 for those that it lacks, or states layer by layer.
 
-    @property
-    def n_embd(self) -> int:
-        """Width of the hidden state."""
-        return self._own_number("embedding_length")
-
-    @property
-    def n_ff(self) -> int:
-        """Width of the feed-forward layer."""
-        return self._own_number("feed_forward_length")
-
-    @property
-    def n_head(self) -> int:
-        """Attention heads."""
-        return self._own_number("attention.head_count")
-
-    @property
-    def n_head_kv(self) -> int:
-        """Heads of keys and values."""
-        return self._own_number("attention.head_count_kv", self.n_head)
-
-    @property
-    def head_dim(self) -> int:
-        """Width of one head."""
-        return self._own_number("attention.key_length", self.n_embd // max(self.n_head, 1))
-
-    @property
-    def n_vocab(self) -> int:
-        """Tokens in the vocabulary, padding included."""
+        `n_params` of them is that of a dense decoder, the header's own counts the tensors that are there.
+        """
+        names = {tensor.name for tensor in self.tensors}
         tokens = self.metadata.get("tokenizer.ggml.tokens")
-        return tokens.count if isinstance(tokens, Array) else 0
+        n_head = self._own_number("attention.head_count", 0)
+        return Dimensions(
+            n_layer=self._own_number("block_count", 0),
+            n_embd=self._own_number("embedding_length", 0),
+            n_head=n_head,
+            n_head_kv=self._own_number("attention.head_count_kv", n_head),
+            n_ff=self._own_number("feed_forward_length", 0),
+            n_vocab=tokens.count if isinstance(tokens, Array) else 0,
+            tied=OUTPUT not in names,
+            qkv_bias="blk.0.attn_q.bias" in names,
+            key_length=self._own_number("attention.key_length", None),
+            value_length=self._own_number("attention.value_length", None),
+        )
 
     @property
     def context_length(self) -> int:
         """The longest context in training, tokens."""
-        return self._own_number("context_length")
-
-    @property
-    def kv_bytes_per_token(self) -> int:
-        """Bytes of keys and values that one token takes, in f16."""
-        value_dim = self._own_number("attention.value_length", self.head_dim)
-        return self.n_layer * self.n_head_kv * (self.head_dim + value_dim) * F16_BYTES
+        return self._own_number("context_length", 0)
 
     @property
     def has_chat_template(self) -> bool:
@@ -186,11 +168,11 @@ class Header:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 yield data
 
-    def _own_number(self, key: str, default: int = 0) -> int:
+    def _own_number(self, key: str, default: _Default) -> int | _Default:
         return self._number(f"{self.architecture}.{key}", default)
 
-    def _number(self, key: str, default: int) -> int:
-        value = self.metadata.get(key, default)
+    def _number(self, key: str, default: _Default) -> int | _Default:
+        value = self.metadata.get(key)
         return value if isinstance(value, int) else default
 
     def _text(self, key: str) -> str:

@@ -14,11 +14,11 @@ from typing import Any
 
 from ..errors import EngineError, ModelFileError
 from ..gguf_file import Tensor, read_structure, split_name
+from ..gguf_file.dimensions import EMBEDDING, OUTPUT
 from . import pages, symbols
 
 _GIVE_BACK_EVERY = 0.05  # of the load
 _GET_TENSOR = "_ZNK11llama_model10get_tensorEPKc"  # llama_model::get_tensor; no C function tells a tensor's place
-_EMBEDDING, _OUTPUT = "token_embd.weight", "output.weight"
 
 
 class PageResidency:
@@ -45,7 +45,7 @@ class PageResidency:
         except (EngineError, ModelFileError):
             return
         copied = {tensor.type_name for tensor, place in places if not any(_is_in(place, whole) for whole in mapped)}
-        is_tied = all(tensor.name != _OUTPUT for tensor, _ in places)
+        is_tied = all(tensor.name != OUTPUT for tensor, _ in places)
         wanted = [place for tensor, place in places if _is_wanted(tensor, is_tied, copied)]
         for whole in mapped:
             if copied:
@@ -67,7 +67,7 @@ def _is_wanted(tensor: Tensor, is_tied: bool, copied: set[str]) -> bool:
     """False for an embedding that is the output too, where that was copied, as others of its type were: of it, a step
     reads some rows only, which come as they are read.
     """
-    return not (tensor.name == _EMBEDDING and is_tied and tensor.type_name in copied)
+    return not (tensor.name == EMBEDDING and is_tied and tensor.type_name in copied)
 
 
 def _is_in(one: pages.Range, whole: pages.Range) -> bool:

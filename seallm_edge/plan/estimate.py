@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..gguf_file import Header
+from ..gguf_file import Dimensions, Header
+from ..gguf_file.dimensions import EMBEDDING, OUTPUT
 from ..machine import Gpu
 from .memory import (
     CPU_BATCH,
@@ -16,7 +17,7 @@ from .memory import (
     process_bytes,
     step_bytes,
 )
-from .options import LoadOptions, is_quantized, n_keys, row_bytes
+from .options import LoadOptions, is_quantized, row_bytes
 from .result import Plan
 
 USUAL_KV_TYPE = "f16"
@@ -27,17 +28,18 @@ GPU_MARGIN_BYTES = 400_000_000
 def estimate(header: Header, gpus: Sequence[Gpu], options: LoadOptions, n_ctx: int, threads: int) -> Plan:
     """The plan for a context of `n_ctx` tokens, whether it fits in main memory or not; without its words."""
     keys, values = options.cache_type_k or USUAL_KV_TYPE, options.cache_type_v or USUAL_KV_TYPE
-    kv = kv_bytes(header, n_ctx, keys, values)
-    layer, output, is_tied = _layer_bytes(header, kv)
+    model = header.dimensions
+    kv = kv_bytes(model, n_ctx, keys, values)
+    layer, output = _layer_bytes(header, kv)
     has_plain_attention = options.flash_attention is False
     gpu_layers = options.gpu_layers
     if gpu_layers == "auto":
-        step = _step(header, n_ctx, options.n_batch or GPU_BATCH, has_plain_attention)
+        step = _step(model, n_ctx, options.n_batch or GPU_BATCH, has_plain_attention)
         room = sum(gpu.memory_free for gpu in gpus) - GPU_MARGIN_BYTES - step - output
-        gpu_layers = 1 + min(header.n_layer, room // layer) if gpus and room >= layer else 0
+        gpu_layers = 1 + min(model.n_layer, room // layer) if gpus and room >= layer else 0
     n_batch = min(options.n_batch or (GPU_BATCH if gpu_layers else CPU_BATCH), n_ctx)
-    step = _step(header, n_ctx, n_batch, has_plain_attention)
-    on_gpu = output + min(gpu_layers - 1, header.n_layer) * layer if gpu_layers else 0
+    step = _step(model, n_ctx, n_batch, has_plain_attention)
+    on_gpu = output + min(gpu_layers - 1, model.n_layer) * layer if gpu_layers else 0
     return Plan(
         n_ctx=n_ctx,
         n_batch=n_batch,
@@ -50,23 +52,21 @@ def estimate(header: Header, gpus: Sequence[Gpu], options: LoadOptions, n_ctx: i
         flash_attention=_flash_attention(options.flash_attention, gpu_layers, values),
         repack=options.repack is not False,
         prefix_cache_bytes=0,
-        weights_bytes=header.tensor_bytes + (output if gpu_layers and is_tied else 0),
+        weights_bytes=header.tensor_bytes + (output if gpu_layers and model.tied else 0),
         kv_bytes=kv,
-        compute_bytes=step + process_bytes(header, n_ctx),
-        gpu_bytes=on_gpu + (step if gpu_layers > header.n_layer else 0),
+        compute_bytes=step + process_bytes(model, n_ctx),
+        gpu_bytes=on_gpu + (step if gpu_layers > model.n_layer else 0),
     )
 
 
-def kv_bytes(header: Header, n_ctx: int, keys: str, values: str) -> int:
+def kv_bytes(model: Dimensions, n_ctx: int, keys: str, values: str) -> int:
     """Bytes of the KV memory for a context of `n_ctx` tokens, with keys and values of these types."""
-    n_key_elements = n_keys(header)
-    n_value_elements = header.kv_bytes_per_token // 2 - n_key_elements
-    return n_cells(n_ctx) * (row_bytes(keys, n_key_elements) + row_bytes(values, n_value_elements))
+    return n_cells(n_ctx) * (row_bytes(keys, model.keys_per_token) + row_bytes(values, model.values_per_token))
 
 
-def _step(header: Header, n_ctx: int, n_batch: int, has_plain_attention: bool) -> int:
-    usual = step_bytes(header, n_ctx, n_batch)
-    return max(usual, plain_attention_bytes(header, n_ctx, n_batch, header.n_head)) if has_plain_attention else usual
+def _step(model: Dimensions, n_ctx: int, n_batch: int, has_plain_attention: bool) -> int:
+    usual = step_bytes(model, n_ctx, n_batch)
+    return max(usual, plain_attention_bytes(model, n_ctx, n_batch)) if has_plain_attention else usual
 
 
 def _flash_attention(asked: bool | None, gpu_layers: int, values: str) -> bool | None:
@@ -76,13 +76,12 @@ def _flash_attention(asked: bool | None, gpu_layers: int, values: str) -> bool |
     return asked is not False
 
 
-def _layer_bytes(header: Header, kv: int) -> tuple[int, int, bool]:
-    """(bytes of one layer with its share of the KV memory, bytes of the output matrix, whether that is the embedding).
+def _layer_bytes(header: Header, kv: int) -> tuple[int, int]:
+    """(bytes of one layer with its share of the KV memory, bytes of the output matrix).
 
     The embedding stays in main memory; as the output it goes to the GPU a second time.
     """
     sizes = {tensor.name: tensor.n_bytes for tensor in header.tensors}
     blocks = sum(size for name, size in sizes.items() if name.startswith("blk."))
-    is_tied = "output.weight" not in sizes
-    output = sizes.get("token_embd.weight" if is_tied else "output.weight", 0)
-    return max((blocks + kv) // max(header.n_layer, 1), 1), output, is_tied
+    output = sizes.get(EMBEDDING if header.dimensions.tied else OUTPUT, 0)
+    return max((blocks + kv) // max(header.dimensions.n_layer, 1), 1), output

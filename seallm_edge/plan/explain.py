@@ -96,7 +96,7 @@ def _why_layers(plan: Plan, header: Header, asked: LoadOptions) -> str:
     why = f": {ASKED}" if asked.gpu_layers != "auto" else ""
     if not plan.gpu_layers:
         return f"all layers on the CPU{why}"
-    return f"{plan.gpu_layers} of {header.n_layer + 1} layers on the GPU{why}"
+    return f"{plan.gpu_layers} of {header.dimensions.n_layer + 1} layers on the GPU{why}"
 
 
 def _types(plan: Plan) -> str:

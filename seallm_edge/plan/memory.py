@@ -7,10 +7,10 @@ weights counted once: repacking and GPUs copy them, and the pages of the file ar
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
 
 from ..catalogue.cards import Card
 from ..catalogue.recipes import UNQUANTIZED
+from ..gguf_file import Dimensions
 from ..machine import Machine
 
 CPU_BATCH, GPU_BATCH = 128, 512  # prompt tokens read at once
@@ -28,33 +28,13 @@ _FLOAT, _HALF = 4, 2
 _CELLS = 256  # llama.cpp makes contexts of whole blocks of cells; ref: llama-context.cpp, GGML_PAD(cparams.n_ctx, 256)
 
 
-class Sized(Protocol):
-    """What sizes follow from; `Header` and `Shape` have it."""
-
-    @property
-    def n_vocab(self) -> int:
-        """Rows of the output."""
-
-    @property
-    def n_embd(self) -> int:
-        """Width of the hidden state."""
-
-    @property
-    def n_ff(self) -> int:
-        """Width of the feed-forward layer."""
-
-    @property
-    def kv_bytes_per_token(self) -> int:
-        """Bytes of keys and values that one token takes, in f16."""
-
-
 def n_cells(n_ctx: int) -> int:
     """KV cells that llama.cpp makes for a context of `n_ctx` tokens."""
     return -(-n_ctx // _CELLS) * _CELLS
 
 
 def step_bytes(
-    model: Sized, n_ctx: int, n_batch: int, n_sequences: int = N_SEQUENCES, n_outputs: int = N_OUTPUTS
+    model: Dimensions, n_ctx: int, n_batch: int, n_sequences: int = N_SEQUENCES, n_outputs: int = N_OUTPUTS
 ) -> int:
     """Bytes of the buffer that llama.cpp reserves for one step of `n_batch` tokens, with flash attention.
 
@@ -69,18 +49,18 @@ def step_bytes(
     return max(output, feed_forward + _HALF * n_batch * n_cells(n_ctx))
 
 
-def plain_attention_bytes(model: Sized, n_ctx: int, n_batch: int, n_head: int) -> int:
+def plain_attention_bytes(model: Dimensions, n_ctx: int, n_batch: int) -> int:
     """Bytes of the buffer for one step without flash attention, where the scores of all heads are its worst case."""
-    return _FLOAT * n_batch * (n_cells(n_ctx) * (n_head + 1) + 6 * model.n_embd)
+    return _FLOAT * n_batch * (n_cells(n_ctx) * (model.n_head + 1) + 6 * model.n_embd)
 
 
-def process_bytes(model: Sized, n_ctx: int, n_sequences: int = N_SEQUENCES, n_outputs: int = N_OUTPUTS) -> int:
+def process_bytes(model: Dimensions, n_ctx: int, n_sequences: int = N_SEQUENCES, n_outputs: int = N_OUTPUTS) -> int:
     """Bytes besides weights, KV memory and the buffer for a step: the process, the vocabulary, the logits."""
     logits = _FLOAT * model.n_vocab * max(n_outputs, n_sequences)
     return PROCESS_BYTES + VOCABULARY_BYTES_PER_TOKEN * model.n_vocab + logits + CELL_BYTES * n_cells(n_ctx)
 
 
-def working_bytes(model: Sized, n_ctx: int = MIN_CONTEXT, n_batch: int = CPU_BATCH) -> int:
+def working_bytes(model: Dimensions, n_ctx: int = MIN_CONTEXT, n_batch: int = CPU_BATCH) -> int:
     """Bytes that must be free besides the weights, with a context of `n_ctx` tokens on the CPU."""
     kv = model.kv_bytes_per_token * n_cells(n_ctx)
     return kv + step_bytes(model, n_ctx, n_batch) + process_bytes(model, n_ctx) + ROOM_BYTES

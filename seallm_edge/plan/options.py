@@ -91,8 +91,8 @@ class LoadOptions:
             if self.gpu_layers and not gpus:
                 message = f"gpu_layers is {self.gpu_layers}, but llama.cpp sees no GPU here"
                 raise InvalidOption(message, "leave it at 'auto'")
-        keys = _checked_type("cache_type_k", self.cache_type_k, header.head_dim)
-        values = _checked_type("cache_type_v", self.cache_type_v, value_dim(header))
+        keys = _checked_type("cache_type_k", self.cache_type_k, header.dimensions.head_dim)
+        values = _checked_type("cache_type_v", self.cache_type_v, header.dimensions.value_dim)
         if self.flash_attention is False and values and is_quantized(values):
             message = f"cache_type_v is {values}, which needs flash attention, but flash_attention is False"
             raise InvalidOption(message, "leave out one of the two")
@@ -108,17 +108,6 @@ def row_bytes(type_name: str, n_elements: int) -> int:
 def is_quantized(type_name: str) -> bool:
     """Whether the type stores several numbers in a block."""
     return _BLOCKS[type_name][0] > 1
-
-
-def value_dim(header: Header) -> int:
-    """Width of one head's values."""
-    n_values = header.kv_bytes_per_token // 2 - n_keys(header)
-    return n_values // max(header.n_layer * header.n_head_kv, 1)
-
-
-def n_keys(header: Header) -> int:
-    """Number of elements in the keys of one token, over all layers."""
-    return header.n_layer * header.n_head_kv * header.head_dim
 
 
 def _check_range(name: str, value: object, lowest: int, highest: int) -> None:

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from seallm_edge.catalogue.cards import cards, find, match, match_header, read_card
-from seallm_edge.catalogue.shape import TYPES, Shape
+from seallm_edge.catalogue.cards import TYPES, cards, find, match, match_header, read_card, tensor_bytes
 from seallm_edge.errors import ModelNotFound, SeaLLMError
-from seallm_edge.gguf_file import read_header
+from seallm_edge.gguf_file import Dimensions, read_header
 from seallm_edge.sampling import Sampling
 from seallm_edge.text.languages import by_code
 
@@ -77,11 +76,11 @@ def test_larger_types_make_larger_files() -> None:
 
 
 def test_shape_counts_every_tensor_of_a_file(write_gguf: Callable[..., Path]) -> None:
-    shape = Shape(n_layer=3, n_embd=256, n_head=4, n_head_kv=2, n_ff=512, n_vocab=320, tied=True, qkv_bias=True)
+    shape = Dimensions(n_layer=3, n_embd=256, n_head=4, n_head_kv=2, n_ff=512, n_vocab=320, tied=True, qkv_bias=True)
     header = read_header(write_gguf(shape=shape, kind=8))
 
     assert shape.n_params == header.n_params
-    assert shape.tensor_bytes("Q8_0") == header.tensor_bytes
+    assert tensor_bytes(shape, "Q8_0") == header.tensor_bytes
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from seallm_edge.catalogue.recipes import RECIPES, QuantContext, needs_importance, recipe_named, tensor_type
 from seallm_edge.errors import EngineError, InvalidOption
-from seallm_edge.gguf_file import read_structure
+from seallm_edge.gguf_file import Dimensions, read_structure
 from seallm_edge.gguf_file.types import FILE_TYPES
 from seallm_edge.native.quantizer import requantize_file
 
@@ -31,7 +31,17 @@ class Example:
     width: int = 256
 
     def model(self, has_importance: bool) -> QuantContext:
-        return QuantContext(self.n_layer, self.n_gqa, self.is_tied, has_importance)
+        dimensions = Dimensions(
+            n_layer=self.n_layer,
+            n_embd=self.width,
+            n_head=N_HEAD,
+            n_head_kv=N_HEAD // self.n_gqa,
+            n_ff=self.width,
+            n_vocab=2,
+            tied=self.is_tied,
+            qkv_bias=False,
+        )
+        return QuantContext(dimensions, has_importance)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         matrices = ["token_embd", *([] if self.is_tied else ["output"])]

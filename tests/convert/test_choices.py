@@ -19,9 +19,12 @@ from seallm_edge.convert.choosing.choices import (
     parse_override,
 )
 from seallm_edge.errors import ConversionError, InvalidOption
+from seallm_edge.gguf_file import Dimensions
 from seallm_edge.native.quantizer import TENSOR_TYPES, WRITABLE, quantize
 
-MODEL = QuantContext(n_layer=8, n_gqa=1, is_tied=True)
+MODEL = QuantContext(
+    Dimensions(n_layer=8, n_embd=256, n_head=1, n_head_kv=1, n_ff=4896, n_vocab=300, tied=True, qkv_bias=True)
+)
 TENSORS: dict[str, tuple[int, ...]] = {
     "token_embd.weight": (300, 256),
     **{f"blk.{layer}.attn_norm.weight": (256,) for layer in range(8)},

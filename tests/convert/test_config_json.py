@@ -182,8 +182,8 @@ def test_heads_of_another_width_are_written_so_that_llama_cpp_can_load_them(
         "blk.1.attn_output.weight": (4 * head_dim, 256),
     }
     plan = plan_conversion(folder, "Q8_0")
-    assert (plan.file_size, plan.content.sized.kv_bytes_per_token) == (header.file_size, kv_bytes)  # type: ignore[union-attr]
-    assert (header.head_dim, header.kv_bytes_per_token) == (head_dim, kv_bytes)
+    assert (plan.file_size, plan.content.dimensions.kv_bytes_per_token) == (header.file_size, kv_bytes)  # type: ignore[union-attr]
+    assert (header.dimensions.head_dim, header.dimensions.kv_bytes_per_token) == (head_dim, kv_bytes)
     assert answered(header.path) == (4096, True)
     assert notes(folder) == (
         f"config.json: 4 heads of {head_dim} are not the hidden size of 256, which llama.cpp's qwen2 cannot load: "

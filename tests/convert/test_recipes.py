@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seallm_edge.catalogue.cards import cards
-from seallm_edge.catalogue.shape import TYPES
+from seallm_edge.catalogue.cards import TYPES, cards, tensor_bytes
 from seallm_edge.convert import plan_conversion
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files have no holes there")
@@ -47,4 +46,4 @@ def test_the_shape_of_a_card_gives_the_bytes_that_a_conversion_writes(
 ) -> None:
     shape = cards()[f"seallms-v3-{size.lower()}"].shape
     planned = plan_conversion(hollow_checkpoint("noise", **SIZES[size]), type_name)
-    assert shape.tensor_bytes(type_name) == planned.content.tensor_bytes
+    assert tensor_bytes(shape, type_name) == planned.content.tensor_bytes

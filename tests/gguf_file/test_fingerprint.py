@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from seallm_edge.catalogue.shape import Shape
 from seallm_edge.errors import ModelFileError
-from seallm_edge.gguf_file import Header, fingerprint, read_header
+from seallm_edge.gguf_file import Dimensions, Header, fingerprint, read_header
+from support.gguf_files import TINY
 
 WriteGguf = Callable[..., Path]
 MATRIX, VECTOR, LAST = ("a.weight", (64, 8), 1), ("b.weight", (64,), 0), ("c.weight", (32, 4), 0)
@@ -65,7 +65,7 @@ def test_demo_model_has_always_the_same(demo_file: Path) -> None:
         {"change": {"qwen2.attention.layer_norm_rms_epsilon": ("float32", 1e-5)}},
         {"change": {"tokenizer.ggml.merges": ("string[]", ["t 1", "t t"])}},
         {"kind": 30},
-        {"shape": Shape(n_layer=3, n_embd=64, n_head=4, n_head_kv=2, n_ff=128, n_vocab=300, tied=True, qkv_bias=True)},
+        {"shape": replace(TINY, n_layer=3)},
     ],
     ids=["name", "a number", "a merge", "type", "shape"],
 )
@@ -136,7 +136,9 @@ class Reading:
 
 
 def test_little_of_a_large_model_is_read(write_gguf: WriteGguf, monkeypatch: pytest.MonkeyPatch) -> None:
-    shape = Shape(n_layer=28, n_embd=3584, n_head=28, n_head_kv=4, n_ff=18944, n_vocab=152064, tied=True, qkv_bias=True)
+    shape = Dimensions(
+        n_layer=28, n_embd=3584, n_head=28, n_head_kv=4, n_ff=18944, n_vocab=152064, tied=True, qkv_bias=True
+    )
     header = read_header(write_gguf(shape=shape, kind=12))
     reading = Reading(monkeypatch)
     fingerprint(header)

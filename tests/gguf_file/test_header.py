@@ -23,9 +23,10 @@ def test_header_says_what_the_file_holds(write_gguf: WriteGguf) -> None:
     header = read_header(write_gguf("A-Q8_0.gguf", kind=8, change={"general.file_type": ("uint32", 7)}))
 
     assert (header.architecture, header.name, header.version) == ("qwen2", "Tiny Test", 3)
-    assert (header.n_layer, header.n_embd, header.n_head, header.n_head_kv, header.head_dim) == (2, 64, 4, 2, 16)
-    assert (header.n_ff, header.n_vocab, header.context_length) == (128, 300, 4096)
-    assert header.kv_bytes_per_token == 2 * 2 * 2 * 16 * 2
+    dimensions = header.dimensions
+    assert (dimensions.n_layer, dimensions.n_embd, dimensions.n_head, dimensions.n_head_kv) == (2, 64, 4, 2)
+    assert (dimensions.head_dim, dimensions.n_ff, dimensions.n_vocab, header.context_length) == (16, 128, 300, 4096)
+    assert dimensions.kv_bytes_per_token == 2 * 2 * 2 * 16 * 2
     assert header.file_type_name == "Q8_0"
     assert header.n_splits == 1
     assert not header.has_chat_template

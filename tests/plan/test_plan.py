@@ -8,9 +8,8 @@ import pytest
 
 from seallm_edge import SeaLLM
 from seallm_edge.catalogue.cards import cards
-from seallm_edge.catalogue.shape import Shape
 from seallm_edge.errors import InvalidOption, NotEnoughMemory
-from seallm_edge.gguf_file import Header, read_header
+from seallm_edge.gguf_file import Dimensions, Header, read_header
 from seallm_edge.hints import command_line_words
 from seallm_edge.machine import Gpu, Machine
 from seallm_edge.plan import KV_TYPES, LoadOptions, Plan
@@ -89,7 +88,7 @@ def test_plenty_of_memory_gives_the_usual_context_and_the_performance_cores(seal
 
 def test_plan_and_catalogue_agree_on_what_must_be_free(seallm_7b: Header) -> None:
     plan = make_plan(seallm_7b, MACHINE, context=2048)
-    assert plan.main_bytes + ROOM_BYTES == seallm_7b.tensor_bytes + working_bytes(seallm_7b, 2048)
+    assert plan.main_bytes + ROOM_BYTES == seallm_7b.tensor_bytes + working_bytes(seallm_7b.dimensions, 2048)
 
 
 def test_context_is_never_more_than_the_model_was_trained_for(write_gguf: Callable[..., Path]) -> None:
@@ -387,8 +386,8 @@ def test_tiny_gpu_and_no_gpu_layers_leave_all_on_the_cpu(seallm_7b: Header) -> N
     assert make_plan(seallm_7b, MACHINE, gpus=[gpu(20)], gpu_layers=0).gpu_layers == 0
 
 
-VOCABULARY_49K = Shape(30, 576, 9, 3, 1_536, 49_152, True, False)
-VOCABULARY_152K = Shape(28, 1_536, 12, 2, 8_960, 151_936, True, True)
+VOCABULARY_49K = Dimensions(30, 576, 9, 3, 1_536, 49_152, True, False)
+VOCABULARY_152K = Dimensions(28, 1_536, 12, 2, 8_960, 151_936, True, True)
 
 
 @pytest.mark.parametrize(
@@ -406,13 +405,13 @@ VOCABULARY_152K = Shape(28, 1_536, 12, 2, 8_960, 151_936, True, True)
         (VOCABULARY_152K, 512, 64, 72.51),
     ],
 )
-def test_step_buffer_is_that_of_llama_cpp(shape: Shape, n_batch: int, n_sequences: int, mib: float) -> None:
+def test_step_buffer_is_that_of_llama_cpp(shape: Dimensions, n_batch: int, n_sequences: int, mib: float) -> None:
     assert step_bytes(shape, 8192, n_batch, n_sequences) == pytest.approx(mib * 2**20, abs=1_000_000)
 
 
 @pytest.mark.parametrize(("shape", "mib"), [(VOCABULARY_49K, 41.60), (VOCABULARY_152K, 56.00)])
-def test_step_buffer_without_flash_attention_is_that_of_llama_cpp(shape: Shape, mib: float) -> None:
-    assert plain_attention_bytes(shape, 8192, 128, shape.n_head) == pytest.approx(mib * 2**20, abs=1_000_000)
+def test_step_buffer_without_flash_attention_is_that_of_llama_cpp(shape: Dimensions, mib: float) -> None:
+    assert plain_attention_bytes(shape, 8192, 128) == pytest.approx(mib * 2**20, abs=1_000_000)
 
 
 def test_without_flash_attention_a_long_context_takes_larger_buffers(seallm_7b: Header) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from seallm_edge.catalogue.shape import Shape
+from seallm_edge.gguf_file import Dimensions
 from seallm_edge.gguf_file.types import ARRAY, NUMBERS, STRING, TENSOR_TYPES
 
 KINDS = {name: kind for kind, (name, _) in NUMBERS.items()} | {"string": STRING, "array": ARRAY}
-TINY = Shape(n_layer=2, n_embd=64, n_head=4, n_head_kv=2, n_ff=128, n_vocab=300, tied=True, qkv_bias=True)
+TINY = Dimensions(n_layer=2, n_embd=64, n_head=4, n_head_kv=2, n_ff=128, n_vocab=300, tied=True, qkv_bias=True)
 
 
 def text(value: str | bytes) -> bytes:
@@ -36,7 +36,7 @@ def tokens(count: int) -> list[str]:
     return ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "t", "1", "2", *(f"t{i}" for i in range(count - 6))]
 
 
-def qwen2_metadata(shape: Shape) -> dict[str, tuple[str, Any]]:
+def qwen2_metadata(shape: Dimensions) -> dict[str, tuple[str, Any]]:
     return {
         "general.architecture": ("string", "qwen2"),
         "general.name": ("string", "Tiny Test"),
@@ -56,7 +56,7 @@ def qwen2_metadata(shape: Shape) -> dict[str, tuple[str, Any]]:
     }
 
 
-def qwen2_tensors(shape: Shape, kind: int = 1) -> list[tuple[str, tuple[int, ...], int]]:
+def qwen2_tensors(shape: Dimensions, kind: int = 1) -> list[tuple[str, tuple[int, ...], int]]:
     """(name, shape, ggml type) of every tensor; matrices of type `kind`, vectors F32."""
     e, kv, f = shape.n_embd, shape.n_head_kv * shape.head_dim, shape.n_ff
     found: list[tuple[str, tuple[int, ...], int]] = [("token_embd.weight", (e, shape.n_vocab), kind)]
@@ -101,7 +101,7 @@ def write_gguf(tmp_path: Path) -> Callable[..., Path]:
     def write(
         name: str = "tiny.gguf",
         *,
-        shape: Shape = TINY,
+        shape: Dimensions = TINY,
         kind: int = 1,
         change: Mapping[str, tuple[str, Any] | None] | None = None,
         tensors: Iterable[tuple[str, tuple[int, ...], int]] | None = None,
