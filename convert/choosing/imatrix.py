@@ -17,6 +17,7 @@ import numpy as np
 
 from seallm_edge.errors import ConversionError, InvalidOption, ModelFileError
 from seallm_edge.gguf_file import Array, Header, Tensor, encode, read_structure
+from seallm_edge.gguf_file.types import MAGIC
 
 if TYPE_CHECKING:
     from seallm_edge.native.quantizer import Floats
@@ -90,8 +91,8 @@ def read_imatrix(path: str | Path) -> Importance:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            start = file.read(4)
-        return _read_gguf(path) if start == b"GGUF" else _read_dat(path)
+            start = file.read(len(MAGIC))
+        return _read_gguf(path) if start == MAGIC else _read_dat(path)
     except OSError as error:
         hint = "give the path of a file that llama-imatrix wrote"
         raise InvalidOption(f"importance matrix {path.name}: cannot be read: {error.strerror}", hint) from error

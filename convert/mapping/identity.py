@@ -10,6 +10,7 @@ from pathlib import PurePath
 
 from seallm_edge.catalogue import cards
 from seallm_edge.gguf_file import encode
+from seallm_edge.gguf_file.types import QUANTIZATION_VERSION
 
 from ..choosing.choices import UserRecipe
 from ..sources.checkpoint import Checkpoint
@@ -21,8 +22,6 @@ _NAME_PARTS = re.compile(
     re.IGNORECASE,
 )
 _KNOWN_LICENSES = {"apache-2.0", "mit"}
-# ref: ggml.h `GGML_QNT_VERSION`
-_QUANTIZATION_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def file_metadata(recipe: UserRecipe) -> Mapping[str, bytes]:
     """The `general.*` keys for the weights' type; llama.cpp writes them after the keys of the architecture."""
     return {
         "general.file_type": encode.u32(recipe.file_type),
-        "general.quantization_version": encode.u32(_QUANTIZATION_VERSION),
+        "general.quantization_version": encode.u32(QUANTIZATION_VERSION),
     }
 
 

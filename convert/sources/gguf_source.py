@@ -15,14 +15,14 @@ from pathlib import Path
 
 from seallm_edge.errors import ConversionError
 from seallm_edge.gguf_file import SPLIT_KEYS, Header, Place, encode, read_parts
+from seallm_edge.gguf_file.types import ALIGNMENT, BOOL, QUANTIZATION_VERSION, STRING
 
 from .shards import LocalShard, SourceTensor
 
-_ALIGNMENT, _FILE_TYPE = "general.alignment", "general.file_type"
-_QUANTIZATION_VERSION, _VERSION = "general.quantization_version", 2  # ref: GGML_QNT_VERSION
+_ALIGNMENT_KEY, _FILE_TYPE_KEY = "general.alignment", "general.file_type"
+_QUANTIZATION_VERSION_KEY = "general.quantization_version"
 _LAYER = re.compile(r"blk\.\s*([+-]?\d+)", re.ASCII)
 _U32, _U64, _ARRAY_HEAD = struct.Struct("<I"), struct.Struct("<Q"), struct.Struct("<IIQ")
-_STRING, _BOOL = 8, 7
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,19 @@ def quantized_metadata(source: GgufSource, file_type: int, extra: Mapping[str, b
     Setting a key moves it to the end. Raises ConversionError for an alignment other than 32 bytes: llama.cpp would
     copy the key, but align the tensors to 32.
     """
-    alignment = source.header.metadata.get(_ALIGNMENT, encode.ALIGNMENT)
-    if alignment != encode.ALIGNMENT:
+    alignment = source.header.metadata.get(_ALIGNMENT_KEY, ALIGNMENT)
+    if alignment != ALIGNMENT:
         raise ConversionError(
-            f"{source.files[0].name} is aligned to {alignment} bytes, and only {encode.ALIGNMENT} can be written",
-            f"convert the model again, without {_ALIGNMENT}",
+            f"{source.files[0].name} is aligned to {alignment} bytes, and only {ALIGNMENT} can be written",
+            f"convert the model again, without {_ALIGNMENT_KEY}",
         )
     places = source.header.places
     kept = {key: _as_written(value, places[key]) for key, value in source.metadata_bytes.items()}
-    replaced = {_QUANTIZATION_VERSION: encode.u32(_VERSION), _FILE_TYPE: encode.u32(file_type), **extra}
+    replaced = {
+        _QUANTIZATION_VERSION_KEY: encode.u32(QUANTIZATION_VERSION),
+        _FILE_TYPE_KEY: encode.u32(file_type),
+        **extra,
+    }
     for key in (*replaced, *SPLIT_KEYS):
         kept.pop(key, None)
     return kept | replaced
@@ -102,9 +106,9 @@ def _as_written(value: bytes, place: Place) -> bytes:
     if place.value_type == "array":
         _, item_type, _ = _ARRAY_HEAD.unpack_from(value)
         head, items = value[: _ARRAY_HEAD.size], value[_ARRAY_HEAD.size :]
-        if item_type == _BOOL:
+        if item_type == BOOL:
             return head + bytes(item != 0 for item in items)
-        if item_type == _STRING:
+        if item_type == STRING:
             return head + b"".join(_cut_texts(value, _ARRAY_HEAD.size))
     return value
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from seallm_edge.errors import InvalidOption
 from seallm_edge.files.sizes import readable
-from seallm_edge.gguf_file import Dimensions, encode
+from seallm_edge.gguf_file import Dimensions, encode, splits
+from seallm_edge.gguf_file.types import padded
 from seallm_edge.native.quantizer import TensorType
 
 from ..sources.shards import SourceTensor
@@ -161,7 +162,7 @@ def _grouped(content: GgufSpec, part_bytes: int | None) -> Iterator[list[TensorS
     group: list[TensorSpec] = []
     size = 0
     for tensor in content.tensors:
-        n_bytes = encode.padded(tensor.n_bytes)
+        n_bytes = padded(tensor.n_bytes)
         if n_bytes > part_bytes:
             problem = f"{tensor.name} alone takes {readable(n_bytes)}, more than a file of {readable(part_bytes)} holds"
             raise InvalidOption(problem, f"split into files of {readable(n_bytes)} or more")
@@ -177,7 +178,7 @@ def _offsets(tensors: list[TensorSpec]) -> list[int]:
     """Offset of each tensor behind the header, and the end of the file."""
     offsets = [0]
     for tensor in tensors:
-        offsets.append(encode.padded(offsets[-1] + tensor.n_bytes))
+        offsets.append(padded(offsets[-1] + tensor.n_bytes))
     return offsets
 
 
@@ -185,7 +186,7 @@ def _part_metadata(content: GgufSpec, number: int, count: int) -> dict[str, byte
     """Metadata of one part; only the first has the model's. ref: llama.cpp tools/gguf-split"""
     return {
         **(content.metadata if number == 0 else {}),
-        "split.no": encode.u16(number),
-        "split.count": encode.u16(count),
-        "split.tensors.count": encode.i32(len(content.tensors)),
+        splits.NUMBER: encode.u16(number),
+        splits.COUNT: encode.u16(count),
+        splits.TENSOR_COUNT: encode.i32(len(content.tensors)),
     }

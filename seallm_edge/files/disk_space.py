@@ -12,6 +12,7 @@ from pathlib import Path
 from seallm_edge.errors import ConversionError, OutputExists
 from seallm_edge.paths import models_dir
 
+from ..gguf_file.types import MAGIC
 from ..hints import Hint, Option
 from .sizes import readable
 
@@ -45,7 +46,7 @@ def check_output(out: Path, force: bool) -> None:
     if not force:
         raise OutputExists(out)
     with translated_errors(out, 0), out.open("rb") as file:
-        if file.read(4) not in (b"GGUF", b""):
+        if file.read(len(MAGIC)) not in (MAGIC, b""):
             raise ConversionError(
                 f"{out} is no GGUF, so it is not replaced", Hint("give another name with {out}", out=_OUT)
             )

@@ -16,9 +16,7 @@ from typing import NamedTuple, NoReturn, TypeAlias
 
 from ..errors import ModelFileError
 from ..hints import Command, Hint
-from .types import ARRAY, NUMBERS, STRING, TENSOR_TYPES, VALUE_TYPES
-
-ALIGNMENT = 32  # bytes; also ggml's minimum for a mapped buffer
+from .types import ARRAY, MAGIC, NUMBERS, READ_VERSIONS, STRING, TENSOR_TYPES, VALUE_TYPES, padded
 
 # Limits far above any real model (hundreds of keys, thousands of tensors), so that Python's objects stay small.
 MAX_KEYS = 4_096
@@ -107,8 +105,9 @@ class Walker:
         version = self.number(_U32)
         if version & 0xFFFF == 0 and version:
             self.fail(*LOOKS_LIKE[b"FUGG"])
-        if version not in (2, 3):
-            self.fail(f"GGUF version {version}, and only 2 and 3 can be run", "convert the model again")
+        if version not in READ_VERSIONS:
+            known = " and ".join(map(str, READ_VERSIONS))
+            self.fail(f"GGUF version {version}, and only {known} can be run", "convert the model again")
         n_tensors, n_keys = self.number(_U64), self.number(_U64)
         if n_tensors > MAX_TENSORS or n_keys > MAX_KEYS:
             self.fail(f"its header speaks of {n_tensors:,} tensors and {n_keys:,} keys, which no model has")
@@ -134,7 +133,7 @@ class Walker:
         if len(names) < n_tensors:
             repeated = next(n for n in names if sum(n == name for name, *_ in infos) > 1)
             self.fail(f"tensor {repeated!r} is there twice")
-        start = _padded(self.pos, alignment) if n_tensors else self.pos
+        start = padded(self.pos, alignment) if n_tensors else self.pos
         expected = 0
         tensors = []
         for name, shape, kind, offset in infos:
@@ -144,7 +143,7 @@ class Walker:
                 missing = start + offset + n_bytes - len(self.data)
                 self.fail(f"cut short: tensor {name!r} ends {missing:,} bytes past the end of the file")
             tensors.append(Tensor(name, shape, kind, TENSOR_TYPES[kind][0], start + offset, n_bytes))
-            expected = _padded(offset + n_bytes, alignment)
+            expected = padded(offset + n_bytes, alignment)
         return tuple(tensors), start
 
     def value(self, key: str) -> Value:
@@ -260,8 +259,8 @@ class Walker:
 
     def _check_magic(self) -> None:
         start = self.data[:32]
-        if start.startswith(b"GGUF"):
-            self.pos = 4
+        if start.startswith(MAGIC):
+            self.pos = len(MAGIC)
             return
         for prefix, (problem, hint) in LOOKS_LIKE.items():
             if start.startswith(prefix):
@@ -281,7 +280,3 @@ def strings(data: mmap.mmap, array: Array) -> Iterator[bytes]:
         start = pos + 8
         pos = start + unpack(data, pos)[0]
         yield data[start:pos]
-
-
-def _padded(size: int, alignment: int) -> int:
-    return -(-size // alignment) * alignment

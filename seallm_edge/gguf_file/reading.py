@@ -15,8 +15,9 @@ from ..errors import ModelFileError
 from ..hints import Command, Hint
 from .checks import check
 from .header import Header
-from .parse import ALIGNMENT, Walker
+from .parse import Walker
 from .splits import joined
+from .types import ALIGNMENT
 
 
 def read_header(path: Path | str) -> Header:

@@ -5,19 +5,25 @@ ref: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, enums ggml_type 
 
 from __future__ import annotations
 
-STRING, ARRAY = 8, 9
+MAGIC = b"GGUF"
+VERSION = 3
+READ_VERSIONS = (2, VERSION)
+ALIGNMENT = 32  # bytes; also ggml's minimum for a mapped buffer
+QUANTIZATION_VERSION = 2  # ref: ggml.h `GGML_QNT_VERSION`
+
+UINT8, INT8, UINT16, INT16, UINT32, INT32, FLOAT32, BOOL, STRING, ARRAY, UINT64, INT64, FLOAT64 = range(13)
 NUMBERS = {  # value type: name, struct format
-    0: ("uint8", "B"),
-    1: ("int8", "b"),
-    2: ("uint16", "H"),
-    3: ("int16", "h"),
-    4: ("uint32", "I"),
-    5: ("int32", "i"),
-    6: ("float32", "f"),
-    7: ("bool", "?"),
-    10: ("uint64", "Q"),
-    11: ("int64", "q"),
-    12: ("float64", "d"),
+    UINT8: ("uint8", "B"),
+    INT8: ("int8", "b"),
+    UINT16: ("uint16", "H"),
+    INT16: ("int16", "h"),
+    UINT32: ("uint32", "I"),
+    INT32: ("int32", "i"),
+    FLOAT32: ("float32", "f"),
+    BOOL: ("bool", "?"),
+    UINT64: ("uint64", "Q"),
+    INT64: ("int64", "q"),
+    FLOAT64: ("float64", "d"),
 }
 VALUE_TYPES = {kind: name for kind, (name, _) in NUMBERS.items()} | {STRING: "string", ARRAY: "array"}
 # Q8_1 and Q8_K exist only during a computation, not in files.
@@ -94,3 +100,8 @@ FILE_TYPES = {  # general.file_type: name
     40: "Q1_0",
     41: "Q2_0",
 }
+
+
+def padded(size: int, alignment: int = ALIGNMENT) -> int:
+    """Size in bytes, rounded up to a multiple of the alignment."""
+    return -(-size // alignment) * alignment

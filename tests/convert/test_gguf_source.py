@@ -12,6 +12,7 @@ import pytest
 from seallm_edge.convert.sources.gguf_source import GgufSource, open_gguf, quantized_metadata, quantized_order
 from seallm_edge.errors import ConversionError, ModelFileError
 from seallm_edge.gguf_file import encode, read_structure
+from seallm_edge.gguf_file.types import padded
 from seallm_edge.native.quantizer import TENSOR_TYPES, quantize, requantize_file, widen
 from seallm_edge.native.type_choice import chosen_types
 
@@ -184,7 +185,7 @@ def test_header_of_the_demo_model_quantized_is_that_of_llama_cpp(demo_file: Path
     for name in quantized_order(by_name):
         kind, shape = TENSOR_TYPES[choices[name]], by_name[name].shape
         entries.append((name, shape, kind.id, offset))
-        offset = encode.padded(offset + int(np.prod(shape[:-1])) * kind.row_bytes(shape[-1]))
+        offset = padded(offset + int(np.prod(shape[:-1])) * kind.row_bytes(shape[-1]))
     ours = encode.header(quantized_metadata(source, Q8_0, {}), entries)
     assert ours == (tmp_path / "oracle.gguf").read_bytes()[: len(ours)]
 

@@ -9,6 +9,7 @@ import pytest
 from seallm_edge import SeaLLM
 from seallm_edge.errors import ModelFileError
 from seallm_edge.gguf_file import Header, encode, read_header
+from seallm_edge.gguf_file.types import padded
 from seallm_edge.machine import Machine
 from seallm_edge.plan import make_plan
 from seallm_edge.store import installed, locate
@@ -163,7 +164,7 @@ def split_demo(demo_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         tensors = whole.tensors[number * 91 : (number + 1) * 91]
         entries = [(t.name, t.shape[::-1], t.type, t.offset - tensors[0].offset) for t in tensors]
         metadata = {**({} if number else whole.encoded()), "split.no": encode.u16(number), **numbers}
-        begin, end = tensors[0].offset, tensors[-1].offset + encode.padded(tensors[-1].n_bytes)
+        begin, end = tensors[0].offset, tensors[-1].offset + padded(tensors[-1].n_bytes)
         part = folder / f"demo-0000{number + 1}-of-00003.gguf"
         part.write_bytes(encode.header(metadata, entries) + demo_file.read_bytes()[begin:end])
     return folder / "demo-00001-of-00003.gguf"
