@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from ..errors import EngineError
 from .contract import Context, Request, Sampler
 from .kv.host_cache import HostKVCache
+from .kv.prefix import common_prefix
 from .kv.prefix_cache import PrefixCache
-from .kv.slots import Slot, common_prefix
+from .kv.slots import Slot
 from .reproducible import compacted, exactly_reusable
 from .sequence import ReplySequence
 

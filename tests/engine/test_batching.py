@@ -3,7 +3,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seallm_edge.engine.batching import share_out
-from seallm_edge.engine.kv.slots import common_prefix
 from seallm_edge.engine.prefill_budget import TARGET_SECONDS, PrefillBudget
 
 
@@ -19,12 +18,6 @@ def test_who_gets_less_than_he_wants_gets_as_much_as_anybody_but_one(room: int, 
     shares = share_out(room, wants)
     short = [share for share, want in zip(shares, wants, strict=True) if share < want]
     assert not short or min(short) >= max(shares) - 1
-
-
-@given(st.lists(st.integers(0, 3)), st.lists(st.integers(0, 3)))
-def test_the_common_beginning_of_two_texts(one: list[int], other: list[int]) -> None:
-    expected = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-    assert common_prefix(one, other) == expected
 
 
 @pytest.mark.parametrize(("fixed", "per_token"), [(0.0, 0.01), (0.05, 0.005), (0.1, 0.002), (0.0, 0.0001)])

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ...native.context import State
-from .slots import UNKNOWN, common_prefix
+from .prefix import common_prefix
+from .slots import UNKNOWN
 from .snapshots import Snapshots
 
 # Below this many tokens a state is not worth its bytes: reading them anew is as quick.

@@ -5,11 +5,11 @@ Knows no text and no requests, and of time only the order of use.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from .cells import Cells
+from .prefix import common_prefix
 
 
 class SequenceMemory(Protocol):
@@ -184,11 +184,3 @@ class Slots:
                 for cell in slot.cells:
                     held[cell] = held.get(cell, 0) + 1
         return self._cells.n_held_only_by(held)
-
-
-def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
-    """Length of the common prefix of two lists. Compares slices, at C's speed."""
-    most = min(len(one), len(other))
-    if one[:most] == other[:most]:
-        return most
-    return bisect_left(range(most), True, key=lambda n: one[: n + 1] != other[: n + 1])

@@ -68,19 +68,6 @@ def encoded(tokens: Tokens) -> bytes:
     return tokens.astype("<i4", copy=False).tobytes()
 
 
-def n_shared(one: Tokens, other: Tokens) -> int:
-    """How many tokens both begin with."""
-    n = min(len(one), len(other))
-    different = one[:n] != other[:n]
-    first = int(different.argmax()) if n else 0
-    return first if n and different[first] else n
-
-
-def begins_with(tokens: Tokens, start: Tokens) -> bool:
-    """Whether `start` is all, or the beginning, of `tokens`."""
-    return len(start) <= len(tokens) and bool((tokens[: len(start)] == start).all())
-
-
 def file_bytes(n_tokens: int, n_state: int) -> int:
     """Bytes of the file of a snapshot; 0 where none can be made of so many tokens or bytes."""
     possible = 0 < n_tokens <= _MAX_TOKENS and n_state > 0

@@ -9,7 +9,8 @@ import logging
 import threading
 from collections.abc import Callable
 
-from .snapshot_file import State, Tokens, begins_with
+from .prefix import begins_with
+from .snapshot_file import State, Tokens
 
 logger = logging.getLogger("seallm_edge.engine")
 
@@ -35,9 +36,9 @@ class SnapshotQueue:
         with self._lock:
             if self._is_closed:
                 return False
-            if self._waiting and begins_with(self._waiting[0], tokens):
+            if self._waiting and begins_with(self._waiting[0].data, tokens.data):
                 return True
-            if self._waiting and not begins_with(tokens, self._waiting[0]):
+            if self._waiting and not begins_with(tokens.data, self._waiting[0].data):
                 logger.info("a snapshot of %d tokens is dropped: the disk does not keep up", len(tokens))
                 return False
             self._waiting = tokens, state

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import snapshot_file
-from .snapshot_file import NotASnapshot, State, Tokens, as_bytes, as_tokens, begins_with, n_shared
+from .prefix import begins_with, common_prefix
+from .snapshot_file import NotASnapshot, State, Tokens, as_bytes, as_tokens
 from .snapshot_folder import SnapshotFolder, default_budget, remove, touch
 from .snapshot_queue import SnapshotQueue
 
@@ -85,7 +86,7 @@ class Snapshots:
         for name, known in self._known().items():
             if n_ctx is not None and len(known.tokens) > n_ctx:
                 continue
-            shared = n_shared(known.tokens, wanted)
+            shared = common_prefix(known.tokens.data, wanted.data)
             if shared > more_than and (best is None or (shared, -known.n_bytes) > (best.n_shared, -best.n_bytes)):
                 best = Found(self._folder.path / name, shared, len(known.tokens), known.n_bytes)
         return best
@@ -148,7 +149,7 @@ class Snapshots:
 
     def _write(self, tokens: Tokens, state: memoryview, size: int) -> bool:
         folder = self._folder
-        superseded = [name for name, known in self._known().items() if begins_with(tokens, known.tokens)]
+        superseded = [name for name, known in self._known().items() if begins_with(tokens.data, known.tokens.data)]
         folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not folder.make_room(size, self.budget, superseded):
             return False
