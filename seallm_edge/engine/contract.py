@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..drafting import Draft, DraftTarget
+from ..errors import EngineError
 from ..native.batch import Batch
 from ..native.context import State
 from ..native.sampler import Chosen, Constraint
@@ -97,6 +98,11 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """End every running request with an error and free all memory. Safe twice."""
+
+
+def closed_error() -> EngineError:
+    """The error of an engine after `close()`; a new one each time, since raising gathers tracebacks."""
+    return EngineError("this model is closed", "load it again with SeaLLM(…)")
 
 
 class Speculation(Protocol):

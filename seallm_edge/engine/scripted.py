@@ -11,7 +11,7 @@ from ..errors import EngineError
 from ..native.sampler import Chosen
 from ..prompt.chatml import END, START
 from ..sampling import Sampling
-from .contract import ModelInfo, Request, Vocabulary
+from .contract import ModelInfo, Request, Vocabulary, closed_error
 from .output_queue import OutputQueue
 from .sequence import ReplySequence
 from .stats import EngineStats
@@ -97,14 +97,14 @@ class ScriptedEngine:
                 sequence.drop()
                 return
             if self._is_closed.is_set():
-                sequence.fail(_closed())
+                sequence.fail(closed_error())
                 return
             if not sequence.take(Chosen(token), self._vocabulary):
                 return
 
     def _require_open(self) -> None:
         if self._is_closed.is_set():
-            raise _closed()
+            raise closed_error()
 
 
 class ByteVocabulary:
@@ -141,7 +141,3 @@ class ByteVocabulary:
     def text(self, tokens: Sequence[int]) -> str:
         """Text of `tokens`, control tokens included."""
         return self.detokenize(tokens, special=True).decode("utf-8", "replace")
-
-
-def _closed() -> EngineError:
-    return EngineError("this model is closed", "load it again with SeaLLM(…)")

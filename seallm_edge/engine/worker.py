@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..errors import EngineError
-from .contract import Vocabulary
+from .contract import Vocabulary, closed_error
 from .loaded import Loaded
 from .sequence import ReplySequence
 from .stats import EngineStats
@@ -24,7 +24,6 @@ logger = logging.getLogger("seallm_edge.engine")
 # Conversations are written to disk once they rest: seldom enough for a memory card, soon enough for a flat battery.
 IDLE_SECONDS = 30.0
 _ABORT_EVERY = 0.05  # seconds
-_CLOSED = EngineError("this model is closed", "load it again with SeaLLM(…)")
 _FORKED = EngineError(
     "this model was loaded by another process, which then forked",
     'load it in the process that uses it; for multiprocessing, set the start method "spawn"',
@@ -164,7 +163,7 @@ class Worker:
         with self._weights:
             if self._loaded is None:
                 if self._is_stopping:
-                    raise _again(_CLOSED)
+                    raise closed_error()
                 self._loaded = self._load()
                 self._last_work = time.perf_counter()
                 self.wake()
@@ -175,17 +174,17 @@ class Worker:
         with self._weights:
             loaded, self._loaded = self._loaded, None
             if loaded:
-                loaded.fail(lambda: _again(_CLOSED))
+                loaded.fail(closed_error)
                 loaded.close()
         while not self._submitted.empty():
             if sequence := self._submitted.get_nowait():
-                sequence.fail(_again(_CLOSED))
+                sequence.fail(closed_error())
 
     def _require_open(self) -> None:
         if os.getpid() != self._pid:
             raise _again(_FORKED)
         if self._is_stopping:
-            raise _again(_CLOSED)
+            raise closed_error()
 
 
 def _again(error: EngineError) -> EngineError:
