@@ -17,11 +17,11 @@ from seallm_edge.engine.prompt_tokens import PromptTokens
 from seallm_edge.gguf_file import SpecialTokens, read_header, special_tokens
 from seallm_edge.native.model import Vocabulary, vocabulary_of
 from seallm_edge.prompt.jinja import chat_template
+from seallm_edge.text.samples import SENTENCES
 from support.chat_templates import TEMPLATES
-from support.sentences import SENTENCES
 
 MORE = {"trimmed": "  two spaces \n", "lines": "\n\none\r\n\n\ttwo\n", "empty": "", "markup": "a < b | c > d, {{ e }}"}
-TEXTS = SENTENCES | MORE
+TEXTS = {language: " ".join(sentences) for language, sentences in SENTENCES.items()} | MORE
 
 
 def conversations(text: str) -> Iterator[list[Message]]:

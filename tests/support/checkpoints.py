@@ -15,7 +15,6 @@ import pytest
 
 from seallm_edge.convert import convert
 from seallm_edge.errors import CheckpointError
-from support.sentences import SENTENCES
 from support.trained_checkpoint import write_checkpoint as write_trained
 
 TEMPLATE = (
@@ -229,12 +228,6 @@ def checkpoint(tmp_path: Path) -> Callable[..., CheckpointFolder]:
 def checkpoint_writer() -> tuple[Callable[[Path, Sizes], CheckpointFolder], type[Sizes]]:
     """What `checkpoint` is made of, for fixtures that outlive a test."""
     return write_checkpoint, Sizes
-
-
-@pytest.fixture(scope="session")
-def sentences() -> dict[str, str]:
-    """A sentence or two in each of the 12 languages."""
-    return SENTENCES
 
 
 @pytest.fixture(scope="session")
