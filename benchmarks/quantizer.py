@@ -116,7 +116,7 @@ def answer() -> None:
 
 def fits(name: str, n_per_row: int) -> bool:
     """Whether rows of this length can be stored as this type."""
-    from seallm_edge.native.quantizer import TENSOR_TYPES
+    from seallm_edge.gguf_file.types import TENSOR_TYPES
 
     return TENSOR_TYPES[name].divides(n_per_row)
 
@@ -147,7 +147,8 @@ def quantized(rows: Floats, name: str, n_per_row: int, has_importance: bool) -> 
     """Quantized blocks of `rows`; a type that needs importance always has it."""
     import numpy as np
 
-    from seallm_edge.native.quantizer import TENSOR_TYPES, needs_importance, quantize
+    from seallm_edge.gguf_file.types import TENSOR_TYPES
+    from seallm_edge.native.quantizer import needs_importance, quantize
 
     kind, importance = TENSOR_TYPES[name], None
     if has_importance or needs_importance(kind):

@@ -8,8 +8,8 @@ from seallm_edge.catalogue.recipes import recipe_named
 from seallm_edge.errors import InvalidOption, ModelFileError
 from seallm_edge.files.hashes import listed_hashes, sha256_of, sidecar_of
 from seallm_edge.gguf_file import SPLIT_KEYS, read_header, split_name
+from seallm_edge.gguf_file.types import TENSOR_TYPES
 from seallm_edge.hints import Hint, Option
-from seallm_edge.native.quantizer import TENSOR_TYPES
 from seallm_edge.native.type_choice import chosen_types
 
 from .choosing.choices import Choice, UserRecipe, check_importance, choose_over

@@ -17,7 +17,8 @@ from seallm_edge.native import quantizer
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from seallm_edge.native.quantizer import Bytes, Floats, TensorType
+    from seallm_edge.gguf_file.types import TensorType
+    from seallm_edge.native.quantizer import Bytes, Floats
 
 _HALF_F16_STEP = 2.0**-25  # of the numbers next to zero
 

@@ -11,6 +11,7 @@ import numpy as np
 from seallm_edge.errors import ConversionError, InvalidOption, ModelFileError, did_you_mean
 from seallm_edge.files.hashes import sha256_of
 from seallm_edge.gguf_file import Header, read_header, read_parts
+from seallm_edge.gguf_file.types import TENSOR_TYPES
 from seallm_edge.hints import Hint, Option
 from seallm_edge.native import quantizer
 from seallm_edge.native.trial import try_model
@@ -128,7 +129,7 @@ def _check_row(output: Output, tensor: TensorSpec, location: TensorLocation, row
     source.shard.read(source.offset + row * source.row_bytes, raw.data)
     stored = np.empty(kind.row_bytes(source.n_per_row), np.uint8)
     output.read(location.part, location.offset + row * stored.size, stored.data)
-    wanted = dequantized(quantizer.TENSOR_TYPES[source.dtype], raw)
+    wanted = dequantized(TENSOR_TYPES[source.dtype], raw)
     importance = tensor.columns(output.plan.content.importance, row)
     if not within_bound(kind, wanted, dequantized(kind, stored), importance):
         problem = f"row {row:,} of {tensor.name} is too far from its source for {kind.name}"

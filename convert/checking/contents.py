@@ -12,6 +12,7 @@ import numpy as np
 
 from seallm_edge.errors import ModelFileError
 from seallm_edge.gguf_file import Tensor
+from seallm_edge.gguf_file.types import TENSOR_TYPES
 from seallm_edge.native import quantizer
 
 from .bounds import dequantized
@@ -82,7 +83,7 @@ class _Reader:
 
 def _is_zero(path: Path, tensor: Tensor, reader: _Reader) -> bool:
     """Whether the tensor is a matrix of zeros. Raises ModelFileError for numbers that are not finite."""
-    kind = quantizer.TENSOR_TYPES[tensor.type_name]
+    kind = TENSOR_TYPES[tensor.type_name]
     reader.skip_to(tensor.offset)
     is_zero = len(tensor.shape) > 1
     for data in reader.slices(tensor.offset + tensor.n_bytes, kind.n_bytes):

@@ -14,7 +14,7 @@ from typing import Any
 from seallm_edge.errors import ModelFileError
 from seallm_edge.files import atomic
 from seallm_edge.files.disk_space import translated_errors
-from seallm_edge.native.quantizer import TENSOR_TYPES
+from seallm_edge.gguf_file.types import TENSOR_TYPES
 
 from .bounds import relative_rmse
 

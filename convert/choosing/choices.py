@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from seallm_edge.catalogue.recipes import QuantContext, Recipe, is_quantizable, needs_importance, tensor_type
 from seallm_edge.errors import ConversionError, InvalidOption, did_you_mean
+from seallm_edge.gguf_file.types import TENSOR_TYPES, TensorType
 from seallm_edge.hints import Hint, Option, Part
-from seallm_edge.native.quantizer import TENSOR_TYPES, WRITABLE, TensorType
+from seallm_edge.native.quantizer import WRITABLE
 
 Shape = tuple[int, ...]  # rows first
 

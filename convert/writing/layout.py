@@ -6,7 +6,6 @@ Knows nothing of checkpoints: a `GgufSpec` may come from a checkpoint and a reci
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
@@ -15,8 +14,7 @@ from typing import TYPE_CHECKING
 from seallm_edge.errors import InvalidOption
 from seallm_edge.files.sizes import readable
 from seallm_edge.gguf_file import Dimensions, encode, splits
-from seallm_edge.gguf_file.types import padded
-from seallm_edge.native.quantizer import TensorType
+from seallm_edge.gguf_file.types import TensorType, padded, totals
 
 from ..sources.shards import SourceTensor
 
@@ -82,11 +80,7 @@ class GgufSpec:
 
     def types(self) -> dict[str, tuple[int, int]]:
         """{tensor type: (number of tensors, their bytes)}, most bytes first."""
-        counts, sizes = Counter[str](), Counter[str]()
-        for tensor in self.tensors:
-            counts[tensor.type.name] += 1
-            sizes[tensor.type.name] += tensor.n_bytes
-        return {name: (counts[name], n_bytes) for name, n_bytes in sizes.most_common()}
+        return totals((tensor.type.name, tensor.n_bytes) for tensor in self.tensors)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seallm_edge.errors import CheckpointError, EngineError
+from seallm_edge.gguf_file.types import TENSOR_TYPES, TensorType
 from seallm_edge.hints import Hint, Option
 from seallm_edge.native import quantizer
-from seallm_edge.native.quantizer import TENSOR_TYPES, TensorType
 
 if TYPE_CHECKING:
     from seallm_edge.native.quantizer import Bytes, Floats

@@ -25,7 +25,6 @@ TYPES = ("F32", "BF16", "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q4
 
 # Bytes of a GGUF's header for each token of the vocabulary, about: its text, type and merge.
 _HEADER_BYTES_PER_TOKEN = 39
-_BYTES = {name: block_bytes / block for name, block, block_bytes in TENSOR_TYPES.values()}
 _SPLIT = re.compile(r"-\d{5}-of-\d{5}$")
 
 
@@ -87,8 +86,8 @@ class Card:
 def tensor_bytes(dimensions: Dimensions, type_name: str) -> int:
     """Bytes of all weights by the recipe of this name, without an importance matrix. Raises KeyError if none is."""
     recipe, model = RECIPES[type_name], QuantContext(dimensions)
-    types = ((tensor_type(recipe, name, shape, model), shape) for name, shape in dimensions.tensor_shapes().items())
-    return round(sum(_BYTES[kind] * prod(shape) for kind, shape in types))
+    shapes = dimensions.tensor_shapes().items()
+    return sum(TENSOR_TYPES[tensor_type(recipe, name, shape, model)].row_bytes(prod(shape)) for name, shape in shapes)
 
 
 def cards() -> dict[str, Card]:

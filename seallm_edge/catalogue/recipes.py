@@ -18,8 +18,6 @@ from ..gguf_file.types import FILE_TYPES, TENSOR_TYPES
 DEFAULT_TYPE = "Q4_K_M"
 UNQUANTIZED = ("F32", "BF16", "F16")
 
-_BLOCKS = {name: block for name, block, _ in TENSOR_TYPES.values()}
-
 
 @dataclass(frozen=True)
 class QuantContext:
@@ -252,7 +250,7 @@ def tensor_type(recipe: Recipe, name: str, shape: tuple[int, ...], model: QuantC
     is_output = role == "output" or (role == "token_embd" and model.dimensions.tied)
     wanted = recipe.output if is_output else _by_the_rules(recipe, role, layer, model)
     stand_in = _OUTPUT_STAND_IN if is_output else _STAND_INS.get(wanted, wanted)
-    fitting = (kind for kind in (wanted, stand_in) if shape[-1] % _BLOCKS[kind] == 0)
+    fitting = (kind for kind in (wanted, stand_in) if TENSOR_TYPES[kind].divides(shape[-1]))
     return next(fitting, "F16")
 
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 
 from .parse import Array, Tensor, Value, Walker, strings
+from .types import NO_WEIGHTS
 
 RUN_TOKENIZERS = ("gpt2", "llama")
 MAX_LAYERS = 512
@@ -18,7 +19,6 @@ MAX_EXPERTS = 1024
 ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
 ONE_HEAD_SIZE = ("qwen2", "llama")  # architectures whose graph asserts key size == value size == rotary size
 ANY_HEAD_SIZE = ("seed_oss",)  # the same, where that size need not be the width shared among the heads
-NO_WEIGHTS = ("I8", "I16", "I32", "I64", "F64")  # no matrix product exists for these
 VECTOR_TYPES = ("F32",)  # allowed second operands of element-wise operations on f32 activations
 
 # llama.cpp uses token 11 for a missing bos or eos, and asserts that it exists.

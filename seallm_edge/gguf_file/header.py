@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any, TypeVar
 from ..errors import ModelFileError
 from .dimensions import OUTPUT, Dimensions
 from .parse import Array, Place, Tensor, Value, strings
-from .types import FILE_TYPES
+from .types import FILE_TYPES, totals
 
 _Default = TypeVar("_Default", int, None)
 
@@ -118,11 +117,7 @@ class Header:
 
     def types(self) -> dict[str, tuple[int, int]]:
         """{tensor type: (how many tensors, their bytes)}, most bytes first."""
-        counts, sizes = Counter[str](), Counter[str]()
-        for tensor in self.tensors:
-            counts[tensor.type_name] += 1
-            sizes[tensor.type_name] += tensor.n_bytes
-        return {name: (counts[name], n_bytes) for name, n_bytes in sizes.most_common()}
+        return totals((tensor.type_name, tensor.n_bytes) for tensor in self.tensors)
 
     def array(self, key: str) -> Any:
         """The items of an array, read now: a list of str for texts, a numpy array for numbers.

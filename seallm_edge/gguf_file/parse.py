@@ -16,7 +16,7 @@ from typing import NamedTuple, NoReturn, TypeAlias
 
 from ..errors import ModelFileError
 from ..hints import Command, Hint
-from .types import ARRAY, MAGIC, NUMBERS, READ_VERSIONS, STRING, TENSOR_TYPES, VALUE_TYPES, padded
+from .types import ARRAY, MAGIC, NUMBERS, READ_VERSIONS, STRING, TENSOR_TYPES_BY_ID, VALUE_TYPES, padded
 
 # Limits far above any real model (hundreds of keys, thousands of tensors), so that Python's objects stay small.
 MAX_KEYS = 4_096
@@ -142,7 +142,7 @@ class Walker:
             if start + offset + n_bytes > len(self.data):
                 missing = start + offset + n_bytes - len(self.data)
                 self.fail(f"cut short: tensor {name!r} ends {missing:,} bytes past the end of the file")
-            tensors.append(Tensor(name, shape, kind, TENSOR_TYPES[kind][0], start + offset, n_bytes))
+            tensors.append(Tensor(name, shape, kind, TENSOR_TYPES_BY_ID[kind].name, start + offset, n_bytes))
             expected = padded(offset + n_bytes, alignment)
         return tuple(tensors), start
 
@@ -203,15 +203,16 @@ class Walker:
 
     def size(self, name: str, shape: tuple[int, ...], kind: int) -> int:
         """Bytes of a tensor of this shape and ggml type."""
-        if kind not in TENSOR_TYPES:
+        if kind not in TENSOR_TYPES_BY_ID:
             self.fail(f"tensor {name!r} has type {kind}, which this llama.cpp has not")
-        type_name, block, block_bytes = TENSOR_TYPES[kind]
+        stored = TENSOR_TYPES_BY_ID[kind]
         n_elements = math.prod(shape)
         if not 0 < n_elements <= MAX_ELEMENTS:
             self.fail(f"tensor {name!r} has the impossible shape {shape}")
-        if shape[0] % block:
-            self.fail(f"tensor {name!r} has rows of {shape[0]}, which blocks of {block} ({type_name}) do not divide")
-        return n_elements // block * block_bytes
+        if not stored.divides(shape[0]):
+            blocks = f"blocks of {stored.block} ({stored.name})"
+            self.fail(f"tensor {name!r} has rows of {shape[0]}, which {blocks} do not divide")
+        return stored.row_bytes(n_elements)
 
     def check_offset(self, name: str, offset: int, expected: int, alignment: int) -> None:
         """Raise ModelFileError unless the tensor starts at the end of the one before it."""

@@ -185,7 +185,7 @@ class Context:
 
 
 def _ggml_type(name: str) -> int:
-    known = {kind[0].lower(): number for number, kind in TENSOR_TYPES.items()}
+    known = {name.lower(): kind.id for name, kind in TENSOR_TYPES.items()}
     return known[name.lower()]
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EngineError
-from ..gguf_file import types as gguf_types
+from ..gguf_file.types import NO_WEIGHTS, TensorType
+from ..gguf_file.types import TENSOR_TYPES as TENSOR_TYPES
 from ..hints import Command, Hint
 from .symbols import function, llama_cpp
 
@@ -25,32 +25,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
     Bytes = npt.NDArray[np.uint8]
 
-
-@dataclass(frozen=True)
-class TensorType:
-    """One of ggml's ways to store weights: `n_bytes` for every `block` weights of a row."""
-
-    name: str
-    id: int
-    block: int
-    n_bytes: int
-
-    def divides(self, n_per_row: int) -> bool:
-        """Whether a row of `n_per_row` weights is a whole number of blocks."""
-        return n_per_row % self.block == 0
-
-    def row_bytes(self, n_per_row: int) -> int:
-        """Bytes of a row of `n_per_row` weights."""
-        return n_per_row // self.block * self.n_bytes
-
-
-TENSOR_TYPES = {
-    name: TensorType(name, id_, block, size) for id_, (name, block, size) in gguf_types.TENSOR_TYPES.items()
-}
-
-# Types of file formats that are no way to store weights: ggml has no code that makes them from f32 or back.
-_NO_WEIGHTS = frozenset({"I8", "I16", "I32", "I64", "F64"})
-WRITABLE = frozenset(TENSOR_TYPES) - _NO_WEIGHTS
+WRITABLE = frozenset(TENSOR_TYPES).difference(NO_WEIGHTS)
 WIDENABLE = WRITABLE - {"F32"}
 
 _FLOAT_WIDENERS = {"F16": "ggml_fp16_to_fp32_row", "BF16": "ggml_bf16_to_fp32_row"}

@@ -21,8 +21,6 @@ _MAX_KEEP_ALIVE = 1e9  # seconds
 # Types that llama.cpp's attention can read. ref: common/arg.cpp, kv_cache_types
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 
-_BLOCKS = {name.lower(): (n_elements, n_bytes) for name, n_elements, n_bytes in TENSOR_TYPES.values()}
-
 
 class Measured(Protocol):
     """Fastest settings measured for a model on this machine; `tuning.Tuned` has them."""
@@ -101,13 +99,12 @@ class LoadOptions:
 
 def row_bytes(type_name: str, n_elements: int) -> int:
     """Bytes of `n_elements` numbers, whole blocks of them, in a type of the KV cache."""
-    block, n_bytes = _BLOCKS[type_name]
-    return n_elements // block * n_bytes
+    return TENSOR_TYPES[type_name.upper()].row_bytes(n_elements)
 
 
 def is_quantized(type_name: str) -> bool:
     """Whether the type stores several numbers in a block."""
-    return _BLOCKS[type_name][0] > 1
+    return TENSOR_TYPES[type_name.upper()].block > 1
 
 
 def _check_range(name: str, value: object, lowest: int, highest: int) -> None:
@@ -128,8 +125,8 @@ def _checked_type(name: str, value: object, head_dim: int) -> str | None:
     type_name = str(value).lower()
     if not isinstance(value, str) or type_name not in KV_TYPES:
         raise InvalidOption(f"{name} is {value!r}{did_you_mean(type_name, KV_TYPES)}", f"one of: {' '.join(KV_TYPES)}")
-    block, _ = _BLOCKS[type_name]
-    if head_dim % block:
-        message = f"{name} is {type_name}, whose blocks of {block} do not divide this model's heads of {head_dim}"
+    kind = TENSOR_TYPES[type_name.upper()]
+    if not kind.divides(head_dim):
+        message = f"{name} is {type_name}, whose blocks of {kind.block} do not divide this model's heads of {head_dim}"
         raise InvalidOption(message, "give f16")
     return type_name

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from seallm_edge.convert.checking.bounds import BOUNDS, dequantized, relative_rmse, sample_error, within_bound
-from seallm_edge.native.quantizer import TENSOR_TYPES, WRITABLE, TensorType, needs_importance, quantize
+from seallm_edge.gguf_file.types import TENSOR_TYPES, TensorType
+from seallm_edge.native.quantizer import WRITABLE, needs_importance, quantize
 
 N_ROWS, N_PER_ROW = 16, 2048
 KINDS = [TENSOR_TYPES[name] for name in sorted(WRITABLE)]

@@ -20,7 +20,8 @@ from seallm_edge.convert.choosing.choices import (
 )
 from seallm_edge.errors import ConversionError, InvalidOption
 from seallm_edge.gguf_file import Dimensions
-from seallm_edge.native.quantizer import TENSOR_TYPES, WRITABLE, quantize
+from seallm_edge.gguf_file.types import TENSOR_TYPES
+from seallm_edge.native.quantizer import WRITABLE, quantize
 
 MODEL = QuantContext(
     Dimensions(n_layer=8, n_embd=256, n_head=1, n_head_kv=1, n_ff=4896, n_vocab=300, tied=True, qkv_bias=True)

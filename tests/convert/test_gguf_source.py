@@ -12,8 +12,8 @@ import pytest
 from seallm_edge.convert.sources.gguf_source import GgufSource, open_gguf, quantized_metadata, quantized_order
 from seallm_edge.errors import ConversionError, ModelFileError
 from seallm_edge.gguf_file import encode, read_structure
-from seallm_edge.gguf_file.types import padded
-from seallm_edge.native.quantizer import TENSOR_TYPES, quantize, requantize_file, widen
+from seallm_edge.gguf_file.types import TENSOR_TYPES, padded
+from seallm_edge.native.quantizer import quantize, requantize_file, widen
 from seallm_edge.native.type_choice import chosen_types
 
 Shapes = Mapping[str, tuple[int, ...]]

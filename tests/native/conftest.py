@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from seallm_edge.gguf_file import encode
-from seallm_edge.native.quantizer import TENSOR_TYPES
+from seallm_edge.gguf_file.types import TENSOR_TYPES
 
 LLAMA = {
     "general.architecture": encode.text("llama"),

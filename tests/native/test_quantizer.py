@@ -12,8 +12,8 @@ import pytest
 
 from seallm_edge.errors import EngineError
 from seallm_edge.gguf_file import read_structure
+from seallm_edge.gguf_file.types import TENSOR_TYPES
 from seallm_edge.native.quantizer import (
-    TENSOR_TYPES,
     WIDENABLE,
     WRITABLE,
     needs_importance,
@@ -33,7 +33,8 @@ F32, Q8_0 = 0, 7
 RACE = """
 import sys, threading
 import numpy as np
-from seallm_edge.native.quantizer import TENSOR_TYPES, quantize
+from seallm_edge.gguf_file.types import TENSOR_TYPES
+from seallm_edge.native.quantizer import quantize
 kind, rows = TENSOR_TYPES[sys.argv[1]], np.random.default_rng(3).standard_normal(512).astype(np.float32)
 results = [np.zeros(2 * kind.row_bytes(256), np.uint8) for _ in range(5)]
 barrier, ones = threading.Barrier(4), np.ones(256, np.float32)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from seallm_edge.gguf_file import Dimensions
-from seallm_edge.gguf_file.types import ARRAY, NUMBERS, STRING, TENSOR_TYPES
+from seallm_edge.gguf_file.types import ARRAY, NUMBERS, STRING, TENSOR_TYPES_BY_ID
 
 KINDS = {name: kind for kind, (name, _) in NUMBERS.items()} | {"string": STRING, "array": ARRAY}
 TINY = Dimensions(n_layer=2, n_embd=64, n_head=4, n_head_kv=2, n_ff=128, n_vocab=300, tied=True, qkv_bias=True)
@@ -85,11 +85,11 @@ def gguf_bytes(
     offset = 0
     for name, shape, kind in tensors:
         out += text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, offset)
-        _, block, n_bytes = TENSOR_TYPES.get(kind, ("", 1, 4))
-        total = n_bytes
+        type_ = TENSOR_TYPES_BY_ID.get(kind, TENSOR_TYPES_BY_ID[0])
+        total = type_.n_bytes
         for size in shape:
             total *= size
-        offset += -(-(total // block) // alignment) * alignment
+        offset += -(-(total // type_.block) // alignment) * alignment
     start = -(-len(out) // alignment) * alignment
     return out, start + offset if tensors else len(out)
 

@@ -9,7 +9,8 @@ import platform
 import numpy as np
 import pytest
 
-from seallm_edge.native.quantizer import TENSOR_TYPES, quantize
+from seallm_edge.gguf_file.types import TENSOR_TYPES
+from seallm_edge.native.quantizer import quantize
 
 pytestmark = pytest.mark.slow
 

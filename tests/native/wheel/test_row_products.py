@@ -17,7 +17,7 @@ from seallm_edge.native.backends import ROW_TYPES, find_backends, load_backends
 pytestmark = pytest.mark.slow
 
 N, N_OUT, MAX_ROWS = 768, 70, 52  # three super-blocks; weight rows that are no multiple of anything
-NUMBERS = {name: number for number, (name, *_) in TENSOR_TYPES.items()}
+NUMBERS = {name: type_.id for name, type_ in TENSOR_TYPES.items()}
 Floats = NDArray[np.float32]
 
 
@@ -88,14 +88,13 @@ def weights_of(kind: str) -> tuple[bytes, NDArray[np.float64]]:
     values = np.random.default_rng(5).normal(0, 0.05, (N_OUT, N)).astype(np.float32)
     values[0] = 0
     values[1, 256:] = 0
-    name, block, block_bytes = TENSOR_TYPES[NUMBERS[kind]]
-    packed = np.zeros(N_OUT * N // block * block_bytes, np.uint8)
+    packed = np.zeros(TENSOR_TYPES[kind].row_bytes(N_OUT * N), np.uint8)
     quantize = symbols.function(
         "ggml_quantize_chunk", ctypes.c_size_t, ctypes.c_int, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 3,
         ctypes.c_void_p,
     )  # fmt: skip
     assert quantize(NUMBERS[kind], values.ctypes.data, packed.ctypes.data, 0, N_OUT, N, None) == packed.nbytes
-    numbers = dequantize(packed.reshape(N_OUT, -1), GGMLQuantizationType[name]).astype(np.float64)
+    numbers = dequantize(packed.reshape(N_OUT, -1), GGMLQuantizationType[kind]).astype(np.float64)
     return packed.tobytes(), numbers
 
 
