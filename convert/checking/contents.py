@@ -18,7 +18,7 @@ from seallm_edge.native import quantizer
 from .bounds import dequantized
 
 _SLICE_BYTES = 1 << 20
-_AGAIN = "copy or download the file again, or convert it again"
+COPY_AGAIN = "copy or download the file again, or convert it again"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class _Reader:
         while done < len(target):
             count = self._file.readinto(target[done:])
             if not count:
-                raise ModelFileError(self._path, "has become shorter while it was read", _AGAIN)
+                raise ModelFileError(self._path, "has become shorter while it was read", COPY_AGAIN)
             done += count
 
 
@@ -89,6 +89,6 @@ def _is_zero(path: Path, tensor: Tensor, reader: _Reader) -> bool:
     for data in reader.slices(tensor.offset + tensor.n_bytes, kind.n_bytes):
         if not quantizer.valid(kind, data):
             what = "numbers that are" if kind.block == 1 else "a scale that is"
-            raise ModelFileError(path, f"tensor {tensor.name!r} holds {what} not finite", _AGAIN)
+            raise ModelFileError(path, f"tensor {tensor.name!r} holds {what} not finite", COPY_AGAIN)
         is_zero = is_zero and not dequantized(kind, data).any()
     return is_zero

@@ -14,12 +14,12 @@ from typing import Any
 from seallm_edge.errors import ModelFileError
 from seallm_edge.files import atomic
 from seallm_edge.files.disk_space import translated_errors
+from seallm_edge.files.hashes import SHA256
 from seallm_edge.gguf_file.types import TENSOR_TYPES
 
 from .bounds import relative_rmse
 
 _ENDING = re.compile(r"(-\d{5}-of-\d{5})?\.gguf$")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def recorded_hashes(path: Path) -> dict[str, str]:
     """The sha256 by file name in the report `path`. Raises ModelFileError for a file that is no report."""
     try:
         hashes = json.loads(path.read_text(encoding="utf-8"))["sha256"]
-        if all(_SHA256.fullmatch(digits) for digits in hashes.values()):
+        if all(SHA256.fullmatch(digits) for digits in hashes.values()):
             return dict(hashes)
     except OSError as error:
         raise ModelFileError(path, f"cannot be read: {error.strerror}", "check the file's permissions") from error

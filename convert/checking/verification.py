@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seallm_edge.errors import ConversionError, ModelFileError
 from seallm_edge.files.hashes import listed_hashes, sidecar_of
@@ -18,16 +19,16 @@ from seallm_edge.native.trial import PROMPT, Trial, try_model
 from seallm_edge.text.samples import TEXTS, language_of
 from seallm_edge.text.unicode import normalize
 
-from .contents import read_contents
+from .contents import COPY_AGAIN, read_contents
 from .report import recorded_hashes, report_path
 
-Progress = Callable[[int, int], None]  # bytes done, bytes in all
+if TYPE_CHECKING:
+    from ..writing.pipeline import Progress
 
 _WORDS = 12  # tokens that a trial generates
 _SHOWN = 40  # characters of a text in a message
 _CLIP = 8  # characters of an excerpt in a message
 _JOINERS = "\u200b\u200c\u200d"  # invisible and harmless
-_AGAIN = "copy or download the file again, or convert it again"
 
 
 @dataclass(frozen=True)
@@ -103,13 +104,13 @@ def check_round_trip(path: Path, trial: Trial) -> None:
         if text not in (decoded, decoded.removeprefix(" ")):  # SentencePiece puts a space before a text
             at = _first_difference(text, decoded)
             becomes = f"{text[at : at + _CLIP]!r} becomes {decoded[at : at + _CLIP]!r}"
-            raise ModelFileError(path, f"its tokenizer loses a part of {_named(text)}: {becomes}", _AGAIN)
+            raise ModelFileError(path, f"its tokenizer loses a part of {_named(text)}: {becomes}", COPY_AGAIN)
 
 
 def check_finite(path: Path, trial: Trial) -> None:
     """Raise ModelFileError if the logits of the model's first step are not finite."""
     if not trial.finite:
-        raise ModelFileError(path, "what llama.cpp computes with it are not finite numbers", _AGAIN)
+        raise ModelFileError(path, "what llama.cpp computes with it are not finite numbers", COPY_AGAIN)
 
 
 def check_hashes(paths: tuple[Path, ...], hashes: Mapping[str, str]) -> dict[str, tuple[str, list[str]]]:
@@ -128,7 +129,7 @@ def check_hashes(paths: tuple[Path, ...], hashes: Mapping[str, str]) -> dict[str
         told = {witness.name: listed[path.name] for witness, listed in witnesses.items() if path.name in listed}
         for witness, other in told.items():
             if other != digits:
-                raise ModelFileError(path, f"its sha256 is {digits}, but {witness} says {other}", _AGAIN)
+                raise ModelFileError(path, f"its sha256 is {digits}, but {witness} says {other}", COPY_AGAIN)
         found[path.name] = digits, list(told)
     return found
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from seallm_edge.errors import ConversionError, InvalidOption, ModelFileError
 from seallm_edge.gguf_file import Array, Header, Tensor, encode, read_structure
+from seallm_edge.gguf_file.dimensions import EMBEDDING
 from seallm_edge.gguf_file.types import MAGIC
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _MAX_NAME_BYTES = 255
 _MAX_DATASET_BYTES = 1 << 16
 _I32 = struct.Struct("<i")
 # Embeddings, looked up and not multiplied: llama.cpp accepts an entry of another size for them, and ignores it.
-_LOOKED_UP = ("token_embd.weight", "per_layer_token_embd.weight")
+_LOOKED_UP = (EMBEDDING, "per_layer_token_embd.weight")
 # ref: llama-quantize's text buffer of 128 bytes, with a NUL at the end
 _MAX_TEXT_BYTES = 127
 _HINT = "make one of the unquantized model with llama-imatrix"

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seallm_edge.gguf_file import Dimensions
+from seallm_edge.gguf_file.checks import MAX_LAYERS
 
 from ..sources.checkpoint import Checkpoint
 from .config_file import Config, unknown_keys
 from .rope import Rope, read_rope, rope_settings
 
-# ref: llama.cpp `LLAMA_MAX_LAYERS`
-_MAX_LAYERS = 512
 _SLIDING = "sliding_attention"
 
 
@@ -32,7 +31,7 @@ def read_hyperparameters(checkpoint: Checkpoint, qkv_bias: bool) -> Hyperparamet
     Raises CheckpointError that names the setting at fault.
     """
     config = Config(checkpoint.folder / "config.json", checkpoint.config)
-    n_layer = config.count("num_hidden_layers", most=_MAX_LAYERS)
+    n_layer = config.count("num_hidden_layers", most=MAX_LAYERS)
     n_head = config.count("num_attention_heads")
     context_length = config.count("max_position_embeddings", default=32768)
     rope = read_rope(config, context_length)

@@ -16,7 +16,7 @@ from seallm_edge.errors import CheckpointError
 
 from .files import WHOLE_CHECKPOINT, Files
 from .safetensors_file import UNQUANTIZED, read_tensors
-from .shards import Shard, SourceTensor
+from .shards import DOWNLOAD_AGAIN, Shard, SourceTensor
 
 _INDEX = "model.safetensors.index.json"
 _SAME_DOWNLOAD = "take the index and all shards from the same download"
@@ -89,7 +89,7 @@ def _read_text(files: Files, name: str) -> str:
     try:
         return files.read(name).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise CheckpointError(files.path / name, "is not UTF-8 text", "download or copy this file again") from error
+        raise CheckpointError(files.path / name, "is not UTF-8 text", DOWNLOAD_AGAIN) from error
 
 
 def _optional_json(files: Files, name: str, names: frozenset[str]) -> dict[str, Any]:
@@ -100,9 +100,9 @@ def _read_json(files: Files, name: str) -> dict[str, Any]:
     try:
         value = json.loads(_read_text(files, name))
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(files.path / name, f"is not JSON: {error}", "download or copy this file again") from error
+        raise CheckpointError(files.path / name, f"is not JSON: {error}", DOWNLOAD_AGAIN) from error
     if not isinstance(value, dict):
-        raise CheckpointError(files.path / name, "is not a JSON object", "download or copy this file again")
+        raise CheckpointError(files.path / name, "is not a JSON object", DOWNLOAD_AGAIN)
     return value
 
 
@@ -176,7 +176,7 @@ def _weight_map(files: Files) -> dict[str, str]:
     path = files.path / _INDEX
     weight_map = _read_json(files, _INDEX).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise CheckpointError(path, "has no weight_map", "download or copy this file again")
+        raise CheckpointError(path, "has no weight_map", DOWNLOAD_AGAIN)
     for name, shard in weight_map.items():
         if not isinstance(shard, str) or shard in ("", ".", "..") or re.search(r"[/\\:\0]", shard):
             problem = f"{name} is said to be in {shard!r}, which is no file of this folder"

@@ -16,7 +16,7 @@ from typing import Protocol, runtime_checkable
 from seallm_edge.errors import CheckpointError, ConversionError
 from seallm_edge.files.positioned import PositionedFile
 
-_AGAIN = "download or copy this file again"
+DOWNLOAD_AGAIN = "download or copy this file again"
 
 
 class ShardStream(Protocol):
@@ -139,7 +139,7 @@ class LocalShard:
         except OSError as error:
             raise ConversionError(f"{self._path} cannot be read: {error.strerror}", "check the disk") from error
         if count < len(target):
-            raise CheckpointError(self._path, "has become shorter while it was read", _AGAIN)
+            raise CheckpointError(self._path, "has become shorter while it was read", DOWNLOAD_AGAIN)
 
     def expect(self, offset: int, n_bytes: int) -> None:
         """Start read-ahead of these bytes, where the system has a call for it."""

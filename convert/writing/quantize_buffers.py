@@ -14,6 +14,8 @@ from seallm_edge.gguf_file.types import TENSOR_TYPES, TensorType
 from seallm_edge.hints import Hint, Option
 from seallm_edge.native import quantizer
 
+from ..sources.shards import DOWNLOAD_AGAIN
+
 if TYPE_CHECKING:
     from seallm_edge.native.quantizer import Bytes, Floats
 
@@ -45,7 +47,7 @@ class QuantizeBuffers:
             is_sound = dtype not in quantizer.WIDENABLE or quantizer.valid(TENSOR_TYPES[dtype], raw)
         if not is_sound:
             problem = f"{chunk.source.name} holds numbers that are not finite"
-            raise CheckpointError(chunk.source.shard.path, problem, "download or copy this file again")
+            raise CheckpointError(chunk.source.shard.path, problem, DOWNLOAD_AGAIN)
 
     def stored(self, chunk: RowChunk, kind: TensorType, importance: Floats | None) -> Bytes:
         """Bytes of the chunk as `kind`. They stay until the next call.

@@ -12,6 +12,7 @@ from seallm_edge.errors import ModelFileError
 from . import atomic
 from .disk_space import translated_errors
 
+SHA256 = re.compile(r"[0-9a-f]{64}")
 _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")  # ref: GNU coreutils, sha256sum
 _ENDING = ".sha256"
 

@@ -14,7 +14,7 @@ from .parse import Array, Tensor, Value, Walker, strings
 from .types import NO_WEIGHTS
 
 RUN_TOKENIZERS = ("gpt2", "llama")
-MAX_LAYERS = 512
+MAX_LAYERS = 512  # ref: llama.cpp `LLAMA_MAX_LAYERS`
 MAX_EXPERTS = 1024
 ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
 ONE_HEAD_SIZE = ("qwen2", "llama")  # architectures whose graph asserts key size == value size == rotary size

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import HubError, InvalidOption, did_you_mean
+from ..files.hashes import SHA256
 from ..files.sizes import readable
 from .connection import Hub, endpoint
 from .digest import Digest, PlainDigest, new_sha256
@@ -29,7 +30,6 @@ _MAX_LISTING = 64 << 20
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 _SPEC = re.compile(rf"({_PART}/{_PART})(?:@([A-Za-z0-9_.][\w./+-]*))?", re.ASCII)
 _HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _GIT_BLOB = re.compile(r"[0-9a-f]{40}")
 
 
@@ -169,7 +169,7 @@ def _file(entry: Mapping[str, Any]) -> RemoteFile:
     return RemoteFile(
         name=entry["rfilename"],
         size=size,
-        sha256=sha256 if _SHA256.fullmatch(sha256) else None,
+        sha256=sha256 if SHA256.fullmatch(sha256) else None,
         # A large file's blob is the pointer to it, not its content.
         blob_id=blob_id if not large and _GIT_BLOB.fullmatch(blob_id) else None,
     )
