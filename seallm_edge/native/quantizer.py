@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EngineError
-from ..gguf_file.types import NO_WEIGHTS, TensorType
-from ..gguf_file.types import TENSOR_TYPES as TENSOR_TYPES
+from ..gguf_file.types import NO_WEIGHTS, TENSOR_TYPES, TensorType
 from ..hints import Command, Hint
 from .symbols import function, llama_cpp
 

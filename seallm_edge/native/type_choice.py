@@ -11,9 +11,9 @@ from pathlib import Path
 
 from ..errors import ConversionError, EngineError
 from ..gguf_file import read_parts
+from ..gguf_file.types import TENSOR_TYPES
 from ..hints import Command, Hint
 from . import child, symbols
-from .quantizer import TENSOR_TYPES
 
 _CHILD = Path(__file__).with_name("type_choice_child.py")
 _TIMEOUT_SECONDS = 60

@@ -220,28 +220,22 @@ def test_two_models_at_once(llm: SeaLLM) -> None:
         assert {stream.read().text for stream in streams} == {"The capital of Japan is Tokyo."}
 
 
-def test_opening_and_closing_again_and_again_leaves_no_memory_behind(tiny_file: Path) -> None:
+def test_opening_and_closing_again_and_again_leaves_no_memory_behind() -> None:
+    """The least memory of some cycles counts: what an allocator keeps for later varies by 20 MB from cycle to cycle."""
     code = """
     import psutil, sys
     from seallm_edge import SeaLLM
     def cycle():
         with SeaLLM(sys.argv[1], context=512) as llm:
             llm.chat("hello", max_tokens=2)
-    def resident():
         memory = psutil.Process().memory_info()
         return memory.rss - memory.shared
-    for _ in range(10):
-        cycle()
-    before = resident()
-    for _ in range(int(sys.argv[2])):
-        cycle()
-    print(resident() - before)
+    taken = [cycle() for _ in range(100)]
+    print(min(taken[75:]) - min(taken[10:35]))
     """
-    model, cycles = (DEMO, 200)
-    result = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), model, str(cycles)], capture_output=True, text=True, check=True
-    )
-    assert int(result.stdout) < 10_000_000
+    command = [sys.executable, "-c", textwrap.dedent(code), DEMO]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(result.stdout) < 3_000_000  # 50 KB a cycle
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
