@@ -1,7 +1,7 @@
-"""Which checkpoints can be converted, and how their tensors and settings are called in a GGUF: a table.
+"""Architectures of the converter: a table of the names that tensors and settings have in a checkpoint and in a GGUF.
 
-Another architecture is another `Architecture` in `ARCHITECTURES`. Knows nothing of types, tokens or bytes; shapes are
-those of `Dimensions.tensor_shapes`.
+A further architecture is one more `Architecture` in `ARCHITECTURES`. Knows nothing of types, tokens or bytes; shapes
+are those of `Dimensions.tensor_shapes`.
 ref: llama.cpp `conversion/` and `gguf-py/gguf/tensor_mapping.py` for the names.
 """
 
@@ -22,10 +22,10 @@ from .hyperparameters import Hyperparameters
 
 @dataclass(frozen=True)
 class Architecture:
-    """What `config.json` calls it, what llama.cpp calls it, its tokenizer's splitting, and its tensors.
+    """Architecture: its names in `config.json` and in llama.cpp, its pre-tokenizer, and its tensor names.
 
     sources     the tensors' names in a checkpoint by those of `Dimensions.tensor_shapes`; {} is the layer
-    renamed     what llama.cpp calls some of them in this architecture
+    renamed     llama.cpp's names of those that this architecture names differently
     qkv_bias    whether queries, keys and values have biases
     ignored     endings of tensors that follow from config.json
     """
@@ -41,7 +41,7 @@ class Architecture:
 
 @dataclass(frozen=True)
 class MappedTensor:
-    """A tensor of the checkpoint under its GGUF name."""
+    """Tensor of the checkpoint under its GGUF name."""
 
     name: str
     source: SourceTensor
@@ -84,7 +84,7 @@ ARCHITECTURES = {architecture.hf_name: architecture for architecture in (QWEN2,)
 
 
 def architecture_of(checkpoint: Checkpoint) -> Architecture:
-    """The row of the table for this checkpoint. Raises CheckpointError that names what it is instead."""
+    """Architecture of this checkpoint. Raises CheckpointError that names an unsupported one."""
     config_path = checkpoint.folder / "config.json"
     names = checkpoint.config.get("architectures")
     known = ", ".join(ARCHITECTURES)
@@ -96,7 +96,7 @@ def architecture_of(checkpoint: Checkpoint) -> Architecture:
 
 
 def fitted_to_heads(architecture: Architecture, dimensions: Dimensions) -> tuple[Architecture, tuple[str, ...]]:
-    """The row that llama.cpp can load heads of this width by, and a note where it is another than `architecture`."""
+    """Architecture under which llama.cpp loads heads of this width, and a note where it is not `architecture`."""
     n_head, head_dim, n_embd = dimensions.n_head, dimensions.head_dim, dimensions.n_embd
     if n_head * head_dim == n_embd:
         return architecture, ()
@@ -107,7 +107,7 @@ def fitted_to_heads(architecture: Architecture, dimensions: Dimensions) -> tuple
 
 
 def map_tensors(checkpoint: Checkpoint, architecture: Architecture, dimensions: Dimensions) -> list[MappedTensor]:
-    """Every tensor of the GGUF in its order there. Raises CheckpointError on a missing, extra or misshapen one."""
+    """Tensors of the GGUF in file order. Raises CheckpointError on a missing, extra or misshapen one."""
     expected = list(_expected(architecture, dimensions))
     _check_none_missing(checkpoint, [source for source, _, _ in expected])
     _check_none_extra(checkpoint, architecture, {source for source, _, _ in expected})
@@ -155,7 +155,7 @@ def _listed(names: list[str]) -> str:
 
 
 def architecture_metadata(architecture: Architecture, hyperparameters: Hyperparameters) -> Mapping[str, bytes]:
-    """The GGUF keys that say how the model is built, in the order of llama.cpp's converter."""
+    """GGUF keys of the hyperparameters, in the order of llama.cpp's converter."""
     dimensions = hyperparameters.dimensions
     values: dict[str, Any] = {
         "block_count": encode.u32(dimensions.n_layer),

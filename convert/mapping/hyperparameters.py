@@ -1,4 +1,4 @@
-"""The numbers of `config.json` that a conversion needs, read and checked."""
+"""Hyperparameters of a checkpoint, read from `config.json` and checked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Hyperparameters:
 
 
 def read_hyperparameters(checkpoint: Checkpoint, qkv_bias: bool) -> Hyperparameters:
-    """Hyperparameters by config.json, of an architecture with biases where `qkv_bias` says so.
+    """Hyperparameters from config.json; `qkv_bias` says whether the architecture has biases.
 
     Raises CheckpointError that names the setting at fault.
     """
@@ -65,7 +65,7 @@ def _read_dimensions(config: Config, n_layer: int, n_head: int, qkv_bias: bool) 
 
 
 def _stated_head_dim(config: Config, n_head: int) -> int | None:
-    """Width of a head if it is stated; else the heads share the hidden size. Rotary positions need pairs."""
+    """Head width, if config.json states it; else None, and the heads share the hidden size. RoPE needs an even one."""
     if config.values.get("head_dim") is None:
         if config.count("hidden_size") % (2 * n_head):
             raise _unsplittable(config, n_head)
@@ -90,10 +90,10 @@ def _check(config: Config) -> None:
 
 
 def _sliding_window(config: Config, n_layer: int, context_length: int) -> tuple[int | None, tuple[str, ...]]:
-    """How many tokens the layers of sliding attention see, and a note; None where every layer sees a whole context.
+    """Window of sliding-window attention in tokens, and a note; None where every layer sees the whole context.
 
-    Up to that many tokens the two are the same, so the file's context is bounded to it: llama.cpp's qwen2 knows no
-    window. ref: transformers `Qwen2Config`
+    Up to that many tokens both compute the same, so the file's context length is bounded to it: llama.cpp's qwen2 has
+    no window. ref: transformers `Qwen2Config`
     """
     layers = config.values.get("layer_types")
     if isinstance(layers, list):

@@ -1,7 +1,7 @@
-"""Which matrix gets which type: llama.cpp's own mixtures, as a table.
+"""Quantization recipes: the type of each matrix in llama.cpp's mixtures, as a table.
 
-A recipe has a type for all matrices and rules for those that suffer more, or less, than the rest. Vectors stay F32.
-Knows nothing of files; matrices go by their GGUF names. ref: llama.cpp `src/llama-quant.cpp`; the tests hold this table
+A recipe has a type for all matrices, and rules for those that lose more, or less, by quantization. Vectors stay F32.
+Knows nothing of files; matrices have their GGUF names. ref: llama.cpp `src/llama-quant.cpp`; the tests hold this table
 against llama.cpp itself.
 """
 
@@ -21,7 +21,7 @@ UNQUANTIZED = ("F32", "BF16", "F16")
 
 @dataclass(frozen=True)
 class QuantContext:
-    """What recipes look at in a model: its dimensions, and whether an importance matrix is at hand."""
+    """Model facts that recipes depend on: its dimensions, and whether there is an importance matrix."""
 
     dimensions: Dimensions
     has_importance: bool = False
@@ -56,7 +56,7 @@ def _between_the_eighths(layer: int, n_layer: int) -> bool:
 
 
 def _more_bits(layer: int, n_layer: int) -> bool:
-    """The first and the last eighth, and every third layer between: errors at both ends cost most."""
+    """First and last eighth of the layers, and every third between: errors at both ends cost most."""
     eighth = n_layer // 8
     return layer < eighth or layer >= 7 * n_layer // 8 or (layer - eighth) % 3 == 2
 
@@ -80,7 +80,7 @@ def _without_importance(model: QuantContext) -> bool:
 
 @dataclass(frozen=True)
 class Rule:
-    """The matrices called `role` get `type`, in the layers and models that pass the tests."""
+    """Type of the matrices called `role`, in the layers and models that pass the tests."""
 
     role: str
     type: str
@@ -90,8 +90,8 @@ class Rule:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A file type: `output` for the output matrix (or the embedding where the two are tied), `matrix` for all others
-    but those that the first rule to fit names.
+    """File type: `output` for the output matrix (or the embedding, where the two are tied), `matrix` for all others,
+    unless a rule applies; the first one that does counts.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Recipe:
 
     @property
     def file_type(self) -> int:
-        """The number that stands for it in `general.file_type`."""
+        """Number of this file type in `general.file_type`."""
         return next(number for number, name in FILE_TYPES.items() if name == self.name)
 
 
@@ -231,19 +231,19 @@ _EMBEDDING_AND_OUTPUT = ("token_embd", "output")
 
 
 def recipe_named(name: str) -> Recipe:
-    """The recipe called `name`, in any case, with - or _. Raises InvalidOption with the nearest name."""
+    """Recipe called `name`, in any case, with - or _. Raises InvalidOption with the nearest name."""
     if recipe := RECIPES.get(name.upper().replace("-", "_")):
         return recipe
     raise InvalidOption(f"unknown type {name!r}{did_you_mean(name, RECIPES)}", f"the types are {', '.join(RECIPES)}")
 
 
 def is_quantizable(name: str, shape: tuple[int, ...]) -> bool:
-    """Whether a recipe chooses this tensor's type: weights in more rows than one. All others stay F32."""
+    """Whether a recipe chooses this tensor's type: a weight matrix of several rows. All others stay F32."""
     return prod(shape[:-1]) > 1 and name.endswith(".weight") and not name.endswith("_norm.weight")
 
 
 def tensor_type(recipe: Recipe, name: str, shape: tuple[int, ...], model: QuantContext) -> str:
-    """The type that `recipe` gives to the tensor `name` (its GGUF name) of this shape, rows first."""
+    """Type of the tensor `name` (its GGUF name) of this shape, rows first, by `recipe`."""
     if not is_quantizable(name, shape):
         return "F32"
     role, layer = _role_and_layer(name)
@@ -256,7 +256,7 @@ def tensor_type(recipe: Recipe, name: str, shape: tuple[int, ...], model: QuantC
 
 def needs_importance(recipe: Recipe, name: str, type_name: str) -> bool:
     """Whether the tensor `name` can be stored as `type_name` in a file of this recipe only with an importance matrix
-    that has an entry for it. Without one it would be garbage.
+    that has an entry for it. Without one its values would be useless.
     """
     if type_name in _IMPOSSIBLE_UNGUIDED:
         return True

@@ -1,4 +1,4 @@
-"""What a GGUF's header says, whether the model is in one file or in several."""
+"""`Header`: metadata and tensor table of a GGUF model, in one file or split over several."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _Default = TypeVar("_Default", int, None)
 
 @dataclass(frozen=True)
 class Header:
-    """What a GGUF says of itself. Sizes in bytes, offsets from the start of the file.
+    """Header of a GGUF model. Sizes in bytes, offsets from the start of the file.
 
-    A model may be in several `parts`, with a size each: `tensors` are then those of all parts, in their order, and
-    all else is the first one's.
+    A split model has several `parts`, each with its size: `tensors` are those of all parts in order, and everything
+    else is the first part's.
     """
 
     parts: tuple[Path, ...]
@@ -37,7 +37,7 @@ class Header:
 
     @property
     def path(self) -> Path:
-        """The file; of several, the first, which stands for all of them."""
+        """Path of the file, or of the first part."""
         return self.parts[0]
 
     @property
@@ -47,17 +47,17 @@ class Header:
 
     @property
     def architecture(self) -> str:
-        """llama.cpp's name of the architecture, such as "qwen2"; "" where the file names none."""
+        """Architecture by llama.cpp's name, such as "qwen2"; "" where the file names none."""
         return self._text("general.architecture")
 
     @property
     def name(self) -> str:
-        """The name the file gives itself, else the file's own name."""
+        """Model name in the metadata, else the file's name."""
         return self._text("general.name") or self.path.stem
 
     @property
     def n_params(self) -> int:
-        """How many numbers all tensors hold."""
+        """Number of parameters: elements of all tensors."""
         return sum(tensor.n_elements for tensor in self.tensors)
 
     @property
@@ -67,16 +67,16 @@ class Header:
 
     @property
     def file_type_name(self) -> str:
-        """The quantization, such as "Q4_K_M"; else the type that most bytes have."""
+        """Quantization type, such as "Q4_K_M"; else the tensor type of most bytes."""
         named = FILE_TYPES.get(self._number("general.file_type", -1))
         largest = max(self.types().items(), key=lambda item: item[1][1], default=("unknown", (0, 0)))
         return named or largest[0]
 
     @cached_property
     def dimensions(self) -> Dimensions:
-        """Dimensions that the metadata states; 0 for those that it lacks, or states layer by layer.
+        """Dimensions stated in the metadata; 0 for those that it lacks, or states layer by layer.
 
-        `n_params` of them is that of a dense decoder, the header's own counts the tensors that are there.
+        Their `n_params` is that of a dense decoder; the header's own counts the tensors in the file.
         """
         names = {tensor.name for tensor in self.tensors}
         tokens = self.metadata.get("tokenizer.ggml.tokens")
@@ -96,31 +96,31 @@ class Header:
 
     @property
     def context_length(self) -> int:
-        """The longest context in training, tokens."""
+        """Context length in training, tokens."""
         return self._own_number("context_length", 0)
 
     @property
     def has_chat_template(self) -> bool:
-        """Whether the file has a chat template, and not a blank one."""
+        """Whether the file has a chat template that is not blank."""
         return bool(self.chat_template)
 
     @property
     def chat_template(self) -> str:
-        """The file's chat template; "" where there is none, or a blank one."""
+        """Chat template of the file; "" where it has none, or a blank one."""
         template = self._text("tokenizer.chat_template")
         return template if template.strip() else ""
 
     @property
     def n_splits(self) -> int:
-        """How many files the model is spread over."""
+        """Number of files of the model."""
         return max(self._number("split.count", 1), 1)
 
     def types(self) -> dict[str, tuple[int, int]]:
-        """{tensor type: (how many tensors, their bytes)}, most bytes first."""
+        """{tensor type: (number of tensors, their bytes)}, most bytes first."""
         return totals((tensor.type_name, tensor.n_bytes) for tensor in self.tensors)
 
     def array(self, key: str) -> Any:
-        """The items of an array, read now: a list of str for texts, a numpy array for numbers.
+        """Items of an array, read from the file: a list of str, or a numpy array of numbers.
 
         Raises KeyError where `key` is no array, ModelFileError where the file has changed.
         """
@@ -136,7 +136,7 @@ class Header:
             return np.frombuffer(data[array.offset : array.offset + array.count * dtype.itemsize], dtype)
 
     def texts(self, key: str, wanted: Collection[int]) -> dict[int, str]:
-        """Some items of an array of texts, by their numbers, read now; numbers beyond its end are left out.
+        """Items of a string array by index, read from the file; indices beyond its end are left out.
 
         Raises KeyError where `key` is no such array, ModelFileError where the file has changed.
         """
@@ -148,7 +148,7 @@ class Header:
             return {number: item.decode(errors="replace") for number, item in found if number in wanted}
 
     def encoded(self) -> dict[str, bytes]:
-        """Every value as the file has it, its type before it, in the file's order.
+        """Metadata values as encoded in the file, each after its value type, in file order.
 
         Raises ModelFileError where the file has changed.
         """

@@ -9,7 +9,7 @@ from ..gguf_file import Header
 from ..machine import Gpu, Machine
 from .estimate import estimate
 from .explain import reasons, warnings
-from .memory import MIN_CONTEXT, ROOM_BYTES
+from .memory import HEADROOM_BYTES, MIN_CONTEXT
 from .options import LoadOptions, Measured
 from .refusal import refusal
 from .result import Plan
@@ -41,7 +41,7 @@ def make_plan(
     contexts = [chosen.context] if chosen.context else _contexts(header)
     plans = [estimate(header, gpus, chosen, n_ctx, n_threads) for n_ctx in contexts]
     free = machine.memory_available
-    fitting = [plan for plan in plans if plan.main_bytes + ROOM_BYTES <= free]
+    fitting = [plan for plan in plans if plan.main_bytes + HEADROOM_BYTES <= free]
     if not fitting and not asked.force:
         raise refusal(header, machine, gpus, chosen, plans[-1])
     plan = (fitting or plans[-1:])[0]
@@ -77,7 +77,7 @@ def _contexts(header: Header) -> list[int]:
 
 def _prefix_cache(asked: int | None, needed: int, free: int) -> int:
     """Bytes of the prefix cache: an eighth of the memory that the model leaves free, or `asked` within the limits."""
-    left = max(free - needed - ROOM_BYTES, 0)
+    left = max(free - needed - HEADROOM_BYTES, 0)
     if asked is None:
         return min(left // 8, MAX_DEFAULT_PREFIX_CACHE)
     return min(asked, left, free // 4)

@@ -1,4 +1,4 @@
-"""What a model with a context of some size takes, and how much of it fits on the GPU."""
+"""Memory estimate of a model with a given context, and the layers that fit on the GPU."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .options import LoadOptions, is_quantized, row_bytes
 from .result import Plan
 
 USUAL_KV_TYPE = "f16"
-# Drivers, the desktop and fragmentation take their part of a GPU.
+# GPU memory left for drivers, the desktop and fragmentation.
 GPU_MARGIN_BYTES = 400_000_000
 
 
 def estimate(header: Header, gpus: Sequence[Gpu], options: LoadOptions, n_ctx: int, threads: int) -> Plan:
-    """The plan for a context of `n_ctx` tokens, whether it fits in main memory or not; without its words."""
+    """Plan for a context of `n_ctx` tokens, whether it fits in main memory or not; without reasons and warnings."""
     keys, values = options.cache_type_k or USUAL_KV_TYPE, options.cache_type_v or USUAL_KV_TYPE
     model = header.dimensions
     kv = kv_bytes(model, n_ctx, keys, values)
@@ -35,8 +35,8 @@ def estimate(header: Header, gpus: Sequence[Gpu], options: LoadOptions, n_ctx: i
     gpu_layers = options.gpu_layers
     if gpu_layers == "auto":
         step = _step(model, n_ctx, options.n_batch or GPU_BATCH, has_plain_attention)
-        room = sum(gpu.memory_free for gpu in gpus) - GPU_MARGIN_BYTES - step - output
-        gpu_layers = 1 + min(model.n_layer, room // layer) if gpus and room >= layer else 0
+        free = sum(gpu.memory_free for gpu in gpus) - GPU_MARGIN_BYTES - step - output
+        gpu_layers = 1 + min(model.n_layer, free // layer) if gpus and free >= layer else 0
     n_batch = min(options.n_batch or (GPU_BATCH if gpu_layers else CPU_BATCH), n_ctx)
     step = _step(model, n_ctx, n_batch, has_plain_attention)
     on_gpu = output + min(gpu_layers - 1, model.n_layer) * layer if gpu_layers else 0
@@ -60,7 +60,7 @@ def estimate(header: Header, gpus: Sequence[Gpu], options: LoadOptions, n_ctx: i
 
 
 def kv_bytes(model: Dimensions, n_ctx: int, keys: str, values: str) -> int:
-    """Bytes of the KV memory for a context of `n_ctx` tokens, with keys and values of these types."""
+    """Bytes of the KV cache for a context of `n_ctx` tokens, with keys and values of these types."""
     return n_cells(n_ctx) * (row_bytes(keys, model.keys_per_token) + row_bytes(values, model.values_per_token))
 
 
@@ -70,16 +70,18 @@ def _step(model: Dimensions, n_ctx: int, n_batch: int, has_plain_attention: bool
 
 
 def _flash_attention(asked: bool | None, gpu_layers: int, values: str) -> bool | None:
-    """On, but on a GPU, where only llama.cpp knows whether there is code for it, unless quantized values need it."""
+    """Flash attention: on. On a GPU, which may lack code for it, None (llama.cpp decides), unless quantized values need
+    it.
+    """
     if asked is None and gpu_layers and not is_quantized(values):
         return None
     return asked is not False
 
 
 def _layer_bytes(header: Header, kv: int) -> tuple[int, int]:
-    """(bytes of one layer with its share of the KV memory, bytes of the output matrix).
+    """(bytes of one layer with its share of the KV cache, bytes of the output matrix).
 
-    The embedding stays in main memory; as the output it goes to the GPU a second time.
+    The embedding stays in main memory; where it is the output matrix too, the GPU holds a copy.
     """
     sizes = {tensor.name: tensor.n_bytes for tensor in header.tensors}
     blocks = sum(size for name, size in sizes.items() if name.startswith("blk."))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..files.sizes import readable
 from ..gguf_file import Header
 from ..machine import Machine
-from .memory import ROOM_BYTES
+from .memory import HEADROOM_BYTES
 from .options import LoadOptions, Measured, is_quantized
 from .result import Plan
 
@@ -48,8 +48,8 @@ def warnings(plan: Plan, header: Header, machine: Machine, asked: LoadOptions) -
             f"prefix cache {given}, not {wanted}: it takes a quarter of the free memory at most, and no "
             "more than stays free"
         )
-    if plan.main_bytes + ROOM_BYTES > machine.memory_available:
-        needed, free = readable(plan.main_bytes + ROOM_BYTES), readable(machine.memory_available)
+    if plan.main_bytes + HEADROOM_BYTES > machine.memory_available:
+        needed, free = readable(plan.main_bytes + HEADROOM_BYTES), readable(machine.memory_available)
         yield f"it needs {needed} of memory but {free} is free: it may be very slow, or be killed"
 
 
@@ -61,11 +61,11 @@ def _why(asked: object, tuned: Measured | None, usual: str) -> str:
 
 def _why_context(plan: Plan, first: Plan, machine: Machine) -> str:
     free = machine.memory_available
-    if plan.main_bytes + ROOM_BYTES > free:
+    if plan.main_bytes + HEADROOM_BYTES > free:
         return "the smallest, and more than fits"
     if plan.n_ctx == first.n_ctx:
         return "fits in the free memory"
-    return f"{first.n_ctx:,} would need {readable(first.main_bytes + ROOM_BYTES)} of {readable(free)} free"
+    return f"{first.n_ctx:,} would need {readable(first.main_bytes + HEADROOM_BYTES)} of {readable(free)} free"
 
 
 def _why_threads(machine: Machine) -> str:

@@ -1,6 +1,6 @@
-"""How much memory a model needs, and which model of the catalogue a computer can hold. Arithmetic, no I/O.
+"""Memory that a model needs, and the models of the catalogue that fit in it. Arithmetic, no I/O.
 
-Bytes here are what a process was seen to take on x86-64 Linux (`benchmarks/memory.py` shows the difference), with the
+Bytes are those measured of a process on x86-64 Linux (`benchmarks/memory.py` shows the difference), with the
 weights counted once: repacking and GPUs copy them, and the pages of the file are given back.
 """
 
@@ -13,16 +13,16 @@ from ..catalogue.recipes import UNQUANTIZED
 from ..gguf_file import Dimensions
 from ..machine import Machine
 
-CPU_BATCH, GPU_BATCH = 128, 512  # prompt tokens read at once
-MIN_CONTEXT = 2_048  # what a chat still works with
-N_SEQUENCES = 64  # conversations whose KV llama.cpp can tell apart
+CPU_BATCH, GPU_BATCH = 128, 512  # prompt tokens prefilled in one step
+MIN_CONTEXT = 2_048  # tokens; a chat is still usable
+N_SEQUENCES = 64  # sequence ids of the KV cache
 N_OUTPUTS = 32  # tokens of one step whose logits are wanted
 
 PROCESS_BYTES = 60_000_000  # Python with numpy and this package, llama.cpp's code
 VOCABULARY_BYTES_PER_TOKEN = 330  # llama.cpp's tables of texts, merges and pieces, and a sampler's candidates
-CELL_BYTES = 80  # what llama.cpp notes of a KV cell: position, sequences
-# Left free: an estimate errs by some tens of MB, and other programs go on as well.
-ROOM_BYTES = 50_000_000
+CELL_BYTES = 80  # llama.cpp's record of a KV cell: position, sequences
+# Left free: an estimate errs by some tens of MB, and other programs run as well.
+HEADROOM_BYTES = 50_000_000
 
 _FLOAT, _HALF = 4, 2
 _CELLS = 256  # llama.cpp makes contexts of whole blocks of cells; ref: llama-context.cpp, GGML_PAD(cparams.n_ctx, 256)
@@ -55,7 +55,7 @@ def plain_attention_bytes(model: Dimensions, n_ctx: int, n_batch: int) -> int:
 
 
 def process_bytes(model: Dimensions, n_ctx: int, n_sequences: int = N_SEQUENCES, n_outputs: int = N_OUTPUTS) -> int:
-    """Bytes besides weights, KV memory and the buffer for a step: the process, the vocabulary, the logits."""
+    """Bytes besides weights, KV cache and the buffer for a step: the process, the vocabulary, the logits."""
     logits = _FLOAT * model.n_vocab * max(n_outputs, n_sequences)
     return PROCESS_BYTES + VOCABULARY_BYTES_PER_TOKEN * model.n_vocab + logits + CELL_BYTES * n_cells(n_ctx)
 
@@ -63,7 +63,7 @@ def process_bytes(model: Dimensions, n_ctx: int, n_sequences: int = N_SEQUENCES,
 def working_bytes(model: Dimensions, n_ctx: int = MIN_CONTEXT, n_batch: int = CPU_BATCH) -> int:
     """Bytes that must be free besides the weights, with a context of `n_ctx` tokens on the CPU."""
     kv = model.kv_bytes_per_token * n_cells(n_ctx)
-    return kv + step_bytes(model, n_ctx, n_batch) + process_bytes(model, n_ctx) + ROOM_BYTES
+    return kv + step_bytes(model, n_ctx, n_batch) + process_bytes(model, n_ctx) + HEADROOM_BYTES
 
 
 def needed_bytes(card: Card, type_name: str, n_ctx: int = MIN_CONTEXT) -> int:
@@ -72,9 +72,9 @@ def needed_bytes(card: Card, type_name: str, n_ctx: int = MIN_CONTEXT) -> int:
 
 
 def best_type(card: Card, free: int, below: int | None = None) -> str | None:
-    """The most exact type of a card worth running that `free` bytes of memory hold; None where none does.
+    """Most exact quantized type of a card that fits in `free` bytes of memory; None where none does.
 
-    Unquantized types are passed over: twice the bytes to read for each token, and no better to be told from Q8_0.
+    Unquantized types are left out: they read twice the bytes for each token, with no visible gain over Q8_0.
     With `below`, only types whose files are smaller than that many bytes.
     """
     quantized = (name for name in card.types if name not in UNQUANTIZED)
@@ -83,6 +83,6 @@ def best_type(card: Card, free: int, below: int | None = None) -> str | None:
 
 
 def largest_that_fits(cards: Iterable[Card], machine: Machine) -> tuple[Card, str] | None:
-    """The largest model, and its best type, that the free memory holds; chat models before base models."""
+    """Largest model that fits in the free memory, and its best type; chat models before base models."""
     ranked = sorted(cards, key=lambda card: (-card.parameters, not card.chat))
     return next(((c, t) for c in ranked if (t := best_type(c, machine.memory_available))), None)

@@ -11,7 +11,7 @@ from ..gguf_file import Header
 from ..hints import Command, Hint, Option
 from ..machine import Gpu, Machine
 from .estimate import estimate
-from .memory import MIN_CONTEXT, ROOM_BYTES, best_type, largest_that_fits
+from .memory import HEADROOM_BYTES, MIN_CONTEXT, best_type, largest_that_fits
 from .options import LoadOptions
 from .result import Plan
 
@@ -27,7 +27,7 @@ def refusal(header: Header, machine: Machine, gpus: Sequence[Gpu], options: Load
     )
     name = f"{header.path.stem} with a context of {plan.n_ctx:,}"
     hint = choice.then("; {force} loads it all the same", force=Option("force", True))
-    needed = plan.main_bytes + ROOM_BYTES
+    needed = plan.main_bytes + HEADROOM_BYTES
     problem = f"{name} needs {readable(needed)} of memory but {readable(free)} is free"
     return NotEnoughMemory(problem, needed, free, hint)
 
@@ -36,7 +36,7 @@ def _smaller_context(header: Header, gpus: Sequence[Gpu], options: LoadOptions, 
     """Hint to a smaller context that fits: a power of two below the given one, at least 512 tokens."""
     n_ctx = 1 << ((options.context or 1) - 1).bit_length() >> 1
     while n_ctx >= MIN_CONTEXT // 4:
-        if estimate(header, gpus, options, n_ctx, 1).main_bytes + ROOM_BYTES <= free:
+        if estimate(header, gpus, options, n_ctx, 1).main_bytes + HEADROOM_BYTES <= free:
             return Hint("{context} fits", context=Option("context", n_ctx))
         n_ctx //= 2
     return None

@@ -9,7 +9,7 @@ import pytest
 from seallm_edge.cli import doctor
 from seallm_edge.errors import EngineError
 from seallm_edge.machine import this_machine
-from seallm_edge.plan.memory import ROOM_BYTES
+from seallm_edge.plan.memory import HEADROOM_BYTES
 
 SEALLM = Any  # the fixture that runs the command line
 
@@ -138,7 +138,7 @@ def test_doctor_of_a_model_that_does_not_fit_plans_it_all_the_same_and_says_so(m
 
     assert (facts["can_run"], facts["n_ctx"]) == (False, 2048)
     name = "SmolLM2-135M-Instruct.Q4_1 with a context of 2,048"
-    needed = f"{(facts['main_bytes'] + ROOM_BYTES) / 1e9:.2f}"
+    needed = f"{(facts['main_bytes'] + HEADROOM_BYTES) / 1e9:.2f}"
     assert facts["verdict"].startswith(f"{name} needs {needed} GB of memory but 0.10 GB is free\n")
     assert ("warning", f"it needs {needed} GB of memory but 0.10 GB is free: it may be very slow, or be killed") in (
         doctor.model_lines(facts)

@@ -15,7 +15,7 @@ from seallm_edge.machine import Gpu, Machine
 from seallm_edge.plan import KV_TYPES, LoadOptions, Plan
 from seallm_edge.plan import make_plan as make_plan_of
 from seallm_edge.plan.memory import (
-    ROOM_BYTES,
+    HEADROOM_BYTES,
     best_type,
     largest_that_fits,
     needed_bytes,
@@ -42,7 +42,7 @@ def machine(free: float) -> Machine:
 
 
 def just_enough(needed: int) -> Machine:
-    return replace(MACHINE, memory_available=needed + ROOM_BYTES)
+    return replace(MACHINE, memory_available=needed + HEADROOM_BYTES)
 
 
 def gpu(free: float) -> Gpu:
@@ -88,7 +88,7 @@ def test_plenty_of_memory_gives_the_usual_context_and_the_performance_cores(seal
 
 def test_plan_and_catalogue_agree_on_what_must_be_free(seallm_7b: Header) -> None:
     plan = make_plan(seallm_7b, MACHINE, context=2048)
-    assert plan.main_bytes + ROOM_BYTES == seallm_7b.tensor_bytes + working_bytes(seallm_7b.dimensions, 2048)
+    assert plan.main_bytes + HEADROOM_BYTES == seallm_7b.tensor_bytes + working_bytes(seallm_7b.dimensions, 2048)
 
 
 def test_context_is_never_more_than_the_model_was_trained_for(write_gguf: Callable[..., Path]) -> None:
@@ -100,7 +100,7 @@ def test_less_memory_halves_the_context(seallm_7b: Header) -> None:
     plan = make_plan(seallm_7b, just_enough(full.total_bytes - 1))
 
     assert plan.n_ctx == 4096
-    needed = free = f"{(full.total_bytes + ROOM_BYTES) / GB:.2f}"
+    needed = free = f"{(full.total_bytes + HEADROOM_BYTES) / GB:.2f}"
     assert plan.reasons[0] == f"context 4,096: 8,192 would need {needed} GB of {free} GB free"
 
 
@@ -154,7 +154,7 @@ def test_force_plans_what_does_not_fit_and_warns(seallm_7b: Header) -> None:
 
     assert plan.n_ctx == 2048
     assert plan.reasons[0] == "context 2,048: the smallest, and more than fits"
-    needed = f"{(plan.main_bytes + ROOM_BYTES) / GB:.2f}"
+    needed = f"{(plan.main_bytes + HEADROOM_BYTES) / GB:.2f}"
     assert plan.warnings == (f"it needs {needed} GB of memory but 1.00 GB is free: it may be very slow, or be killed",)
     assert make_plan(seallm_7b, machine(1), context=9_000, force=True).n_ctx == 9_000
 
