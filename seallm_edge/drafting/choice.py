@@ -16,15 +16,20 @@ class TextDrafting:
     """Drafting by n-gram caches and prompt lookup."""
 
     def __init__(self) -> None:
-        self._tables: list[StaticNgramCache] = []
+        self._tables: list[StaticNgramCache] | None = None
 
     def attach(self, vocabulary: Vocabulary) -> None:
-        """Open the n-gram tables of the vocabulary."""
-        self._tables = tables_for(vocabulary.fingerprint)
+        """Open the n-gram tables of the vocabulary, once: a reloaded model has the same."""
+        if self._tables is None:
+            self._tables = tables_for(vocabulary.fingerprint)
 
     def new(self, likelihood: Likelihood) -> Drafter:
         """A drafter for one sequence."""
-        return CombinedDrafter([*self._tables, PromptLookup()], likelihood)
+        return CombinedDrafter(self.drafters(), likelihood)
+
+    def drafters(self) -> list[Drafter]:
+        """Drafters for one sequence, the fastest first."""
+        return [*(self._tables or []), PromptLookup()]
 
     def detach(self) -> None:
         """Nothing to free: tables are mapped files."""
@@ -36,17 +41,17 @@ class ModelDrafting:
     def __init__(self, load: Callable[[Vocabulary], DraftModel]) -> None:
         self._load = load
         self._model: DraftModel | None = None
-        self._tables: list[StaticNgramCache] = []
+        self._text = TextDrafting()
 
     def attach(self, vocabulary: Vocabulary) -> None:
         """Load the draft model for the target model's vocabulary. Raises what loading raises, or InvalidOption."""
         self.detach()
         self._model = self._load(vocabulary)
-        self._tables = tables_for(vocabulary.fingerprint)
+        self._text.attach(vocabulary)
 
     def new(self, likelihood: Likelihood) -> Drafter:
         """A drafter for one sequence; an idle one while no draft model is loaded."""
-        drafters = [*self._tables, PromptLookup(), self._model.drafter()] if self._model else []
+        drafters = [*self._text.drafters(), self._model.drafter()] if self._model else []
         return CombinedDrafter(drafters, likelihood)
 
     def detach(self) -> None:

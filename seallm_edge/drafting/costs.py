@@ -14,9 +14,7 @@ _MAX_TRIES = 25  # steps of each number of rows, whose median counts: other prog
 _TRUSTED = 3  # before so many the fastest counts, and of one alone not even that is believed
 _KNOWN = 16  # tries, after which a number of rows is tried no more for its own sake
 _JUST_NOW = 24  # steps
-_MAX_SCALE_STEP = (
-    1.02  # that one step moves the scale by: so it follows the middle of all steps, and accidents do not count
-)
+_MAX_SCALE_STEP = 1.02  # of one decode step: the scale follows the median of all steps, and outliers do not count
 # What more rows are taken to cost until they were tried, as a share of what fewer do: kernels that work four rows at a
 # time do four sooner than three.
 _UNTRIED = 0.9

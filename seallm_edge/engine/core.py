@@ -35,9 +35,8 @@ class EngineCore:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.scheduler = scheduler
-        self.prefilling: frozenset[ReplySequence] = (
-            frozenset()
-        )  # whose prompt the current step reads: an abort is worth it
+        # Sequences whose prompt the current step prefills: it is long enough to be worth an abort.
+        self.prefilling: frozenset[ReplySequence] = frozenset()
         self._context = context
         self._vocabulary = vocabulary
         self._speculation = speculation or NoSpeculation()
@@ -157,10 +156,10 @@ class EngineCore:
             completes_prefill, was_prefilling = chunk.completes_prefill, chunk.sequence.n_pending > 1
             self.scheduler.slots.extend(chunk.slot, chunk.tokens, block_aligned=len(self._batch) >= BLOCK)
             if completes_prefill:
+                baseline = None if was_prefilling else baseline_seconds
+                chunk.sequence.record_step(self._plan_seconds + self._seconds, baseline)
                 try:
                     n_tokens = self._accept(chunk)
-                    if not was_prefilling:
-                        chunk.sequence.record_step(n_tokens, self._plan_seconds + self._seconds, baseline_seconds)
                     n_chosen += n_tokens
                     self._counters.generated_tokens += n_tokens
                 except SeaLLMError as error:

@@ -18,6 +18,44 @@ _TOKENS_TO_FINISH_A_CHARACTER = 3
 _UNLIMITED = 1 << 30
 
 
+class StepFigures:
+    """Decode steps of one reply, those of its prefill left out: tokens in each, and seconds with and without drafts."""
+
+    def __init__(self) -> None:
+        self._n_steps = self._n_tokens = 0
+        self._seconds = self._baseline_seconds = 0.0
+        self._step_baseline: float | None = None
+        self._is_first = False  # whether no token of the current step was counted yet
+
+    def begin(self, seconds: float, baseline_seconds: float | None) -> None:
+        """Begin a step that took `seconds`; each of its tokens would have taken `baseline_seconds` without drafts. None
+        for a step that completes a prefill: it is left out.
+        """
+        self._seconds += seconds if baseline_seconds is not None else 0.0
+        self._step_baseline, self._is_first = baseline_seconds, True
+
+    def count(self, is_end: bool) -> None:
+        """Count a token of the current step; the end-of-generation token is no text, but its step takes time."""
+        if self._step_baseline is None:
+            return
+        if self._is_first or not is_end:
+            self._baseline_seconds += self._step_baseline
+        if not is_end:
+            self._n_steps += self._is_first
+            self._n_tokens += 1
+        self._is_first = False
+
+    @property
+    def tokens_per_step(self) -> float:
+        """Tokens sampled per decode step."""
+        return self._n_tokens / self._n_steps if self._n_steps else 1.0
+
+    @property
+    def speedup(self) -> float:
+        """Estimated speed relative to decoding without draft tokens."""
+        return self._baseline_seconds / self._seconds if self._seconds else 1.0
+
+
 class ReplySequence:
     """State of one request, owned by the engine's thread; readers see it as a `RequestHandle`.
 
@@ -42,8 +80,7 @@ class ReplySequence:
         self._n_delivered = 0  # of `tokens`; the bytes and log probabilities are of the rest
         self._data = bytearray()
         self._logprobs: list[TokenLogprob] = []
-        self._n_steps = self._n_step_tokens = 0  # without those that read its prompt
-        self._step_seconds = self._baseline_seconds = 0.0
+        self._steps = StepFigures()
 
     @property
     def n_pending(self) -> int:
@@ -69,14 +106,11 @@ class ReplySequence:
         sampling = self.request.sampling
         return sampling.temperature == 0 or sampling.seed is not None
 
-    def record_step(self, n_tokens: int, seconds: float, baseline_seconds: float) -> None:
-        """Record a decode step: `n_tokens` sampled in `seconds`, estimated at `baseline_seconds`
-        without draft tokens.
+    def record_step(self, seconds: float, baseline_seconds: float | None) -> None:
+        """Record a step before its tokens are taken, so that their deltas count it: it took `seconds`, and one without
+        draft tokens an estimated `baseline_seconds`; None for a step that completes a prefill.
         """
-        self._n_steps += n_tokens > 0
-        self._n_step_tokens += n_tokens
-        self._step_seconds += seconds
-        self._baseline_seconds += baseline_seconds * max(n_tokens, 1)
+        self._steps.begin(seconds, baseline_seconds)
 
     def record_prefill(self) -> None:
         """Record that the prompt is prefilled and the first token is about to be sampled."""
@@ -86,7 +120,9 @@ class ReplySequence:
     def take(self, chosen: Chosen, vocabulary: Vocabulary) -> bool:
         """Append a sampled token; False if the reply finishes with it."""
         token = chosen.token
-        if vocabulary.ends_generation(token):
+        is_end = vocabulary.ends_generation(token)
+        self._steps.count(is_end)
+        if is_end:
             return self.finish("stop")
         data = vocabulary.piece(token)
         self.history.append(token)
@@ -130,9 +166,10 @@ class ReplySequence:
         return delta
 
     def _progress(self) -> Progress:
-        tokens_per_step = self._n_step_tokens / self._n_steps if self._n_steps else 1.0
-        speedup = self._baseline_seconds / self._step_seconds if self._step_seconds else 1.0
-        return Progress(self.cached_tokens, self._prefill_seconds, self._seconds(), tokens_per_step, speedup)
+        steps = self._steps
+        return Progress(
+            self.cached_tokens, self._prefill_seconds, self._seconds(), steps.tokens_per_step, steps.speedup
+        )
 
     def _end(self, end: Finished) -> bool:
         self.is_over = True

@@ -20,27 +20,24 @@ from ..hints import Hint
 
 AGAIN = "close other programs and try again"
 TAIL_LINES = 4  # of the log of a child that failed
-_TIMED_OUT = 124  # as timeout(1) ends
-_STOPPED = {_TIMED_OUT, *(-number for number in (1, 2, 9, 15))}  # SIGHUP, SIGINT, SIGKILL, SIGTERM
+_STOPPED = (-1, -2, -9, -15)  # SIGHUP, SIGINT, SIGKILL, SIGTERM
 
 
 @dataclass(frozen=True)
 class Result:
-    """Exit code and output of a child process that ended. A negative code is a signal's number."""
+    """Exit code and output of a child process that ended. A negative code is a signal's number; `is_timed_out` says
+    that the child was killed because its time was up.
+    """
 
     code: int
     stdout: str
     stderr: str
-
-    @property
-    def is_timed_out(self) -> bool:
-        """Whether the child was killed because its time was up."""
-        return self.code == _TIMED_OUT
+    is_timed_out: bool = False
 
     @property
     def was_stopped(self) -> bool:
         """Whether the end says nothing about the native code: a signal from outside, no memory, or a busy computer."""
-        return self.code in _STOPPED
+        return self.is_timed_out or self.code in _STOPPED
 
 
 def is_frozen() -> bool:
@@ -68,7 +65,7 @@ def run(target: Path | str, *arguments: str, timeout: float, request: str = "") 
             timeout=timeout, check=False, env=environment(),
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        return Result(_TIMED_OUT, "", _text(error.stderr))
+        return Result(-9, "", _text(error.stderr), is_timed_out=True)
     return Result(ended.returncode, ended.stdout, ended.stderr)
 
 

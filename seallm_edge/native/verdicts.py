@@ -23,7 +23,7 @@ class Verdicts:
     """Answers on disk. A file that cannot be read holds none, and one that cannot be written is no obstacle."""
 
     def __init__(self, machine_key: Callable[[], str]) -> None:
-        self._records = Records("backends.json", "questions", machine_key)
+        self._records = _records(machine_key)
 
     def find(self, question: str) -> Answer | None:
         """The kept answer; None if there is none, or if it is a refusal and a day old."""
@@ -45,9 +45,14 @@ class Verdicts:
 def forget_refusals() -> None:
     """Drop every answer that refuses a backend, scores of 0 too, so that it is asked again. A disk error is logged."""
     try:
-        Records("backends.json", "questions", str).forget_where(_is_refusal)
+        _records().forget_where(_is_refusal)
     except OSError as error:
         logger.info("refusals of CPU variants are not forgotten: %s", error)
+
+
+def _records(machine_key: Callable[[], str] = str) -> Records:
+    """Verdicts by question; the machine's key is needed to find or keep one."""
+    return Records("backends.json", "questions", machine_key)
 
 
 def _is_entry(entry: Any) -> bool:

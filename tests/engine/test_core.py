@@ -328,6 +328,15 @@ def test_guesses_beyond_max_tokens_are_not_even_checked() -> None:
     assert harness.context.n_batch_tokens == 5 + 2
 
 
+@pytest.mark.parametrize("n_tokens", [2, 3, 11, 30])
+def test_the_figures_of_a_reply_count_its_last_step(n_tokens: int) -> None:
+    harness = SchedulerHarness(FakeContext(n_ctx=400), speculation=eager(Oracle))
+    sequence = harness.ask(long_winded(5), max_tokens=n_tokens)
+    harness.run()
+    n_decode_steps = harness.context.n_steps - 1  # the first one completed the prefill
+    assert harness.ends[sequence].last.progress.tokens_per_step == (n_tokens - 1) / n_decode_steps
+
+
 def test_with_a_budget_of_0_nothing_is_kept() -> None:
     harness = SchedulerHarness(FakeContext(), budget=0)
     for _ in range(2):
