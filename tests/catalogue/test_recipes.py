@@ -102,6 +102,7 @@ def chosen_by_us(example: Example, name: str, has_importance: bool) -> dict[str,
     return {tensor: tensor_type(RECIPES[name], tensor, shape, model) for tensor, shape in example.shapes().items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_types_with_importance_are_llama_cpps(name: str, example: tuple[Example, Path], tmp_path: Path) -> None:
     model, source = example
@@ -109,6 +110,7 @@ def test_types_with_importance_are_llama_cpps(name: str, example: tuple[Example,
     assert chosen_by_us(model, name, has_importance=True) == theirs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_types_without_importance_are_llama_cpps_or_refused_as_by_it(
     name: str, example: tuple[Example, Path], tmp_path: Path
@@ -122,6 +124,7 @@ def test_types_without_importance_are_llama_cpps_or_refused_as_by_it(
         assert ours == chosen_by_llama_cpp(source, tmp_path / "out.gguf", name, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["IQ2_M", "Q2_K_S"])
 def test_llama_cpp_misses_just_the_entries_that_we_say_are_needed(name: str, tmp_path: Path) -> None:
     example = Example(2, 1, is_tied=False)

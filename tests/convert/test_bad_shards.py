@@ -34,6 +34,7 @@ def test_a_missing_shard(indexed: bool, checkpoint: Checkpoints, refusal: Refusa
     assert refusal(folder) == "tiny: the shard model-00002-of-00003.safetensors is missing"
 
 
+@pytest.mark.slow
 def test_shards_without_an_index_are_converted(checkpoint: Checkpoints, tmp_path: Path) -> None:
     folder = checkpoint(shards=3).path
     with_index = convert(folder, tmp_path / "with.gguf").read_bytes()

@@ -10,6 +10,9 @@ from seallm_edge.convert.checking.bounds import BOUNDS, dequantized, relative_rm
 from seallm_edge.gguf_file.types import TENSOR_TYPES, TensorType
 from seallm_edge.native.quantizer import WRITABLE, needs_importance, quantize
 
+pytestmark = pytest.mark.slow
+
+
 N_ROWS, N_PER_ROW = 16, 2048
 KINDS = [TENSOR_TYPES[name] for name in sorted(WRITABLE)]
 QUANTIZED = [kind for kind in KINDS if kind.block > 1]

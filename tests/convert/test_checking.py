@@ -14,6 +14,9 @@ from seallm_edge.convert.tasks import checkpoint_task, named_recipe
 from seallm_edge.convert.writing.writer import Output
 from seallm_edge.errors import ConversionError, InvalidOption
 
+pytestmark = pytest.mark.slow
+
+
 Checkpoints = Callable[..., Any]
 
 

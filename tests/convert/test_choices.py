@@ -128,6 +128,7 @@ def test_the_last_equals_sign_parts_expression_and_type() -> None:
     assert (override.expression, override.type.name) == ("(?=attn_v)a", "Q8_0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(WRITABLE))
 def test_every_type_that_an_override_may_name_can_be_written(name: str) -> None:
     kind = make_override("x", name).type

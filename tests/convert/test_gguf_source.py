@@ -16,6 +16,8 @@ from seallm_edge.gguf_file.types import TENSOR_TYPES, padded
 from seallm_edge.native.quantizer import quantize, requantize_file, widen
 from seallm_edge.native.type_choice import chosen_types
 
+pytestmark = pytest.mark.slow
+
 Shapes = Mapping[str, tuple[int, ...]]
 Q4_K_M, Q2_K, Q8_0, F16, IQ2_XXS = 15, 10, 7, 1, 19
 DENSE = {

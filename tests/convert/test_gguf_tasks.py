@@ -20,6 +20,9 @@ from seallm_edge.errors import ConversionError, InvalidOption, ModelFileError
 from seallm_edge.gguf_file import read_header
 from seallm_edge.native.quantizer import requantize_file
 
+pytestmark = pytest.mark.slow
+
+
 Checkpoints = Callable[..., Any]
 
 

@@ -16,6 +16,9 @@ from seallm_edge.convert import convert, convert_many
 from seallm_edge.errors import CheckpointError, ConversionError, HashMismatch, HubError, InvalidOption
 from seallm_edge.hub import Patience, open_repository
 
+pytestmark = pytest.mark.slow
+
+
 Checkpoints = Callable[..., Any]
 NAME = "SeaLLMs/tiny"
 SOURCE = f"hf:{NAME}"

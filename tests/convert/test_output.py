@@ -19,6 +19,8 @@ from seallm_edge.files.disk_space import check_space
 from seallm_edge.files.positioned import PositionedFile
 from seallm_edge.hints import command_line_words
 
+pytestmark = pytest.mark.slow
+
 Checkpoints = Callable[..., Any]
 
 
@@ -187,6 +189,7 @@ _MEASURED = """
 import re, sys
 from pathlib import Path
 from seallm_edge.convert import convert
+
 
 peak = 0
 def look(done, total):

@@ -9,7 +9,10 @@ import pytest
 from seallm_edge.catalogue.cards import TYPES, cards, tensor_bytes
 from seallm_edge.convert import plan_conversion
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files have no holes there")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="files have no holes there"),
+]
 
 SIZES = {
     "7B": {"embd": 3584, "ff": 18944, "heads": 28, "kv_heads": 4, "layers": 28, "vocab": 152064, "tied": False},

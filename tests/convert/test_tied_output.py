@@ -12,6 +12,9 @@ from seallm_edge.convert.mapping import tied_output
 from seallm_edge.gguf_file import read_header
 from support.checkpoints import Sizes, noise, write_safetensors
 
+pytestmark = pytest.mark.slow
+
+
 Checkpoints = Callable[..., Any]
 Refusal = Callable[[Path], str]
 DIFFERS = (

@@ -20,6 +20,9 @@ from seallm_edge.native.trial import Trial, try_model
 from seallm_edge.text.languages import LANGUAGES
 from seallm_edge.text.samples import SENTENCES, TEXTS, language_of
 
+pytestmark = pytest.mark.slow
+
+
 Checkpoints = Callable[..., Any]
 
 

@@ -13,6 +13,9 @@ from seallm_edge import SeaLLM
 from support.eager_drafting import draft_always
 from support.tiny_model import write_tiny
 
+pytestmark = pytest.mark.slow
+
+
 N_SAMPLES, N_TOKENS = 20_000, 3
 OPTIONS = {"temperature": 1.0, "top_k": 3, "top_p": 1.0, "min_p": 0.0, "repeat_penalty": 1.0}
 PROMPT = "rice rice rice ri"

@@ -16,6 +16,9 @@ from support.eager_drafting import draft_always
 from support.second_opinion import regrets
 from support.tiny_model import write_tiny
 
+pytestmark = pytest.mark.slow
+
+
 GREEDY = {"temperature": 0, "repeat_penalty": 1.0, "max_tokens": 60}
 PROMPTS = [
     "rice",

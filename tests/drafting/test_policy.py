@@ -75,6 +75,7 @@ def best_fixed(curve: list[float], right: float) -> float:
     return max(sum(right**i for i in range(n)) / curve[n - 1] for n in range(1, MAX_DRAFT_TOKENS + 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("right", [0.05, 0.3, 0.6, 0.8, 0.95])
 @pytest.mark.parametrize("curve", CURVES.values(), ids=CURVES)
 def test_it_is_nearly_as_good_as_the_best_fixed_choice(curve: list[float], right: float) -> None:
@@ -90,6 +91,7 @@ def test_it_finds_out_that_guesses_are_worse_or_better_than_their_makers_say(
     assert rate_of(curve, right, claimed, noise=0.0, seed=1) >= 0.97 * best_fixed(curve, right)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     steps=st.lists(st.floats(0.02, 1.2), min_size=9, max_size=9),
@@ -115,6 +117,7 @@ def test_what_is_remembered_makes_the_first_reply_fast(curve: list[float], right
     assert sum(rates) / len(rates) >= 0.95 * best_fixed(curve, right)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("believed", CURVES.values(), ids=CURVES)
 @pytest.mark.parametrize("curve", CURVES.values(), ids=CURVES)
 def test_what_is_remembered_of_another_machine_is_unlearnt(curve: list[float], believed: list[float]) -> None:

@@ -115,6 +115,7 @@ def mutated(data: bytes, dice: random.Random) -> bytes:
     return bytes(swapped)
 
 
+@pytest.mark.slow
 def test_500_mutated_snapshots_never_crash_it_and_every_reply_is_right(tiny_file: Path, tmp_path: Path) -> None:
     with open_tiny(tiny_file, tmp_path) as llm:
         right = llm.complete(TEXT, **GREEDY).text

@@ -23,6 +23,7 @@ def test_there_are_blocks_to_run() -> None:
     assert len(BLOCKS) > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(BLOCKS)), ids=[code.strip().splitlines()[-1][:60] for code, _ in BLOCKS])
 def test_a_block_prints_what_the_page_shows(outcomes: list[str], number: int) -> None:
     code, shown = BLOCKS[number]

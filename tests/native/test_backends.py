@@ -45,9 +45,12 @@ except EngineError as error:
     print(json.dumps({"error": error.message, "hint": str(error.hint)}))
 """
 
-pytestmark = pytest.mark.skipif(
-    load_backends().variant == BUILT_IN, reason="this llama-cpp-python has one CPU backend, linked in"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        load_backends().variant == BUILT_IN, reason="this llama-cpp-python has one CPU backend, linked in"
+    ),
+]
 
 
 def load(*backends: Path, only: bool = False, prelude: str = "", kind: str = "cpu") -> Any:

@@ -20,6 +20,9 @@ from seallm_edge.native.context import Context
 from seallm_edge.native.model import Model
 from seallm_edge.native.page_residency import PageResidency
 
+pytestmark = pytest.mark.slow
+
+
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="pages are given back on Linux alone")
 MB = 1 << 20
 

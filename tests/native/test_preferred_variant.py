@@ -27,9 +27,12 @@ assert second is first is library.load_backends()
 print(json.dumps({"variant": first.variant, "possible": first.possible, "refused": first.refused}))
 """
 
-pytestmark = pytest.mark.skipif(
-    load_backends().variant == BUILT_IN, reason="this llama-cpp-python has one CPU backend, linked in"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        load_backends().variant == BUILT_IN, reason="this llama-cpp-python has one CPU backend, linked in"
+    ),
+]
 
 
 def load(prefer: str, *backends: Path) -> Any:

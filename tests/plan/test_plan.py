@@ -23,6 +23,7 @@ from seallm_edge.plan.memory import (
     step_bytes,
     working_bytes,
 )
+from support.gguf_files import write_gguf_file
 from support.peak_memory import in_child
 
 
@@ -49,12 +50,13 @@ def gpu(free: float) -> Gpu:
     return Gpu("CUDA0", "Test GPU", round(free * GB), 24 * GB)
 
 
-@pytest.fixture
-def seallm_7b(write_gguf: Callable[..., Path]) -> Header:
+@pytest.fixture(scope="module")
+def seallm_7b(tmp_path_factory: pytest.TempPathFactory) -> Header:
     """The header of a file with the shape of SeaLLMs-v3-7B-Chat in Q8_0 (its weights are a hole), small vocabulary."""
     shape = replace(cards()["seallms-v3-7b-chat"].shape, n_vocab=32_000, tied=True)
     change = {"qwen2.context_length": ("uint32", 131_072)}
-    return read_header(write_gguf("SeaLLMs-v3-7B-Chat-Q8_0.gguf", shape=shape, kind=Q8_0, change=change))
+    path = tmp_path_factory.mktemp("models") / "SeaLLMs-v3-7B-Chat-Q8_0.gguf"
+    return read_header(write_gguf_file(path, shape=shape, kind=Q8_0, change=change))
 
 
 @dataclass(frozen=True)

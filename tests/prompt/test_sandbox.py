@@ -80,6 +80,7 @@ def test_what_lies_beyond_the_sandbox_is_out_of_reach(source: str) -> None:
     assert template._probe() in ("zqxj" * n for n in (1, 3, 4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", BOMBS)
 def test_a_template_that_would_fill_memory_or_never_end_is_stopped(source: str) -> None:
     with pytest.raises(TemplateError):

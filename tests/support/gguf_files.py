@@ -94,28 +94,32 @@ def gguf_bytes(
     return out, start + offset if tensors else len(out)
 
 
+def write_gguf_file(
+    path: Path,
+    *,
+    shape: Dimensions = TINY,
+    kind: int = 1,
+    change: Mapping[str, tuple[str, Any] | None] | None = None,
+    tensors: Iterable[tuple[str, tuple[int, ...], int]] | None = None,
+    **options: Any,
+) -> Path:
+    """Write a GGUF of zero weights (a hole in the file): tiny and sound unless told otherwise."""
+    metadata = {**qwen2_metadata(shape), **(change or {})}
+    kept = {key: typed for key, typed in metadata.items() if typed is not None}
+    listed = qwen2_tensors(shape, kind) if tensors is None else tensors
+    header, size = gguf_bytes(kept, listed, **options)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(header)
+        file.truncate(size)
+    return path
+
+
 @pytest.fixture
 def write_gguf(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a GGUF of zero weights (a hole in the file): tiny and sound unless told otherwise."""
+    """`write_gguf_file` in the test's folder, by name."""
 
-    def write(
-        name: str = "tiny.gguf",
-        *,
-        shape: Dimensions = TINY,
-        kind: int = 1,
-        change: Mapping[str, tuple[str, Any] | None] | None = None,
-        tensors: Iterable[tuple[str, tuple[int, ...], int]] | None = None,
-        **options: Any,
-    ) -> Path:
-        metadata = {**qwen2_metadata(shape), **(change or {})}
-        kept = {key: typed for key, typed in metadata.items() if typed is not None}
-        listed = qwen2_tensors(shape, kind) if tensors is None else tensors
-        header, size = gguf_bytes(kept, listed, **options)
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            file.write(header)
-            file.truncate(size)
-        return path
+    def write(name: str = "tiny.gguf", **options: Any) -> Path:
+        return write_gguf_file(tmp_path / name, **options)
 
     return write

@@ -17,6 +17,8 @@ import pytest
 from seallm_edge.engine.kv.snapshots import Snapshots
 from support.snapshots import KEY, PLENTY, STATE, TOKENS, after_restart
 
+pytestmark = pytest.mark.slow
+
 
 def child(code: str, *arguments: object) -> subprocess.Popen[bytes]:
     """A process with this module's constants that runs `code` over `sys.argv[1:]`."""
@@ -52,6 +54,7 @@ DEATHS = {
 def test_killed_writer_leaves_whole_files_alone(good: Path, death: str) -> None:
     code = f"""
 from seallm_edge.engine.kv import snapshots as snapshots_module
+
 folder = Path(sys.argv[1])
 {DEATHS[death]}
 Snapshots(folder, KEY, PLENTY).save([*TOKENS, 1], state_of(TOKENS, 3_000_000))
