@@ -34,10 +34,10 @@ chat: $(READY)  ## chat with the small demo model; piped input: one message a li
 	@$(BIN)/seallm chat smollm2-135m-instruct || [ $$? -eq 130 ]  # Ctrl-C is a way to leave
 
 test: $(TOOLS)  ## run the tests; ends with the ten slowest
-	@$(BIN)/python -m pytest --durations=10
+	@$(BIN)/python -m pytest -n auto --dist worksteal --durations=10
 
 test-fast: $(TOOLS)  ## run the tests that need no trained model and no seconds of native work
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
 docs: $(TOOLS)  ## rewrite the outputs that the documents show, and the reference of the commands
 	@$(BIN)/python docs/update.py

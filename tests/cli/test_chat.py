@@ -21,7 +21,9 @@ def test_lines_belong_to_one_conversation(seallm) -> None:
     alone = seallm("chat", DEMO, *GREEDY, stdin=b"And what did I ask before?\n").stdout.decode()
     after = seallm("chat", DEMO, *GREEDY, stdin=f"{CAPITAL}\nAnd what did I ask before?\n".encode()).stdout.decode()
     assert "Japan" not in alone
-    assert after.startswith(f"{ANSWER}\nI'm sorry for any confusion. You asked about the capital of Japan.")
+    first, second = after.split("\n", 1)
+    assert first == ANSWER
+    assert "Japan" in second
 
 
 @pytest.mark.parametrize("stdin", [b"", None])

@@ -67,7 +67,9 @@ static inline float row_sum(__m256 v) {
 static inline float row_half(ggml_half h) { return _cvtsh_ss(h); }
 
 /* Activations of a group of rows as products read them: 32 of each row side by side (of Q8_K 64), in `q`; and, for each
-   block of them, one of these. */
+   block of them, one of these. Products compute with all GROUP_ROWS lanes of the scales, whatever the number of rows:
+   those without a row are 0, because what lies in working memory may be subnormal numbers, with which an Intel processor
+   takes 150 cycles and more for each operation. */
 struct side_q8_0 {
     float scale[GROUP_ROWS];
     float excess[GROUP_ROWS]; /* that making unsigned weights of signed ones adds */
@@ -246,6 +248,7 @@ static size_t row_products_size(const struct ggml_tensor * dst) {
 }
 
 static void fill_q8_0(const float * x, int rows, int r, int8_t * q, struct side_q8_0 * side) {
+    if (r == 0) { memset(side, 0, sizeof(*side)); }
     block_q8_0 a;
     quantize_row_q8_0(x, &a, QK8_0);
     memcpy(q + 32 * r, a.qs, 32);
@@ -257,6 +260,7 @@ static void fill_q8_0(const float * x, int rows, int r, int8_t * q, struct side_
 }
 
 static void fill_q8_K(const float * x, int rows, int r, int8_t * q, struct side_q8_K * side) {
+    if (r == 0) { memset(side->scale, 0, sizeof(side->scale)); }
     block_q8_K a;
     quantize_row_q8_K(x, &a, QK_K);
     for (int i = 0; i < QK_K / 64; i++) { memcpy(q + 64 * (i * rows + r), a.qs + 64 * i, 64); }
