@@ -82,16 +82,16 @@ def test_several_choices_read_their_prompt_once(llm: SeaLLM) -> None:
 
 
 def test_a_reply_cancelled_in_its_prompt_stops_at_once_and_what_was_read_is_kept() -> None:
-    with SeaLLM(DEMO, context=4096, drafting="off") as llm:
-        prompt = a_long_text(llm, 3500)
+    with SeaLLM(DEMO, context=2048, drafting="off") as llm:
+        prompt = a_long_text(llm, 1500)
         stream = llm.stream(prompt, **GREEDY)
-        while llm.stats().cells_used <= 500:
+        while llm.stats().cells_used <= 300:
             time.sleep(0.005)
         stream.cancel()
         assert let_go(stream, 1.0)
         assert stream.reply.finish_reason == "cancelled"
         n_read = llm.stats().cells_used
-        assert 500 < n_read < 3500
+        assert 300 < n_read < 1500
         again = llm.stream(prompt, **GREEDY)
         again.read()
         assert again.reply.usage.cached_tokens >= n_read - n_read % 64
