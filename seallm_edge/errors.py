@@ -11,6 +11,7 @@ SeaLLMError
 ├── InvalidOption        an unknown option, or an invalid value (also a ValueError)
 ├── DraftTableError      an n-gram table that is damaged, or is for another tokenizer
 ├── NotEnoughMemory      a model that does not fit in free memory
+├── HistoryError         a chat history that cannot be read or written, or holds no such conversation
 ├── ContextOverflow      a prompt that does not fit in the context
 └── EngineError          llama.cpp failed, or cannot run here; or the model was closed
 
@@ -131,6 +132,10 @@ class NotEnoughMemory(SeaLLMError):
         self.needed = needed
         self.free = free
         super().__init__(problem, hint)
+
+
+class HistoryError(SeaLLMError):
+    """Chat history that cannot be read or written, that holds no such conversation, or that cannot be imported."""
 
 
 class ContextOverflow(SeaLLMError):

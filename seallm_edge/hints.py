@@ -41,6 +41,7 @@ _FUNCTIONS = {
     "models": "seallm_edge.store.installed",
     "quantize": "seallm_edge.convert.quantize",
     "run": "seallm_edge.SeaLLM.complete",
+    "sessions": "seallm_edge.chat.History.conversations",
     "tune": "seallm_edge.tuning.tune",
     "verify": "seallm_edge.convert.verify",
 }

@@ -33,3 +33,8 @@ def snapshots_dir() -> Path:
 def draft_tables_dir() -> Path:
     """Folder of n-gram tables that the user has made."""
     return home() / "draft-tables"
+
+
+def history_file() -> Path:
+    """File of the chat history."""
+    return home() / "history.sqlite"

@@ -32,6 +32,7 @@ def test_exported_names_are_these() -> None:
         "FinishReason",
         "HashMismatch",
         "Hint",
+        "HistoryError",
         "HubError",
         "InvalidOption",
         "Message",
