@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .context_budget import ContextBudget
     from .conversation import Conversation
     from .history import History
     from .records import ConversationSummary, ConversationTree, Match, StoredConversation, StoredMessage
 
 # public name → its module, imported on first access: a list of conversations needs no model
 _HOMES = {
+    "ContextBudget": "context_budget",
     "Conversation": "conversation",
     "ConversationSummary": "records",
     "ConversationTree": "records",
@@ -20,6 +22,7 @@ _HOMES = {
     "StoredMessage": "records",
 }
 __all__ = [
+    "ContextBudget",
     "Conversation",
     "ConversationSummary",
     "ConversationTree",

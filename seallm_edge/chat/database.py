@@ -34,7 +34,7 @@ _PROBLEMS = {
 
 
 @contextlib.contextmanager
-def translated_errors(path: Path) -> Iterator[None]:
+def translated_errors(path: Path | None) -> Iterator[None]:
     """Turn the errors of sqlite3 and of the system into HistoryError."""
     try:
         yield
@@ -42,7 +42,7 @@ def translated_errors(path: Path) -> Iterator[None]:
         name = getattr(error, "sqlite_errorname", None) or "SQLITE_CORRUPT"
         code = "_".join(name.split("_")[:2])
         known = _PROBLEMS.get(code) or ("is damaged", _DAMAGED)
-        raise HistoryError(f"{path} {known[0]} ({error})", known[1]) from error
+        raise HistoryError(f"{path or 'the history in memory'} {known[0]} ({error})", known[1]) from error
     except OverflowError as error:
         raise HistoryError("a number is too large for the history", "give the id of a message") from error
     except OSError as error:
@@ -50,13 +50,15 @@ def translated_errors(path: Path) -> Iterator[None]:
 
 
 class Database:
-    """Connections to one history file, opened at the first use. Any thread may use it."""
+    """Connections to one history file, opened at the first use; to one in memory if `path` is None, and then a single
+    connection. Any thread may use it.
+    """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.path = path
         self._opening = threading.Lock()
-        self._read_lock = threading.Lock()
         self._write_lock = threading.Lock()
+        self._read_lock = threading.Lock() if path else self._write_lock
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
         self._is_durable = True
@@ -86,6 +88,8 @@ class Database:
 
     def compact(self) -> None:
         """Return free pages to the disk. Raises HistoryError."""
+        if self.path is None:
+            return
         with translated_errors(self.path), self._write_lock:
             connection = self._still_open(self._writer)
             connection.executescript("PRAGMA incremental_vacuum")  # `execute` would free a single page
@@ -93,12 +97,16 @@ class Database:
 
     def close(self) -> None:
         """Close the connections. May be called twice."""
-        with self._opening, self._read_lock, self._write_lock, translated_errors(self.path):
+        with self._opening, translated_errors(self.path):
             self._is_closed = True
-            connections = [connection for connection in (self._reader, self._writer) if connection]
-            self._reader = self._writer = None
-            for connection in connections:
-                connection.close()
+            with self._read_lock:
+                reader, self._reader = self._reader, None
+                if reader and reader is not self._writer:
+                    reader.close()
+            with self._write_lock:
+                writer, self._writer = self._writer, None
+                if writer:
+                    writer.close()
 
     def _open(self) -> None:
         if self._reader is not None:
@@ -106,17 +114,7 @@ class Database:
         with self._opening:
             if self._is_closed or self._reader is not None:
                 return
-            if self.path.is_dir():
-                raise HistoryError(f"{self.path} is a folder, not a history file", "move it to another place")
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            schema.create_private(self.path)
-            with contextlib.ExitStack() as opened:
-                writer = opened.enter_context(contextlib.closing(_connect(self.path)))
-                _prepare(writer, self.path)
-                reader = _connect(self.path)
-                reader.execute("PRAGMA query_only = ON")
-                opened.pop_all()
-            self._writer, self._reader = writer, reader
+            self._writer, self._reader = _opened(self.path) if self.path else _opened_in_memory()
 
     def _still_open(self, connection: sqlite3.Connection | None) -> sqlite3.Connection:
         if connection is None:
@@ -129,6 +127,30 @@ class Database:
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             connection.execute(f"PRAGMA wal_autocheckpoint = {1000 if durable else 0}")
             self._is_durable = durable
+
+
+def _opened(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """(writer, reader) of a history file, which is created where there is none."""
+    if path.is_dir():
+        raise HistoryError(f"{path} is a folder, not a history file", "move it to another place")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    schema.create_private(path)
+    with contextlib.ExitStack() as opened:
+        writer = opened.enter_context(contextlib.closing(_connect(path)))
+        _prepare(writer, path)
+        reader = _connect(path)
+        reader.execute("PRAGMA query_only = ON")
+        opened.pop_all()
+    return writer, reader
+
+
+def _opened_in_memory() -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """One connection, as writer and as reader."""
+    connection = _connect(Path(":memory:"))
+    schema.migrate(connection, Path(":memory:"))
+    connection.execute("PRAGMA foreign_keys = ON")
+    search.prepare(connection)
+    return connection, connection
 
 
 def _connect(path: Path) -> sqlite3.Connection:

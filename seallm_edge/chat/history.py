@@ -38,8 +38,18 @@ class History:
     """
 
     def __init__(self, path: Path | str | None = None) -> None:
-        self.file = Path(path) if path is not None else paths.history_file()
-        self._database = Database(self.file)
+        self._set_up(Path(path) if path is not None else paths.history_file())
+
+    @classmethod
+    def in_memory(cls) -> History:
+        """History that is kept in memory only, and ends with this object; its `file` is None."""
+        self = cls.__new__(cls)
+        self._set_up(None)
+        return self
+
+    def _set_up(self, file: Path | None) -> None:
+        self.file = file
+        self._database = Database(file)
         self._writing: set[int] = set()  # replies that this object streams: `recover` leaves them
 
     def conversations(self, limit: int | None = None, offset: int = 0) -> list[ConversationSummary]:
@@ -181,6 +191,19 @@ class History:
                 self._check_open_for_writing(reply)
             rows.complete(connection, message_id, content, state, figures)
             rows.update(connection, reply.conversation, updated=time.time())
+        self._writing.discard(message_id)
+
+    def discard(self, message_id: int) -> None:
+        """Remove the last message of a branch, and let the conversation stand at its parent: a turn that was refused.
+
+        Raises HistoryError if other messages follow it.
+        """
+        with self._database.write() as connection:
+            message = rows.message(connection, message_id)
+            if rows.children(connection, message_id):
+                raise HistoryError(f"message {message_id} has others that follow it", "remove the conversation")
+            rows.update(connection, message.conversation, leaf=message.parent)
+            rows.delete_message(connection, message_id)
         self._writing.discard(message_id)
 
     def recover(self, conversation_id: str) -> list[int]:

@@ -162,6 +162,12 @@ def delete_conversation(connection: sqlite3.Connection, conversation_id: str) ->
     connection.execute("DELETE FROM conversations WHERE id = ?", key)
 
 
+def delete_message(connection: sqlite3.Connection, message_id: int) -> None:
+    """Delete a message, its deltas and its entries in the search index."""
+    search.forget(connection, message_id)
+    connection.execute("DELETE FROM messages WHERE id = ?", (message_id,))
+
+
 def storable(value: Any) -> Any:
     """The value, with U+FFFD for lone surrogates in a text: UTF-8 cannot express them."""
     if isinstance(value, str) and not value.isascii():
