@@ -17,6 +17,7 @@ from ..errors import HistoryError
 from . import schema, search
 
 _BUSY_SECONDS = 5.0
+_MIN_FILE = 512  # bytes, SQLite's smallest page
 _DAMAGED = "move it to another place; a copy of its readable part: sqlite3 OLD .recover | sqlite3 NEW"
 _PERMISSION = "check the permissions of the file and its folder, or set SEALLM_HOME to another folder"
 # primary result code → what happened, what mends it. ref: https://sqlite.org/rescode.html
@@ -43,6 +44,8 @@ def translated_errors(path: Path | None) -> Iterator[None]:
         code = "_".join(name.split("_")[:2])
         known = _PROBLEMS.get(code) or ("is damaged", _DAMAGED)
         raise HistoryError(f"{path or 'the history in memory'} {known[0]} ({error})", known[1]) from error
+    except UnicodeDecodeError as error:  # an error message of SQLite that quotes damaged bytes
+        raise HistoryError(f"{path} is damaged", _DAMAGED) from error
     except OverflowError as error:
         raise HistoryError("a number is too large for the history", "give the id of a message") from error
     except OSError as error:
@@ -131,10 +134,7 @@ class Database:
 
 def _opened(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     """(writer, reader) of a history file, which is created where there is none."""
-    if path.is_dir():
-        raise HistoryError(f"{path} is a folder, not a history file", "move it to another place")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    schema.create_private(path)
+    _check_place(path)
     with contextlib.ExitStack() as opened:
         writer = opened.enter_context(contextlib.closing(_connect(path)))
         _prepare(writer, path)
@@ -151,6 +151,16 @@ def _opened_in_memory() -> tuple[sqlite3.Connection, sqlite3.Connection]:
     connection.execute("PRAGMA foreign_keys = ON")
     search.prepare(connection)
     return connection, connection
+
+
+def _check_place(path: Path) -> None:
+    """Create the file if there is none; raise HistoryError for a folder, or a file that is too short for SQLite's."""
+    if path.is_dir():
+        raise HistoryError(f"{path} is a folder, not a history file", "move it to another place")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    schema.create_private(path)
+    if 0 < path.stat().st_size < _MIN_FILE:  # which SQLite would overwrite
+        raise HistoryError(f"{path} is no SQLite file", "move it to another place")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -80,7 +80,7 @@ def forget(connection: sqlite3.Connection, message: int) -> None:
     for (content,) in connection.execute(sql, (message,)).fetchall():
         if has_fts5():
             sql = "INSERT INTO bigrams (bigrams, rowid, text) VALUES ('delete', ?, ?)"
-            connection.execute(sql, (message, _bigrams(fold(content))))
+            connection.execute(sql, (message, _bigrams(fold(_text(content)))))
 
 
 def purge(connection: sqlite3.Connection) -> None:
@@ -109,7 +109,7 @@ def has_unindexed(connection: sqlite3.Connection) -> bool:
 def catch_up(connection: sqlite3.Connection) -> None:
     """Index all messages that are not indexed yet."""
     for message, content in connection.execute(f"SELECT id, content {_UNINDEXED}").fetchall():
-        add(connection, message, content)
+        add(connection, message, _text(content))
 
 
 def find(connection: sqlite3.Connection, terms: list[str], limit: int) -> list[Row]:
@@ -154,10 +154,17 @@ def _verified(rows: Iterator[Row] | sqlite3.Cursor, terms: list[str], limit: int
     for message, content in rows:
         if len(found) >= limit:
             break
-        folded = fold(content)
+        folded = fold(_text(content))
         if all(term in folded for term in terms):
             found.append((message, content))
     return found
+
+
+def _text(content: object) -> str:
+    """Content as the file holds it. Raises sqlite3.DatabaseError if it is no text, in a damaged file."""
+    if not isinstance(content, str):
+        raise sqlite3.DatabaseError(f"the content of a message is {type(content).__name__}")
+    return content
 
 
 def _all(connection: sqlite3.Connection, limit: int = -1) -> sqlite3.Cursor:
