@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..text.unicode import graphemes
+
 Role = Literal["user", "assistant", "system"]
 State = Literal["complete", "streaming", "cut"]
 ROLES: tuple[Role, ...] = ("user", "assistant", "system")
+_MAX_TITLE = 60  # grapheme clusters of a title that is taken from a message
 STATES: tuple[State, ...] = ("complete", "streaming", "cut")
 
 
@@ -82,3 +85,27 @@ class ConversationTree:
 
     conversation: StoredConversation
     messages: tuple[StoredMessage, ...]
+
+    @property
+    def title(self) -> str:
+        """Title as in the list of conversations; empty if there is neither a title nor a user message."""
+        first = next((message.content for message in self.messages if message.role == "user"), "")
+        return self.conversation.title or title_from(first)
+
+    @property
+    def branch(self) -> tuple[StoredMessage, ...]:
+        """Messages from the first to the leaf, where the conversation stands."""
+        by_id = {message.id: message for message in self.messages}
+        at = by_id.get(self.conversation.leaf) if self.conversation.leaf is not None else None
+        found = []
+        while at is not None:
+            found.append(at)
+            at = by_id.get(at.parent) if at.parent is not None else None
+        return tuple(reversed(found))
+
+
+def title_from(text: str) -> str:
+    """Title from a message's first line with text, in whole grapheme clusters."""
+    line = next(filter(None, map(str.strip, text.splitlines())), "")
+    clusters = graphemes(line) if len(line) > _MAX_TITLE else []
+    return "".join(clusters[:_MAX_TITLE]) + "…" if len(clusters) > _MAX_TITLE else line

@@ -13,7 +13,7 @@ from typing import Any, cast
 from ..errors import HistoryError
 from . import search
 from .finding import LIST_THEM
-from .records import ROLES, STATES, ConversationSummary, Role, State, StoredConversation, StoredMessage
+from .records import ROLES, STATES, ConversationSummary, Role, State, StoredConversation, StoredMessage, title_from
 
 _CONVERSATION = "id, title, created, updated, model, system, persona, leaf, context_start"
 _MESSAGE = "id, conversation, parent, role, content, created, state, model, figures"
@@ -33,7 +33,6 @@ _PATH = f"""
         SELECT messages.parent FROM messages JOIN ancestors USING (id) WHERE messages.parent < messages.id
     )
     SELECT {_MESSAGE} FROM messages WHERE id IN ancestors ORDER BY id"""
-_MAX_TITLE = 60  # characters of a title that is taken from a message
 
 _TEXT, _MAYBE_TEXT, _TIME = (str,), (str, type(None)), (float, int)
 _ID, _MAYBE_ID = (int,), (int, type(None))
@@ -213,15 +212,6 @@ def _summary(values: tuple[Any, ...]) -> ConversationSummary:
     return ConversationSummary(id_, title or title_from(first_text or ""), created, updated, model, n_messages)
 
 
-def title_from(text: str) -> str:
-    """Title from a message's first line with text, in whole grapheme clusters."""
-    from ..text.unicode import graphemes
-
-    line = next(filter(None, map(str.strip, text.splitlines())), "")
-    clusters = graphemes(line) if len(line) > _MAX_TITLE else []
-    return "".join(clusters[:_MAX_TITLE]) + "…" if len(clusters) > _MAX_TITLE else line
-
-
 def _checked(row: tuple[Any, ...], types: Iterable[tuple[type, ...]]) -> tuple[Any, ...]:
     for value, allowed in zip(row, types, strict=True):
         if not isinstance(value, allowed):
@@ -230,7 +220,10 @@ def _checked(row: tuple[Any, ...], types: Iterable[tuple[type, ...]]) -> tuple[A
 
 
 def _json(figures: Mapping[str, Any] | None) -> str | None:
-    return None if figures is None else json.dumps(dict(figures))
+    try:
+        return None if figures is None else json.dumps(dict(figures))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise HistoryError(f"the figures of a message are no JSON: {error}", "give numbers and texts") from error
 
 
 def _from_json(text: str | None) -> dict[str, Any] | None:
