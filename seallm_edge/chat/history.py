@@ -114,9 +114,13 @@ class History:
             with self._database.write() as connection:
                 search.catch_up(connection)
         with self._database.read() as connection:
-            found = [rows.message(connection, id_) for id_, _ in search.find(connection, terms, limit)]
+            found = [rows.message(connection, message_id) for message_id in search.find(connection, terms, limit)]
+            titles = {one.conversation: rows.title(connection, one.conversation) for one in found}
         return [
-            Match(one.conversation, one.id, one.role, one.created, search.snippet(one.content, terms[0]))
+            Match(
+                *(one.conversation, titles[one.conversation], one.id, one.role, one.created),
+                snippet=search.snippet(one.content, terms[0]),
+            )
             for one in found
         ]
 
@@ -127,7 +131,7 @@ class History:
         system: str | None = None,
         persona: str | None = None,
     ) -> str:
-        """Id of a stored conversation without messages: ten hexadecimal digits."""
+        """Id of a stored conversation without messages: twelve hexadecimal digits."""
         now = time.time()
         new = StoredConversation(_new_id(), title, now, now, model, system, persona, None, None)
         with self._database.write() as connection:
@@ -259,8 +263,9 @@ class History:
 
     def _set_message(self, conversation_id: str, **values: int | None) -> None:
         with self._database.write() as connection:
-            for message_id in filter(None, values.values()):
-                _check_belongs(connection, message_id, conversation_id)
+            for message_id in values.values():
+                if message_id is not None:
+                    _check_belongs(connection, message_id, conversation_id)
             rows.update(connection, conversation_id, **values)
 
     def _check_open_for_writing(self, reply: StoredMessage) -> None:
@@ -290,4 +295,4 @@ def _insert_tree(connection: sqlite3.Connection, tree: ConversationTree) -> str:
 
 
 def _new_id() -> str:
-    return secrets.token_hex(5)
+    return secrets.token_hex(6)

@@ -70,9 +70,13 @@ class ConversationSummary:
 
 @dataclass(frozen=True)
 class Match:
-    """Message found by a search: ids of its conversation and its own; `snippet` is one line around the first term."""
+    """Message found by a search: ids of its conversation and its own; `snippet` is one line around the first term.
+
+    `title` is that of the conversation, as in the list.
+    """
 
     conversation: str
+    title: str
     message: int
     role: Role
     created: float

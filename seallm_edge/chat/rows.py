@@ -17,13 +17,13 @@ from .records import ROLES, STATES, ConversationSummary, Role, State, StoredConv
 
 _CONVERSATION = "id, title, created, updated, model, system, persona, leaf, context_start"
 _MESSAGE = "id, conversation, parent, role, content, created, state, model, figures"
-_SUMMARIES = """
+_FIRST_TEXT = """CASE WHEN title IS NULL THEN (
+        SELECT substr(content, 1, 500) FROM messages
+        WHERE conversation = conversations.id AND role = 'user' ORDER BY id LIMIT 1
+    ) END"""
+_SUMMARIES = f"""
     SELECT id, title, created, updated, model,
-        (SELECT count(*) FROM messages WHERE conversation = conversations.id),
-        CASE WHEN title IS NULL THEN (
-            SELECT substr(content, 1, 500) FROM messages
-            WHERE conversation = conversations.id AND role = 'user' ORDER BY id LIMIT 1
-        ) END
+        (SELECT count(*) FROM messages WHERE conversation = conversations.id), {_FIRST_TEXT}
     FROM conversations ORDER BY updated DESC, rowid DESC LIMIT ? OFFSET ?"""
 # A parent is older than its children, so the recursion ends in a damaged file too.
 _PATH = f"""
@@ -55,6 +55,14 @@ def summaries(connection: sqlite3.Connection, limit: int | None, offset: int) ->
     """Summaries of conversations, that with the latest message first."""
     rows = connection.execute(_SUMMARIES, (-1 if limit is None else max(limit, 0), max(offset, 0)))
     return [_summary(_checked(row, _SUMMARY_TYPES)) for row in rows]
+
+
+def title(connection: sqlite3.Connection, conversation_id: str) -> str:
+    """Title of a conversation as in the list: its own, or the first line of its first user message."""
+    sql = f"SELECT title, {_FIRST_TEXT} FROM conversations WHERE id = ?"
+    row = connection.execute(sql, (conversation_id,)).fetchone()
+    own, first_text = _checked(row or (None, None), (_MAYBE_TEXT, _MAYBE_TEXT))
+    return own or title_from(first_text or "")
 
 
 def message(connection: sqlite3.Connection, message_id: int) -> StoredMessage:

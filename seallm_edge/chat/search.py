@@ -15,11 +15,8 @@ import re
 import sqlite3
 import time
 import unicodedata
-from collections.abc import Iterator
 
 from ..text.unicode import graphemes, normalize
-
-Row = tuple[int, str]  # id and content of a message
 
 # Invisible characters without effect on a match: soft hyphen, zero-width spaces and joiners, directions, emoji styles.
 _IGNORED = re.compile("[\u00ad\u034f\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe0e\ufe0f\ufeff]")
@@ -112,8 +109,8 @@ def catch_up(connection: sqlite3.Connection) -> None:
         add(connection, message, _text(content))
 
 
-def find(connection: sqlite3.Connection, terms: list[str], limit: int) -> list[Row]:
-    """Ids and contents of at most `limit` messages in which every term occurs, the latest first."""
+def find(connection: sqlite3.Connection, terms: list[str], limit: int) -> list[int]:
+    """Ids of at most `limit` messages in which every term occurs, the latest first."""
     if not has_fts5():
         return _verified(_all(connection), terms, limit)
     if all(len(term) == 1 for term in terms):
@@ -149,14 +146,15 @@ def _cluster_of(term: str, clusters: list[str]) -> int:
     return next((number for number, end in enumerate(ends) if end > position), 0)
 
 
-def _verified(rows: Iterator[Row] | sqlite3.Cursor, terms: list[str], limit: int) -> list[Row]:
-    found: list[Row] = []
+def _verified(rows: sqlite3.Cursor, terms: list[str], limit: int) -> list[int]:
+    """Ids of the first `limit` rows (id, content) in which every term occurs."""
+    found: list[int] = []
     for message, content in rows:
         if len(found) >= limit:
             break
         folded = fold(_text(content))
         if all(term in folded for term in terms):
-            found.append((message, content))
+            found.append(message)
     return found
 
 

@@ -116,11 +116,15 @@ def test_a_query_is_plain_text_whatever_it_looks_like(query: str, history: Histo
 
 
 def test_a_snippet_is_whole_grapheme_clusters_around_the_match(history: History) -> None:
-    store(history, "น้ำ" * 100 + "ข้าวผัด" + "น้ำ" * 100)
-    (match,) = history.search("ข้าวผัด")
-    assert match.snippet == "…" + "น้ำ" * 24 + "ข้าวผัด" + "น้ำ" * 55 + "…"
+    (id_,) = store(history, "น้ำ" * 100 + "ข้าวผัด" + "น้ำ" * 100)
+    message = history.message(id_)
+    snippet = "…" + "น้ำ" * 24 + "ข้าวผัด" + "น้ำ" * 55 + "…"
     assert len(graphemes("ข้าวผัด")) == 5
-    assert isinstance(match, Match)
+    for title in ("น้ำ" * 60 + "…", "Makan"):
+        assert history.search("ข้าวผัด") == [
+            Match(message.conversation, title, id_, "user", message.created, snippet),
+        ]
+        history.rename(message.conversation, "Makan")
 
 
 @pytest.mark.parametrize(
