@@ -132,7 +132,11 @@ def snippet(content: str, term: str) -> str:
     clusters = graphemes(" ".join(words[begin : first + _AFTER]))
     n_before = len(graphemes(" ".join(words[begin:first])))
     at = n_before + _cluster_of(term, clusters[n_before:])
-    start, end = max(0, at - _BEFORE), at + _AFTER
+    start, end = max(0, at - _BEFORE), min(at + _AFTER, len(clusters))
+    if start and " " in clusters[start - 1 : at]:  # cut between words where there are spaces
+        start = clusters.index(" ", start - 1)
+    if end < len(clusters) and " " in clusters[at : end + 1]:
+        end -= clusters[at : end + 1][::-1].index(" ")
     opening = "…" if start or begin else ""
     closing = "…" if end < len(clusters) or first + _AFTER < len(words) else ""
     return opening + "".join(clusters[start:end]).strip() + closing

@@ -133,6 +133,8 @@ def test_a_snippet_is_whole_grapheme_clusters_around_the_match(history: History)
         ("Nasi\n\n  lemak", "lemak", "Nasi lemak"),
         ("a " * 100 + "bus", "bus", "…" + "a " * 12 + "bus"),
         ("bus" + " a" * 100, "bus", "bus" + " a" * 28 + "…"),
+        ("Where does the bus to the clinic leave?", "clinic", "…does the bus to the clinic leave?"),
+        ("clinic " + "bus " * 13 + "leaves", "clinic", "clinic " + "bus " * 12 + "bus…"),
         ("Co\u031bm ta\u0302\u0301m", "tấm", "Co\u031bm ta\u0302\u0301m"),
         ("ឡាន\u200bក្រុង", "ឡានក្រុង", "ឡាន\u200bក្រុង"),
         ("nothing", "absent", "nothing"),
