@@ -29,7 +29,7 @@ class Branch:
         self.messages: list[StoredMessage] = []
         self._on_failure = on_failure
 
-    def open(self, conversation_id: str) -> None:
+    def open(self, conversation_id: str) -> StoredConversation:
         """Continue a stored conversation where it stands; a reply whose program was killed counts as cut.
 
         Raises HistoryError.
@@ -38,13 +38,20 @@ class Branch:
         conversation = self.history.conversation(conversation_id)
         self.messages = [] if conversation.leaf is None else self.history.path(conversation.leaf)
         self.conversation = conversation
+        return conversation
 
-    def start(self, model: str, system: str | None, persona: str | None) -> None:
+    def start(self, model: str, system: str | None, persona: str | None, title: str | None) -> None:
         """Store a new conversation, if there is none yet."""
         if self.conversation is None:
             self.conversation = self._kept(
-                lambda: self.history.conversation(self.history.create(model=model, system=system, persona=persona))
+                lambda: self.history.conversation(self.history.create(title, model, system, persona))
             )
+
+    def rename(self, title: str | None) -> None:
+        """Store the conversation's title, once it has messages."""
+        if self.conversation:
+            self._kept(lambda: self.history.rename(self.id, title))
+            self.conversation = replace(self.conversation, title=title)
 
     def add(self, role: Role, content: str, *, state: State = "complete", model: str | None = None) -> StoredMessage:
         """Store the next message of the branch."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from ..errors import HistoryError, InvalidOption
@@ -29,6 +29,7 @@ class Conversation:
     history     `History` that keeps the conversation; by default it is kept in memory
     budget      `ContextBudget`: which turns are in the prompt when the context is full
     persona     name of the source of `system`, kept with the conversation
+    title       name in the history; by default the first line of the first message
     on_notice   gets each `Notice`, such as `TurnsDropped`; by default they are logged
 
     Messages form a tree: `retry`, `edit` and `undo` make branches, and nothing in the history is overwritten. A message
@@ -45,15 +46,17 @@ class Conversation:
         history: History | None = None,
         budget: ContextBudget | None = None,
         persona: str | None = None,
+        title: str | None = None,
         on_notice: Callable[[Notice], None] | None = None,
     ) -> None:
         self.llm = llm
         self.system = system
         self.persona = persona
+        self.title = title
         self.sampling = dict(sampling or {})
         self.budget = budget or ContextBudget()
         self.last_reply: Reply | None = None
-        self._on_notice = on_notice or (lambda notice: _log.warning("%s", notice))
+        self.on_notice = on_notice or (lambda notice: _log.warning("%s", notice))
         self._branch = Branch(history or History.in_memory(), self._history_failed)
 
     @classmethod
@@ -64,30 +67,36 @@ class Conversation:
         without any reply is taken back, and an `Unanswered` notice has its text. Raises HistoryError.
         """
         self = cls(llm, history=history, **options)
-        self._branch.open(conversation_id)
-        conversation = history.conversation(conversation_id)
-        self.system, self.persona = conversation.system, conversation.persona
-        self._take_back_unanswered()
-        self._readmit()
+        self.open(conversation_id)
         return self
 
-    def say(self, text: str) -> Iterator[str]:
+    def open(self, conversation_id: str) -> None:
+        """Continue another conversation of the history; see `resume`."""
+        branch = Branch(self._branch.history, self._history_failed)
+        stored = branch.open(conversation_id)
+        self._branch = branch
+        self.system, self.persona, self.title = stored.system, stored.persona, stored.title
+        self.last_reply = None
+        self._take_back_unanswered()
+        self._readmit()
+
+    def say(self, text: str) -> Generator[str, None, None]:
         """Stream the reply to `text`. The message and the reply, as far as it was read, are kept if the reply has any
         tokens. Raises the errors of `SeaLLM.stream`, and then keeps neither.
         """
         messages = [*self._branch.messages, _unsaved(text)]
         stream, start = self._begin(messages)
-        self._branch.start(self.llm.name, self.system, self.persona)
+        self._branch.start(self.llm.name, self.system, self.persona, self.title)
         self._branch.add("user", text)
         yield from self._answered(stream, start)
 
-    def retry(self) -> Iterator[str]:
+    def retry(self) -> Generator[str, None, None]:
         """Stream another reply to the last user message, in a branch of its own. Raises InvalidOption if there is none,
         and the errors of `SeaLLM.stream`; then the branch stays as it is.
         """
         return self._again(None)
 
-    def edit(self, text: str) -> Iterator[str]:
+    def edit(self, text: str) -> Generator[str, None, None]:
         """Stream the reply to `text` in place of the last user message, in a branch of its own; see `retry`."""
         return self._again(text)
 
@@ -106,7 +115,13 @@ class Conversation:
     def clear(self) -> None:
         """Begin a new conversation with the same system message; the old one stays in the history."""
         self._branch = Branch(self._branch.history, self._history_failed)
+        self.title = None
         self.last_reply = None
+
+    def rename(self, title: str | None) -> None:
+        """Set the title; None for the first line of the first message."""
+        self._branch.rename(title)
+        self.title = title
 
     def take_back(self) -> str | None:
         """Alias of `undo`."""
@@ -171,7 +186,7 @@ class Conversation:
             return None
         return self.llm.stream(prompt, max_tokens=1)
 
-    def _again(self, text: str | None) -> Iterator[str]:
+    def _again(self, text: str | None) -> Generator[str, None, None]:
         users = self._user_places()
         if not users:
             raise InvalidOption("there is no message to answer yet", "say something")
@@ -189,12 +204,12 @@ class Conversation:
         fitting = self._fitting(messages, start)
         stream = self.llm.stream(self._prompt(messages, fitting), **self.sampling)
         if fitting > start:
-            self._on_notice(TurnsDropped(sum(one.role == "user" for one in messages[start:fitting])))
+            self.on_notice(TurnsDropped(sum(one.role == "user" for one in messages[start:fitting])))
         return stream, fitting
 
     def _answered(
         self, stream: Stream, start: int, before: list[StoredMessage] | None = None, keep_user: bool = False
-    ) -> Iterator[str]:
+    ) -> Generator[str, None, None]:
         """Deltas of the reply, each stored before it is returned. Without any token the branch becomes `before`."""
         branch = self._branch
         with stream:
@@ -246,7 +261,7 @@ class Conversation:
             text = branch.messages[-1].content
             branch.go_back(len(branch.messages) - 1)
         if text:
-            self._on_notice(Unanswered(text))
+            self.on_notice(Unanswered(text))
 
     def _readmit(self) -> None:
         """Let the turns that left a smaller context come back, if this one holds them all."""
@@ -257,7 +272,7 @@ class Conversation:
                 branch.context_start = 0
 
     def _history_failed(self, error: HistoryError) -> None:
-        self._on_notice(NotSaved(error))
+        self.on_notice(NotSaved(error))
 
 
 def _unsaved(text: str) -> StoredMessage:

@@ -13,6 +13,16 @@ LIST_THEM = Hint("see them all: {sessions}", sessions=Command("sessions"))
 _MAX_SHOWN = 3
 
 
+def named(summaries: Sequence[ConversationSummary], title_or_id: str) -> str | None:
+    """Id of the conversation with exactly this id or title, case aside; None if there is none.
+
+    Raises HistoryError for a title that several have.
+    """
+    wanted = fold(title_or_id)
+    exact = [one for one in summaries if wanted in (one.id, fold(one.title))]
+    return find(exact, title_or_id) if exact and wanted else None
+
+
 def find(summaries: Sequence[ConversationSummary], name_or_id: str) -> str:
     """Id of the conversation with this title, or the only one whose id or title begins so; case does not matter.
 

@@ -6,11 +6,9 @@ streams, delta by delta, so that the end of the process loses no text that was s
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -69,6 +67,14 @@ class History:
         """
         with self._database.read() as connection:
             return rows.conversation(connection, finding.find(rows.summaries(connection, None, 0), name_or_id))
+
+    def named(self, title_or_id: str) -> StoredConversation | None:
+        """Conversation of exactly this title or id, whatever the case; None if there is none. Raises HistoryError for a
+        title that several have.
+        """
+        with self._database.read() as connection:
+            id_ = finding.named(rows.summaries(connection, None, 0), title_or_id)
+            return rows.conversation(connection, id_) if id_ else None
 
     def message(self, message_id: int) -> StoredMessage:
         """Message of this id; of a reply under way, its text so far."""
@@ -133,7 +139,7 @@ class History:
     ) -> str:
         """Id of a stored conversation without messages: twelve hexadecimal digits."""
         now = time.time()
-        new = StoredConversation(_new_id(), title, now, now, model, system, persona, None, None)
+        new = StoredConversation(rows.new_id(), title, now, now, model, system, persona, None, None)
         with self._database.write() as connection:
             rows.insert_conversation(connection, new)
         return new.id
@@ -141,7 +147,7 @@ class History:
     def insert(self, trees: Iterable[ConversationTree]) -> list[str]:
         """Ids of the stored trees, which all get ids of their own, as do their messages. All are stored, or none."""
         with self._database.write() as connection:
-            return [_insert_tree(connection, tree) for tree in trees]
+            return [rows.insert_tree(connection, tree) for tree in trees]
 
     def add_message(
         self,
@@ -279,20 +285,3 @@ def _check_belongs(connection: sqlite3.Connection, message_id: int, conversation
         raise HistoryError(
             f"message {message_id} belongs to another conversation, {owner!r}", "give a message of this one"
         )
-
-
-def _insert_tree(connection: sqlite3.Connection, tree: ConversationTree) -> str:
-    """Id of the stored tree."""
-    old = tree.conversation
-    new_id = _new_id()
-    ids: dict[int | None, int | None] = {None: None}
-    rows.insert_conversation(connection, replace(old, id=new_id, leaf=None, context_start=None))
-    for message in tree.messages:
-        copy = replace(message, conversation=new_id, parent=ids[message.parent])
-        ids[message.id] = rows.insert_message(connection, copy)
-    rows.update(connection, new_id, leaf=ids[old.leaf], context_start=ids[old.context_start])
-    return new_id
-
-
-def _new_id() -> str:
-    return secrets.token_hex(6)

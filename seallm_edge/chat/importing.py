@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from .exporting import FORMAT, VERSION
 from .fields import Fields, import_error, shown
 from .records import STATES, ConversationTree, Role, State
-from .transfer import FORMAT, VERSION
 from .tree_builder import ImportedMessage, TreeBuilder
 
 # role in a file → ours; None for messages between the model and its tools, which are left out

@@ -6,14 +6,26 @@ A row of a damaged file raises sqlite3.DatabaseError; an id that does not exist 
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from ..errors import HistoryError
 from . import search
 from .finding import LIST_THEM
-from .records import ROLES, STATES, ConversationSummary, Role, State, StoredConversation, StoredMessage, title_from
+from .records import (
+    ROLES,
+    STATES,
+    ConversationSummary,
+    ConversationTree,
+    Role,
+    State,
+    StoredConversation,
+    StoredMessage,
+    title_from,
+)
 
 _CONVERSATION = "id, title, created, updated, model, system, persona, leaf, context_start"
 _MESSAGE = "id, conversation, parent, role, content, created, state, model, figures"
@@ -109,6 +121,24 @@ def insert_conversation(connection: sqlite3.Connection, new: StoredConversation)
     values = (new.id, new.title, new.created, new.updated, new.model, new.system, new.persona)
     sql = f"INSERT INTO conversations ({_CONVERSATION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
     connection.execute(sql, (*map(storable, values), new.leaf, new.context_start))
+
+
+def insert_tree(connection: sqlite3.Connection, tree: ConversationTree) -> str:
+    """Store a conversation with all its messages, under ids of their own: the conversation's id."""
+    old = tree.conversation
+    id_ = new_id()
+    ids: dict[int | None, int | None] = {None: None}
+    insert_conversation(connection, replace(old, id=id_, leaf=None, context_start=None))
+    for message in tree.messages:
+        copy = replace(message, conversation=id_, parent=ids[message.parent])
+        ids[message.id] = insert_message(connection, copy)
+    update(connection, id_, leaf=ids[old.leaf], context_start=ids[old.context_start])
+    return id_
+
+
+def new_id() -> str:
+    """Random id of a conversation: ten hexadecimal digits."""
+    return secrets.token_hex(5)
 
 
 def insert_message(connection: sqlite3.Connection, new: StoredMessage) -> int:

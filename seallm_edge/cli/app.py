@@ -13,6 +13,7 @@ COMMANDS = {
     "run": "seallm_edge.cli.run:app",
     "models": "seallm_edge.cli.models:app",
     "show": "seallm_edge.cli.show:app",
+    "sessions": "seallm_edge.cli.sessions:app",
     "convert": "seallm_edge.cli.convert:app",
     "quantize": "seallm_edge.cli.gguf:quantize",
     "split": "seallm_edge.cli.gguf:split",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import options
+from .output import diagnostic
 
 if TYPE_CHECKING:
-    from ..chat import Conversation
+    from ..chat import Conversation, History, StoredConversation
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -26,6 +26,21 @@ def chat(
         ),
     ] = None,
     system: options.System = None,
+    session: Annotated[
+        str | None,
+        typer.Option(
+            help="Continue the conversation of this title or id (`seallm sessions`); a new one gets it as its title.",
+            callback=options.as_text,
+        ),
+    ] = None,
+    last: Annotated[bool, typer.Option("--continue", "-c", help="Continue the last conversation.")] = False,
+    save: Annotated[
+        bool | None,
+        typer.Option(
+            "--save/--no-save",
+            help="Keep the conversation in the history. Default: yes at a terminal, no with piped input.",
+        ),
+    ] = None,
     snapshots: Annotated[
         bool,
         typer.Option(
@@ -36,17 +51,44 @@ def chat(
     settings: options.Settings,
 ) -> None:
     """Chat at the terminal. With piped input, each line is one message and the answers go to stdout."""
-    from ..chat import Conversation
+    from ..chat import Conversation, History
     from ..store import default_chat_model
 
-    loading = settings.loading | {"snapshots": snapshots}
-    with options.loaded(model or str(default_chat_model()), loading) as llm:
-        hold(Conversation(llm, system, settings.sampling))
+    is_kept = options.is_interactive() if save is None and not (session or last) else save is not False
+    with History() if is_kept else History.in_memory() as history:
+        stored = chosen(history, session, last, system)
+        name = model or str(default_chat_model())
+        with options.loaded(name, settings.loading | {"snapshots": snapshots}) as llm:
+            told = {"sampling": settings.sampling, "on_notice": lambda notice: diagnostic(f"({notice})")}
+            if stored is None:
+                hold(Conversation(llm, system, history=history, title=session, **told))
+            else:
+                hold(Conversation.resume(llm, history, stored.id, **told))
+
+
+def chosen(history: History, session: str | None, last: bool, system: str | None) -> StoredConversation | None:
+    """Conversation to continue, None for a new one. Raises InvalidOption for options that exclude one another."""
+    from ..errors import InvalidOption
+
+    if session is not None and last:
+        raise InvalidOption("--session and --continue are both given", "give one of them")
+    if last:
+        newest = history.conversations(1)
+        if not newest:
+            raise InvalidOption("there is no conversation to continue yet", "begin one: seallm chat")
+        stored = history.conversation(newest[0].id)
+    else:
+        stored = history.named(session) if session else None
+    if stored is not None and system is not None:
+        raise InvalidOption(
+            "a stored conversation has its own system message", "leave out --system, or begin a new one"
+        )
+    return stored
 
 
 def hold(conversation: Conversation) -> None:
     """Chat on the screen, or line by line where standard input is no terminal."""
-    if sys.stdin is not None and sys.stdin.isatty():
+    if options.is_interactive():
         from ..terminal import Screen
 
         Screen(conversation).run()

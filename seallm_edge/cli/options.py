@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -61,6 +62,11 @@ def argument_text(value: str, name: str) -> str:
 
 def _name(param: CallbackParam) -> str:
     return param.opts[0] if param.param_type_name == "option" else (param.name or "the arguments").upper()
+
+
+def is_interactive() -> bool:
+    """Whether a user sits at the terminal that standard input comes from."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def complete_model(incomplete: str) -> list[str]:

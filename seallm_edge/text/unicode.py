@@ -11,6 +11,8 @@ _REGIONAL = range(0x1F1E6, 0x1F200)  # pairs of them are flags
 # Characters that extend the one before them into one grapheme cluster: emoji styles, keycaps, skin tones, tags.
 _JOINED = {_ZWJ, "\ufe0e", "\ufe0f", "\u20e3", *map(chr, range(0x1F3FB, 0x1F400)), *map(chr, range(0xE0020, 0xE0080))}
 _LONE_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+_PICTURES = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"} | {0x7F: 0x2421}
+_PICTURES |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
 
 
 def normalize(text: str) -> str:
@@ -28,6 +30,14 @@ def graphemes(text: str) -> list[str]:
     import wcwidth
 
     return list(wcwidth.iter_graphemes(text))
+
+
+def visible(text: str) -> str:
+    """Text with control characters as pictures, so that generated text cannot control the terminal.
+
+    Line feeds and tabs remain, and so do joiners and bidirectional controls, which belong to the text.
+    """
+    return text.translate(_PICTURES)
 
 
 class TextStream:

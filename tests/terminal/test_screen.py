@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from seallm_edge import EngineError, Reply, ScriptedEngine, SeaLLM, Timings, Usage
-from seallm_edge.chat import Conversation
+from seallm_edge.chat import ContextBudget, Conversation
 from seallm_edge.engine.scripted import Script
 from seallm_edge.terminal import Screen
-from seallm_edge.terminal.screen import HELP, visible
+from seallm_edge.text.unicode import visible
 
 Captured = pytest.CaptureFixture[str]
 HEADING = "scripted, 8,192 tokens of context. /help lists the commands.\n"
@@ -71,8 +71,8 @@ def test_a_message_reaches_the_model_as_typed() -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("/agian", "no command /agian; did you mean '/again'?\n  /help lists them\n"),
-        ("/quit now", "no command /quit\n  /help lists them\n"),
+        ("/rerty", "no command /rerty; did you mean '/retry'?\n  /help lists them\n"),
+        ("/wxyz now", "no command /wxyz\n  /help lists them\n"),
         ("/NEW", "no command /NEW; did you mean '/new'?\n  /help lists them\n"),
     ],
 )
@@ -85,24 +85,28 @@ def test_an_unknown_command_is_told_with_the_nearest_and_never_sent(line: str, s
 def test_help_lists_every_command(capsys: Captured) -> None:
     talk, _ = conversation()
     Screen(talk).run(typed("/help"))
-    assert capsys.readouterr() == (f"{HEADING}{HELP}\n", "")
-    assert [line.split()[0] for line in HELP.splitlines()[:-1]] == [
-        "/new", "/again", "/system", "/stats", "/help", "/bye",
+    shown = capsys.readouterr().out.removeprefix(HEADING).splitlines()
+    assert [line.split()[0] for line in shown[:-1]] == [
+        "/new", "/sessions", "/resume", "/rename", "/search", "/system", "/edit", "/retry", "/undo", "/branch",
+        "/export", "/context", "/stats", "/help", "/bye",
     ]  # fmt: skip
+    assert "/resume NAME     continue a conversation: its number in the list, title or id" in shown
 
 
-def test_again_asks_the_same_prompt_once_more(capsys: Captured) -> None:
+def test_retry_asks_the_same_prompt_once_more(capsys: Captured) -> None:
     talk, engine = conversation("Halo!", "Hai!")
-    Screen(talk).run(typed("Hi", "/again"))
+    Screen(talk).run(typed("Hi", "/retry"))
     assert capsys.readouterr() == (f"{HEADING}Halo!\nHai!\n", "")
     assert engine.prompts == [asked(), asked()]
     assert [message.content for message in talk.messages] == ["Hi", "Hai!"]
 
 
-def test_again_before_any_answer_says_so(capsys: Captured) -> None:
+def test_retry_before_any_answer_says_so(capsys: Captured) -> None:
     talk, engine = conversation()
-    Screen(talk).run(typed("/again"))
-    assert (capsys.readouterr(), engine.prompts) == ((HEADING, "nothing to answer yet\n"), [])
+    Screen(talk).run(typed("/again"))  # its earlier name
+    assert (capsys.readouterr(), engine.prompts) == (
+        (HEADING, "there is no message to answer yet\n  say something\n"), [],
+    )  # fmt: skip
 
 
 def test_new_starts_over(capsys: Captured) -> None:
@@ -133,16 +137,26 @@ def test_a_first_message_that_overflows_the_context_is_refused(capsys: Captured)
     assert engine.prompts == []
 
 
-def test_a_later_one_may_also_start_over_and_the_chat_goes_on(capsys: Captured) -> None:
+def test_a_later_one_too_and_the_chat_goes_on(capsys: Captured) -> None:
     talk, engine = conversation("Halo!", "Halo!", n_ctx=100)
     Screen(talk).run(typed("Hi", "long " * 60, "/new", "Hi"))
     assert capsys.readouterr().err == (
-        "the prompt is 385 tokens (English, 309 characters) but the context holds 100\n"
+        "the prompt is 357 tokens (English, 300 characters) but the context holds 100\n"
         "  shorten it: this model reads 100 tokens at most\n"
-        "  or start over with /new\n"
         "(a new conversation)\n"
     )
     assert engine.prompts == [asked(), asked()]
+
+
+def test_where_no_turn_may_leave_the_context_a_new_conversation_is_proposed(capsys: Captured) -> None:
+    talk, _ = conversation("Halo!", n_ctx=100)
+    talk.budget = ContextBudget(when_full="stop")
+    Screen(talk).run(typed("Hi", "long " * 20))
+    assert capsys.readouterr().err == (
+        "the prompt is 185 tokens (English, 109 characters) but the context holds 100\n"
+        "  shorten it: this model reads 100 tokens at most\n"
+        "  or start over with /new\n"
+    )
 
 
 def test_a_reply_that_fails_is_told_and_forgotten(capsys: Captured) -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from seallm_edge import HistoryError
 from seallm_edge.chat import ConversationTree, History, StoredConversation, StoredMessage
+from seallm_edge.chat.exporting import EXPORTS, as_json, as_markdown, as_text
 from seallm_edge.chat.importing import conversations_from_json
-from seallm_edge.chat.transfer import EXPORTS, as_json, as_markdown, as_text
 
 
 @pytest.fixture

@@ -1,0 +1,191 @@
+"""Commands of the chat screen: `/name argument`, each with its help. Knows the conversation, not how text is read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import NamedTuple
+
+from ..chat import Conversation
+from ..chat.exporting import EXPORTS
+from ..chat.records import ConversationSummary
+from ..errors import InvalidOption, did_you_mean
+from ..files.atomic import write_text
+from ..text.languages import detect_language
+from ..text.lines import local_minute, one_line
+from ..text.unicode import visible
+
+LEAVE = "/bye"
+_N_LISTED = 10
+_MAX_LINE = 60  # characters of a title or a message in a list
+_OTHER_NAMES = {"/again": "/retry", "/exit": LEAVE, "/quit": LEAVE}
+
+
+class Command(NamedTuple):
+    """Command with the word for its argument, "" for none, and its help."""
+
+    argument: str
+    help: str
+    run: Callable[[str], None]
+
+
+class Commands:
+    """Commands over one conversation. `answer` shows a reply as it streams; results are printed on stdout, and what was
+    done on stderr.
+    """
+
+    def __init__(self, conversation: Conversation, answer: Callable[[Generator[str, None, None]], None]) -> None:
+        self._conversation = conversation
+        self._answer = answer
+        self._listed: list[ConversationSummary] = []
+        self.table: dict[str, Command] = {
+            "/new": Command("", "begin another conversation, with the same system message", self._new),
+            "/sessions": Command("", f"list the {_N_LISTED} newest conversations", self._sessions),
+            "/resume": Command("NAME", "continue a conversation: its number in the list, title or id", self._resume),
+            "/rename": Command("TITLE", "give this conversation a title", self._rename),
+            "/search": Command("WORDS", "search the messages of all conversations", self._search),
+            "/system": Command(
+                "TEXT", "begin anew with another system message; without TEXT, the model's", self._system
+            ),
+            "/edit": Command("TEXT", "replace your last message, and answer it", self._edit),
+            "/retry": Command("", "answer your last message again", self._retry),
+            "/undo": Command("", "go back to before your last message", self._undo),
+            "/branch": Command("NUMBER", "list the last message's answers, or change to one", self._branch),
+            "/export": Command("FILE", "write this conversation to a file: .md, .txt or .json", self._export),
+            "/context": Command("", "show what is in the context, message by message", self._context),
+            "/stats": Command("", "show tokens and speed of the last answer", self._stats),
+            "/help": Command("", "show this", lambda _: print(self.help())),
+            LEAVE: Command("", "leave (as Ctrl-D does)", lambda _: None),
+        }
+
+    def named(self, line: str) -> tuple[str, str] | None:
+        """(command, argument) of a line, None for a message. Raises InvalidOption for an unknown command."""
+        name, _, argument = line.strip().partition(" ")
+        name = _OTHER_NAMES.get(name, name)
+        if name in self.table:
+            return name, argument.strip()
+        if name.startswith("/") and name[1:].isalpha():
+            raise InvalidOption(f"no command {name}{did_you_mean(name, self.table)}", "/help lists them")
+        return None
+
+    def help(self) -> str:
+        """Table of the commands."""
+        lines = [f"{f'{name} {one.argument}':<17}{one.help}" for name, one in self.table.items()]
+        return "\n".join([*lines, "Ctrl-C stops an answer; at the prompt it leaves. Alt-Enter begins a new line."])
+
+    def _new(self, _: str) -> None:
+        self._conversation.clear()
+        tell("(a new conversation)")
+
+    def _sessions(self, _: str) -> None:
+        self._listed = self._conversation.history.conversations(_N_LISTED)
+        for number, one in enumerate(self._listed, 1):
+            here = "*" if one.id == self._conversation.id else " "
+            print(f"{number:>2}{here} {one.id}  {local_minute(one.updated)}  {one_line(one.title, _MAX_LINE)}")
+        if not self._listed:
+            tell("no conversation is stored yet")
+
+    def _resume(self, name: str) -> None:
+        if name.isdigit() and 1 <= int(name) <= len(self._listed):
+            id_ = self._listed[int(name) - 1].id
+        else:
+            id_ = self._conversation.history.find(name).id
+        self._conversation.open(id_)
+        show_end(self._conversation)
+
+    def _rename(self, title: str) -> None:
+        self._conversation.rename(title)
+        tell(f"(this conversation is now {title!r})")
+
+    def _search(self, words: str) -> None:
+        found = self._conversation.history.search(words, _N_LISTED)
+        for one in found:
+            print(f"{one.conversation}  {local_minute(one.created)}  {one.role}: {one_line(one.snippet, 200)}")
+        if not found:
+            tell(f"no message holds {words!r}")
+
+    def _system(self, text: str) -> None:
+        self._conversation.system = text or None
+        self._conversation.persona = None
+        self._conversation.clear()
+        which = "this" if text else "the model's own"
+        tell(f"(a new conversation, with {which} system message)")
+
+    def _edit(self, text: str) -> None:
+        if not text:
+            raise InvalidOption("there is no text in place of your last message", "/edit TEXT")
+        self._answer(self._conversation.edit(text))
+
+    def _retry(self, _: str) -> None:
+        self._answer(self._conversation.retry())
+
+    def _undo(self, _: str) -> None:
+        text = self._conversation.undo()
+        tell("nothing to take back" if text is None else f"(taken back: {one_line(text, _MAX_LINE)})")
+
+    def _branch(self, number: str) -> None:
+        replies = self._conversation.other_replies()
+        if number:
+            if not number.isdigit() or not 1 <= int(number) <= len(replies):
+                raise InvalidOption(
+                    f"no answer has the number {number}", f"there are {len(replies)}: /branch lists them"
+                )
+            self._conversation.go_to(replies[int(number) - 1].id)
+            show_end(self._conversation)
+            return
+        here = {one.id for one in self._conversation.stored_messages}
+        for place, one in enumerate(replies, 1):
+            print(f"{place:>2}{'*' if one.id in here else ' '} {one_line(one.content, _MAX_LINE)}")
+        if not replies:
+            tell("no answer yet")
+
+    def _export(self, file: str) -> None:
+        path = Path(file).expanduser()
+        form = path.suffix.removeprefix(".")
+        if form not in EXPORTS:
+            raise InvalidOption(f"no format for {file!r}", "give a name that ends in .md, .txt or .json")
+        if not self._conversation.id:
+            raise InvalidOption("there is no message to export yet", "say something")
+        if path.exists():
+            raise InvalidOption(f"{path} exists already", "give another name")
+        write_text(path, EXPORTS[form](self._conversation.history.tree(self._conversation.id)))
+        tell(f"(written to {path})")
+
+    def _context(self, _: str) -> None:
+        report = self._conversation.context()
+        for one in report.entries:
+            size = f"{one.n_tokens:>7,} tokens {one.n_characters:>8,} characters"
+            left = "" if one.is_in_context else "  (left the context)"
+            print(f"{one.role:<10}{size}  {one_line(one.content, 40)}{left}")
+        share = report.n_tokens / report.n_ctx
+        print(f"{report.n_tokens:,} of {report.n_ctx:,} tokens of context, {share:.0%}, chat markup included")
+
+    def _stats(self, _: str) -> None:
+        reply = self._conversation.last_reply
+        if reply is None:
+            tell("no answer yet")
+            return
+        language = detect_language(reply.text)
+        print(
+            f"{reply.usage.prompt_tokens:,} tokens read ({reply.usage.cached_tokens:,} cached) in "
+            f"{reply.timings.prefill_seconds:.1f} s; {reply.usage.reply_tokens:,} tokens, "
+            f"{reply.usage.reply_characters:,} characters{f' of {language.name}' if language else ''} "
+            f"written, {reply.timings.speedup_in_words}at "
+            f"{reply.characters_per_second:.0f} characters/s ({reply.tokens_per_second:.1f} tokens/s)"
+        )
+
+
+def show_end(conversation: Conversation) -> None:
+    """Print the last turn of a resumed conversation, and the number of messages before it."""
+    messages = conversation.stored_messages
+    if len(messages) > 2:
+        tell(f"({len(messages) - 2} earlier messages)")
+    for one in messages[-2:]:
+        mark = "› " if one.role == "user" else ""
+        print(f"{mark}{visible(one.content)}{' (cut)' if one.state != 'complete' else ''}")
+
+
+def tell(text: str) -> None:
+    """Print a line beside the conversation, on stderr."""
+    print(text, file=sys.stderr)
