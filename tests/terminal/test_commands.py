@@ -1,0 +1,117 @@
+"""Commands of the chat screen over stored conversations: their output, and where the conversation stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seallm_edge import ScriptedEngine, SeaLLM
+from seallm_edge.chat import ContextBudget, Conversation, History
+from seallm_edge.terminal import Screen
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def history(tmp_path: Path):
+    with History(tmp_path / "history.sqlite") as opened:
+        yield opened
+
+
+def typed(*lines: str) -> Callable[[], str | None]:
+    waiting = iter(lines)
+    return lambda: next(waiting, None)
+
+
+def talk(history: History, *replies: str, **options: object) -> Conversation:
+    return Conversation(SeaLLM.from_engine(ScriptedEngine(replies)), history=history, **options)
+
+
+def run(conversation: Conversation, capsys: Captured, *lines: str) -> tuple[list[str], list[str]]:
+    """(lines on stdout without the heading, lines on stderr)."""
+    Screen(conversation).run(typed(*lines))
+    out, err = capsys.readouterr()
+    return out.splitlines()[1:], err.splitlines()
+
+
+def test_sessions_are_listed_and_resumed_by_their_number(history: History, capsys: Captured) -> None:
+    run(talk(history, "ภาษาไทย"), capsys, "สวัสดี")
+    conversation = talk(history, "Halo!", "Baik.")
+    out, err = run(conversation, capsys, "Hi", "/sessions", "/resume 2", "Lagi")
+    first, second = history.named("สวัสดี"), history.named("Hi")
+    assert first
+    assert second
+    assert [line[:15] for line in out[1:3]] == [f" 1* {second.id} ", f" 2  {first.id} "]
+    assert out[3:] == ["› สวัสดี", "ภาษาไทย", "Baik."]
+    assert err == []
+    assert [one.content for one in history.path(history.conversation(first.id).leaf or 0)] == [
+        "สวัสดี", "ภาษาไทย", "Lagi", "Baik.",
+    ]  # fmt: skip
+
+
+def test_resuming_an_unknown_one_says_so_and_the_chat_goes_on(history: History, capsys: Captured) -> None:
+    out, err = run(talk(history, "Halo!"), capsys, "/resume 7", "Hi")
+    assert (out, err) == (["Halo!"], ["no conversation has the title or id '7'", "  see them all: seallm sessions"])
+
+
+def test_a_title_given_before_the_first_message_is_stored_with_it(history: History, capsys: Captured) -> None:
+    _, err = run(talk(history, "Halo!"), capsys, "/rename Ibu kota", "Hi")
+    assert err == ["(this conversation is now 'Ibu kota')"]
+    assert [one.title for one in history.conversations()] == ["Ibu kota"]
+    run(Conversation.resume(talk(history).llm, history, history.conversations()[0].id), capsys, "/rename Lain")
+    assert [one.title for one in history.conversations()] == ["Lain"]
+
+
+def test_edit_undo_and_branch_change_the_branch(history: History, capsys: Captured) -> None:
+    conversation = talk(history, "Satu", "Dua", "Tiga")
+    out, err = run(conversation, capsys, "Hi", "/retry", "/branch", "/branch 1", "/edit Hello", "/undo", "/undo")
+    assert out == ["Satu", "Dua", " 1  Satu", " 2* Dua", "› Hi", "Satu", "Tiga"]
+    assert err == ["(taken back: Hello)", "nothing to take back"]
+    assert conversation.messages == []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("/edit", ["there is no text in place of your last message", "  /edit TEXT"]),
+        ("/branch 5", ["no answer has the number 5", "  there are 1: /branch lists them"]),
+        ("/export notes.pdf", ["no format for 'notes.pdf'", "  give a name that ends in .md, .txt or .json"]),
+        ("/search mangosteen", ["no message holds 'mangosteen'"]),
+    ],
+)
+def test_wrong_arguments_name_the_right_ones(history: History, capsys: Captured, line: str, said: list[str]) -> None:
+    assert run(talk(history, "Halo!"), capsys, "Hi", line)[1] == said
+
+
+def test_an_export_goes_to_a_file_that_is_not_there_yet(history: History, capsys: Captured, tmp_path: Path) -> None:
+    path = tmp_path / "bincang.md"
+    _, err = run(talk(history, "Halo!"), capsys, "Hi", f"/export {path}", f"/export {path}")
+    assert err == [f"(written to {path})", f"{path} exists already", "  give another name"]
+    assert path.read_text(encoding="utf-8").endswith("## User\n\nHi\n\n## Assistant\n\nHalo!\n")
+
+
+def test_search_finds_messages_of_all_conversations(history: History, capsys: Captured) -> None:
+    run(talk(history, "ಬ"), capsys, "வணக்கம் உலகம்")
+    out, _ = run(talk(history, "Halo!"), capsys, "/search உலகம்")
+    stored = history.conversations()[0]
+    assert len(out) == 1
+    assert out[0].startswith(f"{stored.id}  ")
+    assert out[0].endswith("user: வணக்கம் உலகம்")
+
+
+def test_context_shows_what_left_it(history: History, capsys: Captured) -> None:
+    llm = SeaLLM.from_engine(ScriptedEngine(["one " * 40, "two " * 20, "three"], n_ctx=340))
+    conversation = Conversation(llm, history=history, budget=ContextBudget(reply_tokens=40))
+    out, err = run(conversation, capsys, "a", "b", "c", "/context")
+    assert err == ["(the oldest turn left the context)"]
+    assert out[-7:-1] == [
+        "user            1 tokens        1 characters  a  (left the context)",
+        f"assistant     160 tokens      160 characters  {('one ' * 20)[:39]}…  (left the context)",
+        "user            1 tokens        1 characters  b",
+        f"assistant      80 tokens       80 characters  {('two ' * 20)[:39]}…",
+        "user            1 tokens        1 characters  c",
+        "assistant       5 tokens        5 characters  three",
+    ]
+    assert out[-1] == "178 of 340 tokens of context, 52%, chat markup included"
