@@ -24,7 +24,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from seallm_edge.cli.app import COMMANDS
+import typer
+
+from seallm_edge.cli.app import COMMANDS, app
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = "smollm2-135m-instruct"
@@ -122,9 +124,19 @@ def with_reference(page: str, text: str) -> str:
     return f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}"
 
 
+def command_names() -> list[str]:
+    """Names of all commands in the order of the table, those of a group after it: "sessions", "sessions list"."""
+    commands = typer.main.get_command(app)
+    names = []
+    for name in COMMANDS:
+        group = commands.get_command(None, name)  # type: ignore[attr-defined]
+        names += [name, *(f"{name} {each}" for each in getattr(group, "commands", ()))]
+    return names
+
+
 def reference() -> str:
     """What `--help` prints, command by command."""
-    helps = {name: output_of(["-c", SEALLM, name, "--help"]) for name in COMMANDS}
+    helps = {name: output_of(["-c", SEALLM, *name.split(), "--help"]) for name in command_names()}
     return "\n".join(f"### seallm {name} --help\n\n```text\n{text.strip()}\n```\n" for name, text in helps.items())
 
 

@@ -128,9 +128,9 @@ def test_every_error_is_drawn_in_the_tree_and_explained() -> None:
         assert node.name in seallm_edge.__all__
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, "sessions list", "sessions export", "sessions remove"])
 def test_every_command_has_help_that_documents_every_option(seallm, command: str) -> None:
-    result = seallm(command, "--help", env={"COLUMNS": "200", "TERM": "dumb"})
+    result = seallm(*command.split(), "--help", env={"COLUMNS": "200", "TERM": "dumb"})
     assert (result.returncode, result.stderr) == (0, b"")
     undocumented = re.findall(
         rb"^  (?:-\w, )?--[\w-]+(?: <?[A-Za-z]+>?)?(?: \[[^\]]*\])?\s*$", result.stdout, re.MULTILINE

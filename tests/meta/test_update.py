@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import seallm_edge
-from seallm_edge.cli.app import COMMANDS
 
 ROOT = Path(seallm_edge.__file__).parent.parent
 COMMANDS_PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
@@ -19,9 +18,9 @@ update = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(update)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", update.command_names())
 def test_the_reference_of_a_command_is_its_help(seallm, command: str) -> None:
-    printed = seallm(command, "--help", env={"COLUMNS": "80", "TERM": "dumb"}).stdout.decode()
+    printed = seallm(*command.split(), "--help", env={"COLUMNS": "80", "TERM": "dumb"}).stdout.decode()
     _, _, usage = printed.partition(f" {command} ")  # the test's program has another name
     _, _, shown = COMMANDS_PAGE.partition(f"### seallm {command} --help\n\n```text\nUsage: seallm {command} ")
     assert shown.partition("\n```\n")[0] == usage.rstrip("\n"), "stale: run `make docs`"
@@ -29,7 +28,12 @@ def test_the_reference_of_a_command_is_its_help(seallm, command: str) -> None:
 
 def test_the_reference_has_every_command_in_the_order_of_the_table() -> None:
     headings = [line for line in COMMANDS_PAGE.splitlines() if line.startswith("### seallm ")]
-    assert headings == [f"### seallm {command} --help" for command in COMMANDS]
+    assert headings == [f"### seallm {command} --help" for command in update.command_names()]
+
+
+def test_the_reference_has_the_commands_of_a_group() -> None:
+    names = update.command_names()
+    assert names[names.index("sessions") :][:3] == ["sessions", "sessions list", "sessions search"]
 
 
 def test_an_updated_reference_replaces_what_stands_between_the_marks_and_nothing_else() -> None:
