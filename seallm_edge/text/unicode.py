@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 _ZWJ = "\u200d"
 _REGIONAL = range(0x1F1E6, 0x1F200)  # pairs of them are flags
@@ -13,6 +13,7 @@ _JOINED = {_ZWJ, "\ufe0e", "\ufe0f", "\u20e3", *map(chr, range(0x1F3FB, 0x1F400)
 _LONE_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 _PICTURES = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"} | {0x7F: 0x2421}
 _PICTURES |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
+MAX_CLUSTER = 64  # code points that are displayed as one; longer grapheme clusters are no text, and cost quadratic time
 
 
 def normalize(text: str) -> str:
@@ -30,6 +31,22 @@ def graphemes(text: str) -> list[str]:
     import wcwidth
 
     return list(wcwidth.iter_graphemes(text))
+
+
+def clusters(text: str) -> Iterator[str]:
+    """Grapheme clusters of `text` for display, of `MAX_CLUSTER` code points at most."""
+    start = 0
+    while start < len(text):
+        cluster = first_cluster(text, start)
+        yield cluster
+        start += len(cluster)
+
+
+def first_cluster(text: str, start: int) -> str:
+    """Grapheme cluster that begins at index `start` of `text`, of `MAX_CLUSTER` code points at most."""
+    import wcwidth
+
+    return next(wcwidth.iter_graphemes(text, start, min(len(text), start + MAX_CLUSTER)))
 
 
 def visible(text: str) -> str:

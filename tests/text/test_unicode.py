@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seallm_edge.text.unicode import TextStream, graphemes, normalize
+from seallm_edge.text.unicode import TextStream, graphemes, normalize, visible
 
 BURMESE = "မင်္ဂလာပါ ကမ္ဘာကြီး"
 KHMER = "ស្ត្រីខ្មែរ"
@@ -132,3 +132,12 @@ def test_decomposed_text_is_composed() -> None:
 
 def test_lone_surrogates_become_replacement_characters() -> None:
     assert normalize("a\udcff") == "a\ufffd"
+
+
+def test_control_characters_cannot_steer_the_terminal() -> None:
+    assert visible("\x1b[2Jred\x9b31m\x7f\r") == "␛[2Jred\ufffd31m␡␍"
+
+
+def test_text_in_any_script_passes_unchanged() -> None:
+    text = "one\n\ttwo မင်္ဂလာပါ ជំរាបសួរ 👨‍👩‍👧"
+    assert visible(text) == text

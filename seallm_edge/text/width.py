@@ -1,0 +1,38 @@
+"""Cell widths of text at a terminal, counted cautiously: terminals disagree about them.
+
+A terminal counts cells by grapheme cluster or by code point. In Khmer, Burmese and Tamil the first count is up to 25%
+larger, in emoji made of several code points the second.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+
+from .unicode import clusters
+
+
+def cells(text: str) -> int:
+    """Width of one line of text in cells: for each grapheme cluster the larger of the two counts."""
+    return len(text) if text.isascii() else sum(map(_cells_of_cluster, clusters(text)))
+
+
+def is_disputed(text: str) -> bool:
+    """Whether terminals disagree about the width of `text`: nothing can be aligned after it."""
+    import wcwidth
+
+    return not text.isascii() and max(0, wcwidth.wcswidth(text)) != _cells_of_code_points(text)
+
+
+@lru_cache(maxsize=4_096)
+def _cells_of_cluster(cluster: str) -> int:
+    import wcwidth
+
+    spacing_mark = 1 if unicodedata.category(cluster[0]) == "Mc" else 0  # a cell beside its base, none alone
+    return max(wcwidth.wcswidth(cluster), _cells_of_code_points(cluster), spacing_mark)
+
+
+def _cells_of_code_points(text: str) -> int:
+    import wcwidth
+
+    return sum(max(0, wcwidth.wcwidth(char)) for char in text)
