@@ -82,6 +82,13 @@ class Wrapper(Generic[Look]):
         self._is_started = False
         return "".join(shown)
 
+    def whole_line(self, painted: str) -> str:
+        """A line with its indent that is not wrapped, such as code: the terminal breaks it where it must."""
+        shown: list[str] = []
+        self._start_line(shown)
+        self._is_started = False
+        return "".join(shown) + painted
+
     def _place(self, segment: str, shown: list[str]) -> None:
         """Put a complete segment on this line, or on the next."""
         parts = self._take(len(segment))

@@ -57,7 +57,7 @@ def test_words_without_spaces_break_as_a_dictionary_says() -> None:
 
 
 def test_a_zero_width_space_stays_at_the_end_of_its_line() -> None:
-    assert wrap("សូម\u200bកុំ\u200bមក", 6) == ["សូម\u200bកុំ\u200b", "មក"]
+    assert wrap("សូម\u200bកុំ\u200bមក", 5) == ["សូម\u200bកុំ\u200b", "មក"]
 
 
 @pytest.mark.parametrize("width", [3, 20, 40, 80])
