@@ -24,8 +24,9 @@ LINE_BREAK = "\n"  # a part of its own
 class _Mark:
     """Mark that may begin or end markup: a run of `*`, `_` or `~`, or a bracket. Shown as text unless matched."""
 
-    text: str
+    text: str  # what no markup has used
     position: int
+    length: int = 0  # of the whole run
     opens: list[int] = field(default_factory=list)  # innermost first
     closes: list[int] = field(default_factory=list)
     url: str = ""
@@ -113,7 +114,7 @@ class InlineParser:
     def _read_run(self, text: str, index: int, final: bool) -> int:
         """Read a run of `*`, `_` or `~`: it ends emphasis, begins it, or is text."""
         run, following = lexing.delimiter_run(text, index, final)
-        mark = _Mark(run, self._position)
+        mark = _Mark(run, self._position, len(run))
         if len(run) < lexing.MAX_RUN and (run[0] != "~" or run == "~~"):
             mark.can_open, mark.can_close = lexing.flanks(run[0], self._before, following)
         self._nodes.append(mark)
@@ -216,13 +217,16 @@ class InlineParser:
         for attribute in mark.closes:
             self._depths[attribute] -= 1
             self._url = "" if attribute == Attributes.LINK else self._url
+        self._sum_attributes()
         if mark.text:
             self._give(mark.text, Look(), parts)
         for attribute in reversed(mark.opens):
             self._depths[attribute] += 1
             self._url = mark.url or self._url
-        if mark.opens or mark.closes:
-            self._attributes = self._base | sum(attribute for attribute, depth in self._depths.items() if depth)
+        self._sum_attributes()
+
+    def _sum_attributes(self) -> None:
+        self._attributes = self._base | sum(attribute for attribute, depth in self._depths.items() if depth)
 
     def _give(self, text: str, look: Look, parts: list[Part]) -> None:
         look = Look(self._attributes | look.attributes, look.url or self._url)
@@ -239,8 +243,7 @@ def _is_odd_match(opener: _Mark, closer: _Mark) -> bool:
     """CommonMark's rule of three, for runs that can begin and end emphasis."""
     if not (opener.can_close or closer.can_open):
         return False
-    lengths = len(opener.text), len(closer.text)
-    return sum(lengths) % 3 == 0 and any(length % 3 for length in lengths)
+    return (opener.length + closer.length) % 3 == 0 and opener.length % 3 != 0
 
 
 def _drop(marks: list[_Mark], *, after: int) -> None:

@@ -15,6 +15,7 @@ from ..text.words import has_no_spaces
 
 MAX_HELD = 400  # characters of text that an open mark holds back
 MAX_URL = 1_000
+_MAX_PARENTHESES = 4  # in one another, in the address of a link
 MAX_RUN = 64  # asterisks or underscores in a row; more are text
 ESCAPABLE = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~\n")
 PLAIN = re.compile(r"[^\\`*_~\[\]!<&h]+(?:(?<=[A-Za-z0-9])h+[^\\`*_~\[\]!<&h]*)*")
@@ -113,7 +114,7 @@ def destination(text: str, index: int, final: bool) -> tuple[str | None, int]:
     depth = 0
     for found in _PARENTHESES.finditer(text, index, index + MAX_URL):
         depth += {"(": 1, ")": -1}.get(found[0], 0)
-        if found[0] == "\n":
+        if found[0] == "\n" or depth > _MAX_PARENTHESES:
             return None, index
         if depth == 0:
             link = _DESTINATION.fullmatch(text, index, found.end())

@@ -65,7 +65,8 @@ class Wrapper(Generic[Look]):
         shown: list[str] = []
         for start in range(0, len(text), _SLICE):
             part = text[start : start + _SLICE]
-            self._open = _merged([*self._open, (part, look)])
+            before = self._open.pop()[0] if self._open and self._open[-1][1] == look else ""
+            self._open.append((before + part, look))
             for segment in self._stream.feed(part):
                 self._place(segment, shown)
         self._show_early(shown)
