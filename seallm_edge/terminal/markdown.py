@@ -77,7 +77,7 @@ class MarkdownStream:
         if self._leaf and self._is_in_leaf:
             self._leaf.add(text)
         elif self._leaf and self._leaf.takes_raw_lines:
-            self._raw.append(text)
+            self._raw += [text] if text else []
         elif text:
             self._start += text
             self._decide(is_whole=False)

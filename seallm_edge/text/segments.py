@@ -66,6 +66,9 @@ class SegmentStream:
         found: list[str] = []
         for cluster in self._clusters(text, final=False):
             self._add(cluster, found)
+        if self._tail and _is_space(self._tail[0]):  # whatever extends it
+            self._end_run(found)
+            self._end_segment(found)
         return found
 
     def close(self) -> list[str]:

@@ -1,5 +1,3 @@
-import random
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +6,7 @@ from seallm_edge.text.samples import SENTENCES
 from seallm_edge.text.unicode import graphemes
 from seallm_edge.text.width import cells, is_disputed
 from seallm_edge.text.wrapping import Wrapper, wrap
+from support.deltas import cut
 
 ALL = " ".join(" ".join(both) for both in SENTENCES.values())
 
@@ -16,16 +15,6 @@ def shown(deltas: list[str], width: int) -> list[str]:
     """Output of each delta, and of the end."""
     wrapper: Wrapper[None] = Wrapper(width, lambda part, _: part)
     return [*(wrapper.add(delta, None) for delta in deltas), wrapper.end_line()]
-
-
-def cut(text: str, seed: int) -> list[str]:
-    choose = random.Random(seed)
-    parts = []
-    while text:
-        size = choose.randint(1, 9)
-        parts.append(text[:size])
-        text = text[size:]
-    return parts
 
 
 def test_lines_are_filled_to_one_cell_less_than_the_width() -> None:
