@@ -85,7 +85,8 @@ class _Reader:
 def read_start(line: str, containers: Sequence[Container], *, is_whole: bool) -> Start | None:
     """Start of `line` after lines that left `containers` open; None where more of the line must come."""
     reader = _Reader(line, is_whole=is_whole)
-    n_continued, opened = 0, []
+    n_continued = 0
+    opened: list[Container] = []
     try:
         n_continued = _continue(reader, containers)
         while n_continued + len(opened) < MAX_DEPTH and (container := _open(reader)):

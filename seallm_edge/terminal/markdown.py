@@ -13,7 +13,8 @@ as soon as nothing that follows can change how it looks. Held back are:
 Differences from CommonMark, for text that comes in order and from a language model: a line feed in a paragraph is kept;
 a line under a paragraph does not make it a heading; an item is nested if it is two columns or more to the right of
 another's marker; indented text is no code; HTML is text. Control characters are shown as pictures.
-The output does not depend on how the text is cut into deltas, and does not end with a line feed.
+The output does not depend on how the text is cut into deltas. It begins at the start of a line, and ends without a line
+feed. Code is the only text that may be wider than the terminal, which then breaks its lines.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class TableLeaf(Leaf):
 
     def __init__(self, page: Page, start: Start, containers: list[Container]) -> None:
         super().__init__(page, start, containers)
-        self._new_paragraph = lambda: Paragraph(page, start, containers)
+        self._start, self._containers = start, containers
         self._text: Paragraph | None = None
         self._line: list[str] = []
         self._n_held = 0
@@ -91,7 +91,7 @@ class TableLeaf(Leaf):
         if self._table:
             self._table.show(self._page)
             self._table = None
-        self._text = self._new_paragraph()
+        self._text = Paragraph(self._page, self._start, self._containers)
         for n, line in enumerate(lines):
             if n:
                 self._text.begin_line()

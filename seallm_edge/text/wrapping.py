@@ -94,7 +94,7 @@ class Wrapper(Generic[Look]):
         """Put a complete segment on this line, or on the next."""
         parts = self._take(len(segment))
         if segment.isspace():
-            self._spaces += parts
+            self._spaces += [(spaces.replace("\t", " "), look) for spaces, look in parts]
             return
         if self._n_early:
             parts = _without_beginning(parts, self._n_early)

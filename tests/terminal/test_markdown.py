@@ -287,6 +287,10 @@ def test_control_characters_are_shown_as_pictures() -> None:
     assert bare("a\x1b[2Jb\r\nc\rd\x07\x9b\x00 [x](\x1b]8;;y)") == "a␛[2Jb\nc␍d␇\ufffd␀ x (␛]8;;y)"
 
 
+def test_tabs_are_spaces_outside_of_code() -> None:
+    assert bare("a\tb\t`c\td`\n\n```\n\te\tf\n```") == "a b c d\n\n```\n\te\tf\n```"
+
+
 def test_joiners_and_bidirectional_controls_survive() -> None:
     text = "👩\u200d🍳 ரிக்\u200cஷா \u2067abc\u2069 ក\u200bខ"
     assert bare(text) == text
@@ -329,6 +333,7 @@ def test_hostile_text_comes_through(name: str) -> None:
     assert bare(text) is not None
 
 
+@pytest.mark.slow
 def test_a_megabyte_of_text_is_rendered() -> None:
     text = ("The **quick** brown fox. ยายใช้ข้าวสาร " * 20 + "\n\n") * 1_400
     assert len(text.encode()) > 1_000_000
