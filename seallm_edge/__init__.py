@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         CheckpointError,
         ContextOverflow,
         ConversionError,
+        DocumentError,
         DraftTableError,
         EngineError,
         HashMismatch,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         NotEnoughMemory,
         OutputExists,
         SeaLLMError,
+        UncertainEncoding,
     )
     from .hints import Hint
     from .llm import SeaLLM
@@ -44,6 +46,7 @@ _HOMES = {
     "AsyncStream": "stream",
     "CheckpointError": "errors",
     "ContextOverflow": "errors",
+    "DocumentError": "errors",
     "DraftTableError": "errors",
     "ConversionError": "errors",
     "Engine": "engine",
@@ -69,6 +72,7 @@ _HOMES = {
     "Stream": "stream",
     "Timings": "reply",
     "TokenLogprob": "reply",
+    "UncertainEncoding": "errors",
     "Usage": "reply",
 }
 __all__ = [
@@ -76,6 +80,7 @@ __all__ = [
     "CheckpointError",
     "ContextOverflow",
     "ConversionError",
+    "DocumentError",
     "DraftTableError",
     "Engine",
     "EngineError",
@@ -100,6 +105,7 @@ __all__ = [
     "Stream",
     "Timings",
     "TokenLogprob",
+    "UncertainEncoding",
     "Usage",
     "__version__",
 ]

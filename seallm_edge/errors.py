@@ -10,6 +10,8 @@ SeaLLMError
 │   └── HashMismatch     a downloaded file has another hash than the hub lists
 ├── InvalidOption        an unknown option, or an invalid value (also a ValueError)
 ├── DraftTableError      an n-gram table that is damaged, or is for another tokenizer
+├── DocumentError        a user's document that cannot be read into text
+│   └── UncertainEncoding    a text file whose encoding has to be asked for
 ├── NotEnoughMemory      a model that does not fit in free memory
 ├── HistoryError         a chat history that cannot be read or written, or holds no such conversation
 ├── ContextOverflow      a prompt that does not fit in the context
@@ -123,6 +125,27 @@ class DraftTableError(SeaLLMError):
         super().__init__(
             f"{self.path.name}: {problem}", hint or Hint("build it again: {build}", build=Command("draft-table"))
         )
+
+
+class DocumentError(SeaLLMError):
+    """Document that cannot be read into text: `path`, and the `problem` in words."""
+
+    def __init__(self, path: Path | str, problem: str, hint: Hint | str = "") -> None:
+        self.path = Path(path)
+        self.problem = problem
+        super().__init__(f"{self.path.name or self.path}: {problem}", hint)
+
+
+class UncertainEncoding(DocumentError):
+    """Text file that several encodings can hold: `candidates` are pairs of an encoding and a line of the text in it,
+    the most plausible first.
+    """
+
+    def __init__(self, path: Path | str, candidates: Iterable[tuple[str, str]]) -> None:
+        self.candidates = tuple(candidates)
+        names = [name for name, _ in self.candidates]
+        hint = Hint("look at the candidates, and give {encoding}", encoding=Option("encoding", names[0]))
+        super().__init__(path, f"its encoding is uncertain: {' or '.join(names)}", hint)
 
 
 class NotEnoughMemory(SeaLLMError):

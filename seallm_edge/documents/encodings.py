@@ -21,6 +21,7 @@ from .vietnamese import TCVN3, VISCII, VNI, decode_by
 _MIN_PLAUSIBILITY = 0.7  # of a text that is taken without asking
 # Misfits of a text that is ruled out: so many, and twice those of the best text. Fewer where it is implausible besides.
 _MIN_MISFITS, _FEW_MISFITS, _MISFIT_RATIO = 1.5, 0.4, 2.0
+_UTF8_DOUBT = 0.25  # misfits of a character that is valid UTF-8, at most: bytes of others rarely are
 _LEAST_PLAUSIBLE = 0.15  # below it, bytes are in none of these encodings
 _CERTAIN_CHARACTERS = 10  # characters beyond ASCII that are valid UTF-8: no accident
 _HEAD = 1 << 18  # bytes that are enough to tell an encoding
@@ -216,8 +217,10 @@ def _try(encoding: Encoding, data: bytes) -> str | None:
 
 def _fit(encoding: Encoding, text: str) -> Fit:
     fit = fit_of(text)
-    is_certain = encoding.name == "UTF-8" and fit.n_characters >= _CERTAIN_CHARACTERS
-    return Fit(fit.n_characters, 0.0) if is_certain else fit
+    if encoding.name != "UTF-8":
+        return fit
+    doubt = 0.0 if fit.n_characters >= _CERTAIN_CHARACTERS else _UTF8_DOUBT * fit.n_characters
+    return Fit(fit.n_characters, min(fit.misfits, doubt))
 
 
 def _is_certain(best: _Reading, rivals: list[_Reading]) -> bool:

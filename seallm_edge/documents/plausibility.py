@@ -46,7 +46,9 @@ _OTHER_SCRIPTS = tuple(
 )
 _HAN_RUN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]+")
 _LISTED = 0.75  # fit of a character in general use
-_NEUTRAL = frozenset("\u00a0\u2010\u2011\u2012\u2013\u2014\u2015\u2018\u2019\u201c\u201d\u2026")  # of all encodings
+_NEUTRAL = frozenset(
+    "\u00a0\u2010\u2011\u2012\u2013\u2014\u2015\u2018\u2019\u201c\u201d\u2026\ufffd"
+)  # no sign of a language
 _PUNCTUATION = re.compile(
     "(?<![A-Za-z\u00c0-\u024f])[\u20ac\u00a3\u00a5]|(?<![A-Za-z])[\u00a9\u00ae\u00b0-\u00b2\u00b7\u00bd\u2122](?![A-Za-z\u00c0-\u024f])"
     "|[\u00ab\u00bb\u00d7\u2020-\u2022\u20ab\u20b1\u20b9\u2190-\u2193\u2200-\u22ff\u200b-\u200f\u2060\ufeff\ufe0f"

@@ -24,6 +24,7 @@ def test_exported_names_are_these() -> None:
         "AsyncStream",
         "CheckpointError",
         "ContextOverflow",
+        "DocumentError",
         "DraftTableError",
         "ConversionError",
         "Engine",
@@ -49,6 +50,7 @@ def test_exported_names_are_these() -> None:
         "Stream",
         "Timings",
         "TokenLogprob",
+        "UncertainEncoding",
         "Usage",
         "__version__",
     }
