@@ -200,11 +200,14 @@ def _readings(data: bytes) -> list[_Reading]:
     for encoding in ENCODINGS:
         if encoding.name.startswith("UTF-32") or (text := _try(encoding, data)) is None:
             continue
-        found.append(_Reading(encoding.name, text, _fit(encoding, text)))
+        reading = _Reading(encoding.name, text, _fit(encoding, text))
+        is_utf16 = encoding.name.startswith("UTF-16")  # pairs of other bytes make rare but valid Chinese characters
+        if reading.plausibility >= (_MIN_PLAUSIBILITY if is_utf16 else _LEAST_PLAUSIBLE):
+            found.append(reading)
     found.sort(key=lambda reading: -reading.plausibility)
-    if not found or found[0].plausibility < _LEAST_PLAUSIBLE:
+    if not found:
         raise UndecodableText("is binary data, or text in an unknown encoding")
-    return [reading for reading in found if reading.plausibility >= _LEAST_PLAUSIBLE]
+    return found
 
 
 def _try(encoding: Encoding, data: bytes) -> str | None:

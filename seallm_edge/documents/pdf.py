@@ -31,6 +31,7 @@ def pdf_text(data: bytes, max_seconds: float = MAX_SECONDS) -> Extracted:
     pages = _pages(_opened(data))
     texts: list[str] = []
     broken: list[int] = []
+    n_characters = 0
     for number, page in enumerate(pages, 1):
         try:
             texts.append(_page_text(page, deadline))
@@ -40,7 +41,8 @@ def pdf_text(data: bytes, max_seconds: float = MAX_SECONDS) -> Extracted:
         except Exception:  # noqa: BLE001  pypdf: a damaged page may fail in any way
             texts.append("")
             broken.append(number)
-        if sum(map(len, texts[-1:])) and sum(map(len, texts)) > MAX_TEXT:
+        n_characters += len(texts[-1])
+        if n_characters > MAX_TEXT:
             raise UnreadableDocument(f"has more than {MAX_TEXT:,} characters of text", "give a part of it")
     return _joined(texts, broken)
 
@@ -91,7 +93,7 @@ def _page_text(page: PageObject, deadline: float) -> str:
 def _joined(texts: list[str], broken: list[int]) -> Extracted:
     n_pages = len(texts)
     if not any(texts):
-        if broken:
+        if broken or not texts:
             raise UnreadableDocument("is a damaged PDF: no page can be read", "copy it again, or save it as text")
         raise UnreadableDocument(f"is a PDF without text ({_counted(n_pages)}), such as a scan", "use OCR first")
     notices = []

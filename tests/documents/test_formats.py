@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from seallm_edge.documents.document import Notice
+from seallm_edge.documents.html_text import html_text
 from seallm_edge.documents.reading import read_document
 from seallm_edge.text.samples import SENTENCES
 from support.office_files import docx, odt, paragraph, pdf
@@ -102,3 +103,23 @@ def test_html_is_read_as_its_reader_sees_it(tmp_path: Path) -> None:
 
 def test_a_page_without_suffix_is_html_by_its_first_line(tmp_path: Path) -> None:
     assert text_of(tmp_path, "page", b"<!doctype HTML><p>hello") == "hello"
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ('<p title="a > b">one</p>', "one"),
+        ("<p title='it'>one<p data=\"x>two", "one\n\ntwo"),
+        ("a < b and c > d", "a < b and c > d"),
+        ("<!-- <p>no</p> -->yes", "yes"),
+        ("<!-- open <p>yes", "yes"),
+        ("<![x]>yes<?php no ?>", "yes"),
+        ("<script>if (a < b) { '<p>' }</SCRIPT>yes", "yes"),
+        ("<style>yes", "yes"),
+        ("x<svg><text>no</text></svg>y", "xy"),
+        ("&lt;b&gt; &amp;amp; &nbsp;&#3585;", "<b> &amp; \u00a0ก"),
+        ("one<", "one<"),
+    ],
+)
+def test_damaged_html_keeps_its_text(page: str, text: str) -> None:
+    assert html_text(page).text == text
