@@ -13,6 +13,7 @@ from .document import Extracted
 
 _DOCUMENT = "word/document.xml"
 _NUMBERING = "word/numbering.xml"
+_STYLES = "word/styles.xml"
 _TEXT = {"t": None, "tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}  # element: its text; None: its content
 _SKIPPED = {"Fallback", "del", "moveFrom", "instrText", "pPrChange", "tblPrChange"}  # Fallback repeats a text box
 _MAX_LEVEL = 9
@@ -21,7 +22,8 @@ _MAX_LEVEL = 9
 def docx_text(archive: Archive) -> Extracted:
     """Text of a DOCX. Raises UnreadableDocument."""
     formats = _Numbering(archive).formats if _NUMBERING in archive.names else {}
-    body = _Body(formats)
+    styles = _Styles(archive).lists if _STYLES in archive.names else {}
+    body = _Body(formats, styles)
     archive.parse(_DOCUMENT, body.start, body.end, body.characters)
     return Extracted(body.blocks.text())
 
@@ -29,9 +31,10 @@ def docx_text(archive: Archive) -> Extracted:
 class _Body:
     """Handler of the tags of `document.xml`."""
 
-    def __init__(self, formats: dict[tuple[str, str], str]) -> None:
+    def __init__(self, formats: dict[tuple[str, str], str], styles: dict[str, dict[str, str]]) -> None:
         self.blocks = Blocks()
         self._formats = formats
+        self._styles = styles
         self._counters: dict[str, dict[int, int]] = defaultdict(dict)
         self._list: dict[str, str] = {}  # list and level of the current paragraph
         self._skipped = 0
@@ -43,8 +46,8 @@ class _Body:
             self._skipped += 1
         elif name == "pPr" or name == "rPr":
             self._in_properties += 1
-        elif name in ("ilvl", "numId") and self._in_properties:
-            self._list[name] = attributes.get("val", "0")
+        elif self._in_properties:
+            self._property(name, attributes.get("val", ""))
         elif name == "p":
             self.blocks.end_block()
             self._list = {}
@@ -52,9 +55,15 @@ class _Body:
             self.blocks.start_row()
         elif name == "tc":
             self.blocks.start_cell()
-        elif name in _TEXT and not self._in_properties:
+        elif name in _TEXT:
             self._is_text = _TEXT[name] is None
             self.blocks.write(_TEXT[name] or "")
+
+    def _property(self, name: str, value: str) -> None:
+        if name == "pStyle":
+            self._list = {**self._styles.get(value, {}), **self._list}
+        elif name in ("ilvl", "numId"):
+            self._list[name] = value
 
     def end(self, name: str) -> None:
         if self._skipped:
@@ -115,3 +124,18 @@ class _Numbering:
         elif name == "abstractNumId":
             levels = self._abstract.get(value, {})
             self.formats |= {(self._number, level): written for level, written in levels.items()}
+
+
+class _Styles:
+    """Lists of paragraph styles such as "List Bullet", from `styles.xml`: style, its list and level."""
+
+    def __init__(self, archive: Archive) -> None:
+        self.lists: dict[str, dict[str, str]] = {}
+        self._style = ""
+        archive.parse(_STYLES, self._start, lambda _: None, lambda _: None)
+
+    def _start(self, name: str, attributes: Attributes) -> None:
+        if name == "style":
+            self._style = attributes.get("styleId", "")
+        elif name in ("ilvl", "numId"):
+            self.lists.setdefault(self._style, {})[name] = attributes.get("val", "")

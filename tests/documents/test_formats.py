@@ -65,6 +65,14 @@ def test_lists_of_a_docx_keep_their_bullets_and_numbers(tmp_path: Path) -> None:
     assert text_of(tmp_path, "a.docx", docx(body, numbering=numbering)) == "1. wash\n  - well\n2. cook\n- loose\n\nDone"
 
 
+def test_a_style_of_a_docx_makes_list_items(tmp_path: Path) -> None:
+    styles = '<w:style w:styleId="Dots"><w:pPr><w:numPr><w:numId w:val="3"/></w:numPr></w:pPr></w:style>'
+    body = (
+        paragraph("one", '<w:pStyle w:val="Dots"/>') + paragraph("two", '<w:pStyle w:val="Dots"/>') + paragraph("end")
+    )
+    assert text_of(tmp_path, "a.docx", docx(body, styles=styles)) == "- one\n- two\n\nend"
+
+
 def test_deleted_and_repeated_text_of_a_docx_is_left_out(tmp_path: Path) -> None:
     run = "<w:r><w:t>{}</w:t></w:r>"
     body = (
