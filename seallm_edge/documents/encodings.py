@@ -23,7 +23,9 @@ _MIN_PLAUSIBILITY = 0.7  # of a text that is taken without asking
 _MIN_MISFITS, _FEW_MISFITS, _MISFIT_RATIO = 1.5, 0.4, 2.0
 _UTF8_DOUBT = 0.25  # misfits of a character that is valid UTF-8, at most: bytes of others rarely are
 _LEAST_PLAUSIBLE = 0.15  # below it, bytes are in none of these encodings
-_CERTAIN_CHARACTERS = 10  # characters beyond ASCII that are valid UTF-8: no accident
+_CERTAIN_LETTERS = 3  # letters of three bytes in UTF-8 that fit a language: no accident
+_CERTAIN_CHARACTERS = 10  # characters beyond ASCII that are valid UTF-8, in any language
+_LEAST_UTF16 = 0.5  # pairs of other bytes make rare but valid Chinese characters
 _HEAD = 1 << 18  # bytes that are enough to tell an encoding
 _MAX_CANDIDATES = 5
 _SAMPLE_CHARACTERS = 60
@@ -145,8 +147,8 @@ def decode(data: bytes, encoding: str | None = None) -> Decoded:
         return found
     best, *others = _readings(data)
     rivals = [other for other in others if other.text != best.text]
-    if found := _as_declared([best, *others], data):
-        return Decoded(found.text, found.encoding, is_certain=True)
+    if declared := _as_declared([best, *others], data):
+        return Decoded(declared.text, declared.encoding, is_certain=True)
     return Decoded(best.text, best.encoding, _is_certain(best, rivals))
 
 
@@ -201,8 +203,8 @@ def _readings(data: bytes) -> list[_Reading]:
         if encoding.name.startswith("UTF-32") or (text := _try(encoding, data)) is None:
             continue
         reading = _Reading(encoding.name, text, _fit(encoding, text))
-        is_utf16 = encoding.name.startswith("UTF-16")  # pairs of other bytes make rare but valid Chinese characters
-        if reading.plausibility >= (_MIN_PLAUSIBILITY if is_utf16 else _LEAST_PLAUSIBLE):
+        is_utf16 = encoding.name.startswith("UTF-16")
+        if reading.plausibility >= (_LEAST_UTF16 if is_utf16 else _LEAST_PLAUSIBLE):
             found.append(reading)
     found.sort(key=lambda reading: -reading.plausibility)
     if not found:
@@ -227,7 +229,13 @@ def _fit(encoding: Encoding, text: str) -> Fit:
 
 
 def _is_certain(best: _Reading, rivals: list[_Reading]) -> bool:
+    if best.encoding == "UTF-8" and not best.fit.misfits and _n_three_bytes(best.text) >= _CERTAIN_LETTERS:
+        return True  # UTF-8 of Lao makes good Thai
     return best.plausibility >= _MIN_PLAUSIBILITY and all(_is_beaten(rival.fit, best.fit) for rival in rivals)
+
+
+def _n_three_bytes(text: str) -> int:
+    return sum(1 for char in text[:_HEAD] if char >= "\u0800" and char.isalpha())
 
 
 def _is_beaten(rival: Fit, best: Fit) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import time
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from .document import MAX_TEXT, Extracted, Notice, UnreadableDocument
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 MAX_PAGES = 2_000
 MAX_SECONDS = 120.0
+_MAX_STREAM_BYTES = 16 << 20  # of one stream, unpacked: pictures are not, and pages of text have a hundredth of it
+_MAX_STREAM_PARTS = 1_000_000  # operators and operands
 _INSTALL = "pip install 'seallm-edge[documents]'"
 
 
@@ -27,6 +30,26 @@ def pdf_text(data: bytes, max_seconds: float = MAX_SECONDS) -> Extracted:
     Raises UnreadableDocument for an encrypted or damaged file, one without text, one over the limits, and where pypdf
     is not installed.
     """
+    with _limits():
+        return _read(data, max_seconds)
+
+
+def _limits() -> AbstractContextManager[object]:
+    """Limits of pypdf on what a small file can unpack to."""
+    try:
+        from pypdf import apply_configuration
+    except ImportError as error:
+        raise UnreadableDocument("is a PDF, and pypdf is not installed", _INSTALL) from error
+    return apply_configuration(
+        zlib_maximum_output_length=_MAX_STREAM_BYTES,
+        lzw_maximum_output_length=_MAX_STREAM_BYTES,
+        run_length_maximum_output_length=_MAX_STREAM_BYTES,
+        array_based_stream_maximum_output_length=_MAX_STREAM_BYTES,
+        stream_parsing_work_maximum_count=_MAX_STREAM_PARTS,
+    )
+
+
+def _read(data: bytes, max_seconds: float) -> Extracted:
     deadline = time.monotonic() + max_seconds
     pages = _pages(_opened(data))
     texts: list[str] = []
@@ -48,11 +71,9 @@ def pdf_text(data: bytes, max_seconds: float = MAX_SECONDS) -> Extracted:
 
 
 def _opened(data: bytes) -> PdfReader:
-    try:
-        import pypdf
-        from pypdf.errors import DependencyError, FileNotDecryptedError
-    except ImportError as error:
-        raise UnreadableDocument("is a PDF, and pypdf is not installed", _INSTALL) from error
+    import pypdf
+    from pypdf.errors import DependencyError, FileNotDecryptedError
+
     logging.getLogger("pypdf").addHandler(logging.NullHandler())  # its warnings would go to stderr
     try:
         reader = pypdf.PdfReader(io.BytesIO(data))

@@ -46,13 +46,15 @@ _OTHER_SCRIPTS = tuple(
 )
 _HAN_RUN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]+")
 _LISTED = 0.75  # fit of a character in general use
-_NEUTRAL = frozenset(
-    "\u00a0\u2010\u2011\u2012\u2013\u2014\u2015\u2018\u2019\u201c\u201d\u2026\ufffd"
-)  # no sign of a language
+# Signs that do not tell one language from another: spaces, dashes, quotation marks, the ellipsis, U+FFFD.
+_NEUTRAL = frozenset("\u00a0\u2010\u2011\u2012\u2013\u2014\u2015\u2018\u2019\u201c\u201d\u2026\ufffd")
+_LETTER = "A-Za-z\u00c0-\u024f"
+_SYMBOL = "\u00a9\u00ab\u00ae\u00b0-\u00b2\u00b7\u00bb\u00bd\u00d7\u2122"  # not between two letters
+_CURRENCY = "\u20ac\u00a3\u00a5"  # not after a letter
 _PUNCTUATION = re.compile(
-    "(?<![A-Za-z\u00c0-\u024f])[\u20ac\u00a3\u00a5]|(?<![A-Za-z])[\u00a9\u00ae\u00b0-\u00b2\u00b7\u00bd\u2122](?![A-Za-z\u00c0-\u024f])"
-    "|[\u00ab\u00bb\u00d7\u2020-\u2022\u20ab\u20b1\u20b9\u2190-\u2193\u2200-\u22ff\u200b-\u200f\u2060\ufeff\ufe0f"
-    "\u3001\u3002\u3008-\u3011\u3014\u3015\uff01-\uff5e\u2028\u2029]|[\U0001f000-\U0001faff]"
+    f"(?<![{_LETTER}])[{_CURRENCY}{_SYMBOL}]|[{_SYMBOL}](?![{_LETTER}])"
+    "|[\u2020-\u2022\u20ab\u20b1\u20b9\u2190-\u2193\u2200-\u22ff\u200b-\u200f\u2060\ufeff\ufe0f"
+    "\u3001\u3002\u3008-\u3011\u3014\u3015\uff01-\uff5e\u2028\u2029\U0001f000-\U0001faff]"
 )
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x19\x1c-\x1f\x7f-\x9f]")
 

@@ -13,6 +13,8 @@ from seallm_edge.documents.reading import read_document
 from seallm_edge.errors import DocumentError
 from support.office_files import docx, odt, paragraph, pdf, zipped
 
+pytestmark = pytest.mark.slow
+
 N_MUTATIONS = 500
 NUMBERED = '<w:numPr><w:ilvl w:val="0"/><w:numId w:val="1"/></w:numPr>'
 FILES = {
