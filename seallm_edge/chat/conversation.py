@@ -174,6 +174,20 @@ class Conversation:
         prompt = self._prompt(self._branch.messages, start)
         return ContextReport(tuple(entries), self.llm.count_tokens(prompt) if prompt else 0, self.llm.n_ctx)
 
+    @property
+    def message_space(self) -> int:
+        """Tokens that the next message may take, if all turns leave the context for it."""
+        empty = self.llm.count_tokens(self._prompt([_unsaved("…")], 0))
+        return self.budget.prompt_tokens(self.llm.n_ctx) - empty
+
+    @property
+    def space_left(self) -> int:
+        """Tokens that the next message may take, if no turn leaves the context."""
+        messages = [*self._branch.messages, _unsaved("…")]
+        return self.budget.prompt_tokens(self.llm.n_ctx) - self.llm.count_tokens(
+            self._prompt(messages, self._branch.context_start)
+        )
+
     def prefill(self, typed: str = "") -> Stream | None:
         """Prefill of the conversation and of a message that is being typed, so that its reply begins sooner.
 

@@ -47,6 +47,9 @@ def chat(
             "--snapshots/--no-snapshots", help="Keep the KV caches of conversations on disk, for a quick restart."
         ),
     ] = True,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Show answers as they are written, for screen readers: no Markdown.")
+    ] = False,
     *,
     settings: options.Settings,
 ) -> None:
@@ -61,9 +64,9 @@ def chat(
         with options.loaded(name, settings.loading | {"snapshots": snapshots}) as llm:
             told = {"sampling": settings.sampling, "on_notice": lambda notice: diagnostic(f"({notice})")}
             if stored is None:
-                hold(Conversation(llm, system, history=history, title=session, **told))
+                hold(Conversation(llm, system, history=history, title=session, **told), plain)
             else:
-                hold(Conversation.resume(llm, history, stored.id, **told))
+                hold(Conversation.resume(llm, history, stored.id, **told), plain)
 
 
 def chosen(history: History, session: str | None, last: bool, system: str | None) -> StoredConversation | None:
@@ -86,12 +89,12 @@ def chosen(history: History, session: str | None, last: bool, system: str | None
     return stored
 
 
-def hold(conversation: Conversation) -> None:
+def hold(conversation: Conversation, is_plain: bool) -> None:
     """Chat on the screen, or line by line where standard input is no terminal."""
     if options.is_interactive():
         from ..terminal import Screen
 
-        Screen(conversation).run()
+        Screen(conversation, is_plain).run()
         return
     from .standard_input import read_lines
 

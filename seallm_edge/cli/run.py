@@ -29,6 +29,15 @@ def run(
         typer.Argument(help="The prompt; text from standard input is appended.", callback=options.as_text),
     ] = None,
     system: options.System = None,
+    files: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--file",
+            "-f",
+            help="Put a document before the prompt: text, HTML, DOCX, ODT, PDF. May be repeated.",
+        ),
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="Encoding of the documents; default: found out.")] = None,
     schema: Annotated[
         str | None,
         typer.Option(
@@ -43,7 +52,7 @@ def run(
     settings: options.Settings,
 ) -> None:
     """Answer one prompt: the answer on stdout, all else on stderr. A base model continues the text."""
-    text = read_prompt(prompt or [])
+    text = with_documents(read_prompt(prompt or []), files or [], encoding)
     form = read_form(schema, grammar)
     with options.loaded(model, settings.loading) as llm:
         asked = [*system_message(system), {"role": "user", "content": text}] if llm.is_chat_model else text
@@ -71,6 +80,21 @@ def read_prompt(words: list[str]) -> str:
     if not text:
         raise InvalidOption("the prompt is empty", 'give one: seallm run MODEL "…", or on standard input')
     return text
+
+
+def with_documents(prompt: str, files: list[str], encoding: str | None) -> str:
+    """The prompt behind the documents. Notices about them are printed on stderr. Raises DocumentError."""
+    if not files:
+        return prompt
+    from ..documents import as_message_part, read_document
+
+    parts = []
+    for file in files:
+        document = read_document(Path(file).expanduser(), encoding)
+        for notice in document.notices:
+            diagnostic(f"{document.name}: {notice.words}")
+        parts.append(as_message_part(document))
+    return "\n".join([*parts, prompt])
 
 
 def read_form(schema: str | None, grammar: str | None) -> dict[str, str]:

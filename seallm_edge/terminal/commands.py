@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..chat import Conversation
+from ..chat.attachments import Attachment, Attachments
 from ..chat.exporting import EXPORTS
 from ..chat.records import ConversationSummary
-from ..errors import InvalidOption, did_you_mean
+from ..errors import InvalidOption, UncertainEncoding, did_you_mean
 from ..files.atomic import write_text
 from ..text.languages import detect_language
 from ..text.lines import local_minute, one_line
@@ -31,13 +32,20 @@ class Command(NamedTuple):
 
 
 class Commands:
-    """Commands over one conversation. `answer` shows a reply as it streams; results are printed on stdout, and what was
-    done on stderr.
+    """Commands over one conversation. `answer` shows a reply as it streams, `ask` puts a question to the user. Results
+    are printed on stdout, and what was done on stderr. `attachments` wait for the next message.
     """
 
-    def __init__(self, conversation: Conversation, answer: Callable[[Generator[str, None, None]], None]) -> None:
+    def __init__(
+        self,
+        conversation: Conversation,
+        answer: Callable[[Generator[str, None, None]], None],
+        ask: Callable[[str], str],
+    ) -> None:
         self._conversation = conversation
         self._answer = answer
+        self._ask = ask
+        self.attachments = Attachments(conversation)
         self._listed: list[ConversationSummary] = []
         self.table: dict[str, Command] = {
             "/new": Command("", "begin another conversation, with the same system message", self._new),
@@ -48,6 +56,7 @@ class Commands:
             "/system": Command(
                 "TEXT", "begin anew with another system message; without TEXT, the model's", self._system
             ),
+            "/file": Command("PATH", "send a document with your next message", self._file),
             "/edit": Command("TEXT", "replace your last message, and answer it", self._edit),
             "/retry": Command("", "answer your last message again", self._retry),
             "/undo": Command("", "go back to before your last message", self._undo),
@@ -111,6 +120,31 @@ class Commands:
         self._conversation.clear()
         which = "this" if text else "the model's own"
         tell(f"(a new conversation, with {which} system message)")
+
+    def _file(self, argument: str) -> None:
+        name, _, encoding = argument.partition(" --encoding ")
+        path = Path(name.strip("\"'")).expanduser()
+        try:
+            attachment = self.attachments.read(path, encoding.strip() or None)
+        except UncertainEncoding as error:
+            tell(f"{path.name} may be in one of these encodings:")
+            for candidate, line in error.candidates:
+                print(f"{candidate:<14}{one_line(line, _MAX_LINE)}")
+            tell(f"  choose one: /file {name} --encoding NAME")
+            return
+        for notice in attachment.document.notices:
+            tell(f"({notice.words})")
+        if attachment.is_whole or self._takes_part(attachment):
+            self.attachments.add(attachment)
+            left = f"{attachment.n_left:,} tokens of the context remain"
+            if attachment.n_left < 0:
+                left = "the oldest turns will leave the context for it"
+            tell(f"({path.name}: {attachment.n_tokens:,} tokens, with your next message; {left})")
+
+    def _takes_part(self, attachment: Attachment) -> bool:
+        fitting = f"{attachment.n_characters:,} of {attachment.n_all_characters:,} characters fit in the context"
+        tell(f"{attachment.document.name} is too long: {fitting} of {self._conversation.llm.n_ctx:,} tokens")
+        return self._ask("send its beginning? (y/n) ").strip().lower() in ("y", "yes")
 
     def _edit(self, text: str) -> None:
         if not text:

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import sys
 from collections.abc import Callable, Generator
 
 from ..chat import Conversation
 from ..errors import ContextOverflow, SeaLLMError
 from ..hints import command_line_words
-from ..text.unicode import visible
 from .commands import LEAVE, Commands, show_end, tell
 from .keyboard import line_reader, silent_keyboard
+from .markdown import MarkdownStream, PlainStream
+from .style import Style
 
 
 class Screen:
-    """Chat screen of one conversation, until the user leaves."""
+    """Chat screen of one conversation, until the user leaves. `is_plain` shows replies as raw text, not as Markdown;
+    so do a pipe and a terminal without escape sequences.
+    """
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Conversation, is_plain: bool = False) -> None:
         self._conversation = conversation
-        self._commands = Commands(conversation, self._answer)
+        self._is_plain = is_plain
+        self._read_line: Callable[[], str | None] = lambda: None
+        self._commands = Commands(conversation, self._answer, self._ask)
         conversation.on_notice = lambda notice: tell(f"({notice})")
 
     def run(self, read_line: Callable[[], str | None] | None = None) -> None:
         """Read messages and answer them until `read_line` gives None; without it, they come from the keyboard. Raises
         KeyboardInterrupt at the prompt.
         """
-        read_line = read_line or line_reader(list(self._commands.table))
+        self._read_line = read_line = read_line or line_reader(list(self._commands.table))
         llm = self._conversation.llm
         print(f"{llm.name}, {llm.n_ctx:,} tokens of context. /help lists the commands.")
         if self._conversation.messages:
@@ -40,7 +47,8 @@ class Screen:
             command = self._commands.named(line)
             if command is None:
                 if line.strip():
-                    self._answer(self._conversation.say(line))
+                    self._answer(self._conversation.say(self._commands.attachments.joined(line)))
+                    self._commands.attachments.clear()
                 return True
             name, argument = command
             if name == LEAVE:
@@ -51,16 +59,27 @@ class Screen:
         return True
 
     def _answer(self, deltas: Generator[str, None, None]) -> None:
+        rendered = self._renderer()
         try:
             with silent_keyboard(), contextlib.closing(deltas):
                 for delta in deltas:
-                    print(visible(delta), end="", flush=True)
-            print()
+                    print(rendered.feed(delta), end="", flush=True)
+            print(rendered.close())
             reply = self._conversation.last_reply
             if reply and reply.finish_reason == "length":
                 tell("(cut off at the longest reply or the end of the context)")
         except KeyboardInterrupt:
-            print("\n(stopped)", file=sys.stderr)
+            print(rendered.close(), flush=True)
+            tell("(stopped)")
+
+    def _renderer(self) -> MarkdownStream | PlainStream:
+        if self._is_plain or not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+            return PlainStream()
+        return MarkdownStream(shutil.get_terminal_size().columns, Style.of_environment(os.environ))
+
+    def _ask(self, question: str) -> str:
+        tell(question)
+        return self._read_line() or ""
 
     def _tell_error(self, error: SeaLLMError | OSError) -> None:
         if isinstance(error, OSError):

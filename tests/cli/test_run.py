@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -245,3 +246,21 @@ def test_a_context_too_small_is_answered_with_the_smallest_that_would_do(seallm)
     result = seallm("run", DEMO, "hi", "--context", "1")
     assert (result.returncode, result.stdout) == (1, b"")
     assert result.stderr.endswith(b"shorten it, or give --context 512 (needs 11.77 MB more)\n")
+
+
+def test_a_document_stands_before_the_prompt(seallm, tmp_path: Path) -> None:
+    path = tmp_path / "cities.html"
+    path.write_text("<html><body><p>The capital of Laos is Vientiane.</p></body></html>", encoding="utf-8")
+    done = seallm("run", DEMO, "--file", path, "What is the capital of Laos?", *GREEDY)
+    assert (done.returncode, done.stderr) == (0, STAND_IN)
+    assert "Vientiane" in done.stdout.decode()
+
+
+def test_a_document_that_cannot_be_read_ends_it_before_the_model_is_loaded(seallm, tmp_path: Path) -> None:
+    done = seallm("run", DEMO, "--file", tmp_path / "nowhere.txt", "Hi", *GREEDY)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == "nowhere.txt: cannot be read: there is no such file\n"
+    (tmp_path / "x.txt").write_bytes("你好".encode("gb18030"))
+    done = seallm("run", DEMO, "--file", tmp_path / "x.txt", "Hi", *GREEDY)
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines()[1] == "  look at the candidates, and give --encoding Windows-874"

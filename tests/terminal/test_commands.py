@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from seallm_edge import ScriptedEngine, SeaLLM
+from seallm_edge import EngineError, ScriptedEngine, SeaLLM
 from seallm_edge.chat import ContextBudget, Conversation, History
 from seallm_edge.terminal import Screen
 
@@ -115,3 +115,56 @@ def test_context_shows_what_left_it(history: History, capsys: Captured) -> None:
         "assistant       5 tokens        5 characters  three",
     ]
     assert out[-1] == "178 of 340 tokens of context, 52%, chat markup included"
+
+
+def test_a_document_goes_with_the_next_message(history: History, capsys: Captured, tmp_path: Path) -> None:
+    (tmp_path / "menu.txt").write_bytes("ข้าวผัด ๔๐ บาท\n".encode("tis-620"))
+    conversation = talk(history, "๔๐ บาท", "Halo!")
+    out, err = run(conversation, capsys, f"/file {tmp_path / 'menu.txt'}", "ข้าวผัดราคาเท่าไร", "Hi")
+    assert out == ["๔๐ บาท", "Halo!"]
+    assert len(err) == 1
+    assert err[0].startswith("(menu.txt: ")
+    assert err[0].endswith(" tokens of the context remain)")
+    assert conversation.messages[0].content == "Document menu.txt:\n```\nข้าวผัด ๔๐ บาท\n```\n\nข้าวผัดราคาเท่าไร"
+    assert conversation.messages[2].content == "Hi"
+
+
+@pytest.mark.parametrize(("answer", "is_sent"), [("y", True), ("n", False), ("", False)])
+def test_of_a_document_that_is_too_long_the_beginning_is_offered(
+    history: History, capsys: Captured, tmp_path: Path, answer: str, is_sent: bool
+) -> None:
+    (tmp_path / "long.txt").write_text("word\n" * 200, encoding="utf-8")
+    llm = SeaLLM.from_engine(ScriptedEngine(["Halo!"], n_ctx=500))
+    conversation = Conversation(llm, history=history)
+    _, err = run(conversation, capsys, f"/file {tmp_path / 'long.txt'}", answer, "Summarize it.")
+    assert err[0].startswith("long.txt is too long: ")
+    assert err[0].endswith(" of 1,000 characters fit in the context of 500 tokens")
+    assert err[1] == "send its beginning? (y/n) "
+    assert ("word" in conversation.messages[0].content) == is_sent
+    assert conversation.messages[0].content.endswith("Summarize it.")
+
+
+def test_documents_of_a_refused_message_wait_for_the_next(history: History, capsys: Captured, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("mangosteen", encoding="utf-8")
+    llm = SeaLLM.from_engine(ScriptedEngine([EngineError("out of memory"), "Halo!"]))
+    conversation = Conversation(llm, history=history)
+    run(conversation, capsys, f"/file {tmp_path / 'a.txt'}", "Hi", "Hi")
+    assert "mangosteen" in conversation.messages[0].content
+
+
+def test_an_uncertain_encoding_is_asked_for(history: History, capsys: Captured, tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_bytes("你好".encode("gb18030"))
+    out, err = run(talk(history), capsys, f"/file {tmp_path / 'x.txt'}")
+    assert err == [
+        "x.txt may be in one of these encodings:", f"  choose one: /file {tmp_path / 'x.txt'} --encoding NAME",
+    ]  # fmt: skip
+    assert "GB18030       你好" in out
+    conversation = talk(history, "Halo!")
+    run(conversation, capsys, f"/file {tmp_path / 'x.txt'} --encoding GB18030", "Hi")
+    assert "你好" in conversation.messages[0].content
+
+
+def test_a_file_that_is_no_document_is_told(history: History, capsys: Captured, tmp_path: Path) -> None:
+    _, err = run(talk(history), capsys, f"/file {tmp_path}")
+    assert len(err) == 2
+    assert "folder" in err[0]

@@ -87,7 +87,7 @@ def test_help_lists_every_command(capsys: Captured) -> None:
     Screen(talk).run(typed("/help"))
     shown = capsys.readouterr().out.removeprefix(HEADING).splitlines()
     assert [line.split()[0] for line in shown[:-1]] == [
-        "/new", "/sessions", "/resume", "/rename", "/search", "/system", "/edit", "/retry", "/undo", "/branch",
+        "/new", "/sessions", "/resume", "/rename", "/search", "/system", "/file", "/edit", "/retry", "/undo", "/branch",
         "/export", "/context", "/stats", "/help", "/bye",
     ]  # fmt: skip
     assert "/resume NAME     continue a conversation: its number in the list, title or id" in shown
@@ -197,8 +197,8 @@ def test_ctrl_c_stops_a_reply_and_what_was_shown_of_it_is_remembered(
     output = InterruptedOutput(at="w")
     monkeypatch.setattr(sys, "stdout", output)
     Screen(talk).run(typed("Count", "Go on"))
-    assert output.getvalue() == f"{HEADING}one twthree\n"
-    assert capsys.readouterr().err == "\n(stopped)\n"
+    assert output.getvalue() == f"{HEADING}one tw\nthree\n"
+    assert capsys.readouterr().err == "(stopped)\n"
     assert [message.content for message in talk.messages] == ["Count", "one tw", "Go on", "three"]
 
 
