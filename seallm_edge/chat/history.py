@@ -66,14 +66,14 @@ class History:
         Raises HistoryError where none or several fit, and names the nearest.
         """
         with self._database.read() as connection:
-            return rows.conversation(connection, finding.find(rows.summaries(connection, None, 0), name_or_id))
+            return rows.conversation(connection, finding.find(rows.titles(connection), name_or_id))
 
     def named(self, title_or_id: str) -> StoredConversation | None:
         """Conversation of exactly this title or id, whatever the case; None if there is none. Raises HistoryError for a
         title that several have.
         """
         with self._database.read() as connection:
-            id_ = finding.named(rows.summaries(connection, None, 0), title_or_id)
+            id_ = finding.named(rows.titles(connection), title_or_id)
             return rows.conversation(connection, id_) if id_ else None
 
     def message(self, message_id: int) -> StoredMessage:

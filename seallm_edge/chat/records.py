@@ -12,6 +12,7 @@ Role = Literal["user", "assistant", "system"]
 State = Literal["complete", "streaming", "cut"]
 ROLES: tuple[Role, ...] = ("user", "assistant", "system")
 _MAX_TITLE = 60  # grapheme clusters of a title that is taken from a message
+_MAX_CHARACTERS = 200  # of such a title, where clusters are long
 STATES: tuple[State, ...] = ("complete", "streaming", "cut")
 
 
@@ -111,5 +112,10 @@ class ConversationTree:
 def title_from(text: str) -> str:
     """Title from a message's first line with text, in whole grapheme clusters."""
     line = next(filter(None, map(str.strip, text.splitlines())), "")
-    clusters = graphemes(line) if len(line) > _MAX_TITLE else []
-    return "".join(clusters[:_MAX_TITLE]) + "…" if len(clusters) > _MAX_TITLE else line
+    if len(line) <= _MAX_TITLE:
+        return line
+    clusters = graphemes(line[:_MAX_CHARACTERS])
+    if len(line) > _MAX_CHARACTERS:
+        clusters.pop()  # it may have been cut
+    is_whole = len(line) <= _MAX_CHARACTERS and len(clusters) <= _MAX_TITLE
+    return line if is_whole else "".join(clusters[:_MAX_TITLE]) + "…"

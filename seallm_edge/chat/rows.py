@@ -69,6 +69,13 @@ def summaries(connection: sqlite3.Connection, limit: int | None, offset: int) ->
     return [_summary(_checked(row, _SUMMARY_TYPES)) for row in rows]
 
 
+def titles(connection: sqlite3.Connection) -> dict[str, str]:
+    """Titles of all conversations by id, as in the list, that with the latest message first."""
+    sql = f"SELECT id, title, {_FIRST_TEXT} FROM conversations ORDER BY updated DESC, rowid DESC"
+    rows = [_checked(row, (_TEXT, _MAYBE_TEXT, _MAYBE_TEXT)) for row in connection.execute(sql)]
+    return {id_: own or title_from(first_text or "") for id_, own, first_text in rows}
+
+
 def title(connection: sqlite3.Connection, conversation_id: str) -> str:
     """Title of a conversation as in the list: its own, or the first line of its first user message."""
     sql = f"SELECT title, {_FIRST_TEXT} FROM conversations WHERE id = ?"

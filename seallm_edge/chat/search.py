@@ -15,16 +15,23 @@ import re
 import sqlite3
 import time
 import unicodedata
+from collections.abc import Iterable, Iterator
 
 from ..text.unicode import graphemes, normalize
+
+Row = tuple[int, str]  # id and folded content of a message
 
 # Invisible characters without effect on a match: soft hyphen, zero-width spaces and joiners, directions, emoji styles.
 _IGNORED = re.compile("[\u00ad\u034f\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe0e\ufe0f\ufeff]")
 # The tokenizer "ascii" splits at ASCII characters that are no letters or digits: they stand in the private use area.
 _TOKEN_CHARACTERS = {code: 0xE000 + code for code in range(128) if not chr(code).isalnum()}
 _END = "\ue080"  # after the last character, which has a bigram of its own with it
-_MAX_BIGRAMS = 64  # of one term, and of terms, that the index looks up; the text itself decides on the rest
-_N_LATEST = 2000  # messages that a search for single characters reads before it asks the index
+_MAX_BIGRAMS = 64  # of one term that the index looks up; the text itself decides on the rest
+_MAX_TERMS = 64  # likewise
+# The index finds a single character by all bigrams that begin with it: soon if it is rare. A frequent one is soon found
+# in the latest messages.
+_N_LATEST = 2000  # messages
+_RARE = 0.05  # share of the latest messages
 _PURGE_SECONDS = 1.0
 _PAGES_A_STEP = 256
 _BEFORE, _AFTER = 24, 60  # grapheme clusters of a snippet before and after the beginning of the first term
@@ -112,16 +119,21 @@ def catch_up(connection: sqlite3.Connection) -> None:
 def find(connection: sqlite3.Connection, terms: list[str], limit: int) -> list[int]:
     """Ids of at most `limit` messages in which every term occurs, the latest first."""
     if not has_fts5():
-        return _verified(_all(connection), terms, limit)
-    if all(len(term) == 1 for term in terms):
-        # A frequent character is soon found in the latest messages, and only a rare one is quickly looked up.
-        found = _verified(_all(connection, _N_LATEST), terms, limit)
+        return _first(_folded(_all(connection)), terms, limit)
+    looked_up = [term for term in terms if len(term) > 1]
+    characters = [term for term in terms if len(term) == 1]
+    if characters:
+        latest = [*_folded(_all(connection, _N_LATEST))]
+        found = [] if looked_up else _first(latest, terms, limit)
         if len(found) == limit:
             return found
+        counts = {one: sum(one in folded for _, folded in latest) for one in characters}
+        rare = [one for one in characters if counts[one] <= len(latest) * _RARE]
+        looked_up += rare or ([] if looked_up else [min(characters, key=counts.__getitem__)])
     sql = """SELECT messages.id, messages.content FROM bigrams JOIN messages ON messages.id = bigrams.rowid
         WHERE bigrams MATCH ? ORDER BY bigrams.rowid DESC"""
-    match = " ".join(map(_phrase, terms[:_MAX_BIGRAMS]))
-    return _verified(connection.execute(sql, (match,)), terms, limit)
+    match = " ".join(map(_phrase, looked_up[:_MAX_TERMS]))
+    return _first(_folded(connection.execute(sql, (match,))), terms, limit)
 
 
 def snippet(content: str, term: str) -> str:
@@ -150,16 +162,14 @@ def _cluster_of(term: str, clusters: list[str]) -> int:
     return next((number for number, end in enumerate(ends) if end > position), 0)
 
 
-def _verified(rows: sqlite3.Cursor, terms: list[str], limit: int) -> list[int]:
-    """Ids of the first `limit` rows (id, content) in which every term occurs."""
-    found: list[int] = []
-    for message, content in rows:
-        if len(found) >= limit:
-            break
-        folded = fold(_text(content))
-        if all(term in folded for term in terms):
-            found.append(message)
-    return found
+def _first(rows: Iterable[Row], terms: list[str], limit: int) -> list[int]:
+    """Ids of the first `limit` rows in which every term occurs."""
+    found = (message for message, folded in rows if all(term in folded for term in terms))
+    return [*itertools.islice(found, limit)]
+
+
+def _folded(rows: Iterable[tuple[int, object]]) -> Iterator[Row]:
+    return ((message, fold(_text(content))) for message, content in rows)
 
 
 def _text(content: object) -> str:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from seallm_edge import HistoryError, paths
 from seallm_edge.chat import History, StoredConversation
-from seallm_edge.chat.records import ROLES
+from seallm_edge.chat.records import ROLES, title_from
 
 
 @pytest.fixture
@@ -105,6 +105,22 @@ def test_the_list_shows_the_latest_first_under_titles_or_first_lines(history: Hi
     assert listed == [(named, "Makan", 1), (empty, "", 0), (long, "น้ำ" * 60 + "…", 1)]
     assert [one.id for one in history.conversations(limit=1, offset=1)] == [empty]
     assert history.conversations(limit=0) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("", ""),
+        (" \n\t\n Hi \nthere", "Hi"),
+        ("x" * 60, "x" * 60),
+        ("x" * 61, "x" * 60 + "…"),
+        ("ກໍ່" * 60, "ກໍ່" * 60),
+        ("👩\u200d🍳" * 66 + "xyz", "👩\u200d🍳" * 60 + "…"),
+        (("e" + "\u0301" * 9) * 30, ("e" + "\u0301" * 9) * 19 + "…"),
+    ],
+)
+def test_a_title_is_the_first_line_in_whole_grapheme_clusters(text: str, title: str) -> None:
+    assert title_from(text) == title
 
 
 def test_a_streaming_reply_reads_as_its_text_so_far_and_is_finished_whole(history: History) -> None:
