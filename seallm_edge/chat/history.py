@@ -179,7 +179,7 @@ class History:
     def append(self, message_id: int, text: str) -> None:
         """Store a delta of a streaming reply, before it is shown. It survives the end of the process, not a power cut.
 
-        Takes some 50 microseconds.
+        Takes some 30 microseconds.
         """
         with self._database.write(durable=False) as connection:
             if rows.append(connection, message_id, text):

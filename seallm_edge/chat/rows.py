@@ -265,10 +265,14 @@ def _checked(row: tuple[Any, ...], types: Iterable[tuple[type, ...]]) -> tuple[A
 
 
 def _json(figures: Mapping[str, Any] | None) -> str | None:
+    """JSON text of figures; null for numbers that JSON cannot express."""
+    if figures is None:
+        return None
     try:
-        return None if figures is None else json.dumps(dict(figures))
+        text = json.dumps(dict(figures))
     except (TypeError, ValueError, RecursionError) as error:
         raise HistoryError(f"the figures of a message are no JSON: {error}", "give numbers and texts") from error
+    return json.dumps(json.loads(text, parse_constant=lambda _: None))
 
 
 def _from_json(text: str | None) -> dict[str, Any] | None:

@@ -98,6 +98,32 @@ def test_a_damaged_file_works_or_raises_history_error(seeds: range, healthy: byt
     assert min(outcomes.values()) > 100
 
 
+@pytest.mark.parametrize(
+    ("sql", "use"),
+    [
+        ("UPDATE messages SET parent = 3 WHERE id = 1", lambda history: history.path(2)),
+        ("UPDATE messages SET parent = 3 WHERE id = 2", lambda history: history.path(2)),
+        ("UPDATE messages SET parent = 5 - 2 * (id - 1) WHERE id > 1", lambda history: history.path(2)),
+        ("UPDATE messages SET content = x'00ff' WHERE id = 2", lambda history: history.search("a")),
+        ("UPDATE messages SET content = x'00ff' WHERE id = 2", lambda history: history.search("nasi")),
+        ("UPDATE messages SET figures = '[' WHERE id = 1", lambda history: history.message(1)),
+        ("UPDATE messages SET figures = '[]' WHERE id = 1", lambda history: history.message(1)),
+        ("UPDATE messages SET role = 'x' WHERE id = 1", lambda history: history.message(1)),
+        ("UPDATE conversations SET created = 'x'", lambda history: history.conversations()),
+    ],
+)
+def test_a_row_that_no_history_writes_is_damage(sql: str, use: Callable[[History], object]) -> None:
+    with History() as history:
+        key, last = history.create(), None
+        for _ in range(3):
+            last = history.add_message(key, last, "user", "nasi lemak")
+        with closing(sqlite3.connect(history.file)) as connection:
+            connection.execute("PRAGMA ignore_check_constraints = ON")
+            connection.execute(sql)
+            connection.commit()
+        assert f"{history.file} is damaged" in refusal(lambda: use(history)).message
+
+
 @pytest.mark.parametrize("content", [b"x", b"Dear diary, " * 1000, b"SQLite format 3\0", b"GGUF" + bytes(5000)])
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(content: bytes) -> None:
     paths.history_file().write_bytes(content)

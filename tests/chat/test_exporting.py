@@ -92,7 +92,9 @@ def test_exported_json_is_imported_as_an_equal_conversation(history: History) ->
 TEXT = st.text(st.characters(codec="utf-8"), max_size=6)
 TIME = st.floats(-1e9, 1e10)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.floats(allow_nan=False) | TEXT, lambda inner: st.lists(inner), max_leaves=4
+    st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner),
+    max_leaves=4,
 )
 
 

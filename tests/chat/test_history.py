@@ -183,6 +183,43 @@ def test_removing_leaves_nothing_and_shrinks_the_file(history: History) -> None:
         history.append(streaming, "y")
 
 
+def test_the_text_of_a_removed_conversation_is_in_no_byte_of_the_file() -> None:
+    secrets = ("ខ្", "្ញ", "ဆန", "សួ", "ဟင")
+
+    def stored() -> list[str]:
+        content = paths.history_file().read_bytes()
+        assert b"rice" in content
+        return [text for text in secrets if text.encode() in content]
+
+    with History() as history:
+        kept, key = history.create(), history.create()
+        history.add_message(kept, None, "user", "rice " * 50)
+        history.add_message(key, None, "user", "ខ្ញុំ" * 50)
+        reply, abandoned = (history.add_message(key, None, "assistant", "", state="streaming") for _ in range(2))
+        history.append(reply, "ဆန်" * 50)
+        with History() as other:
+            other.recover(key)
+        history.finish(reply, "សួស្តី")
+        history.append(abandoned, "ဟင်း" * 50)
+    assert len(stored()) >= 4
+    with History() as history:
+        history.remove(key)
+    assert stored() == []
+
+
+def test_figures_that_json_cannot_express_are_null(history: History) -> None:
+    message = history.add_message(
+        history.create(), None, "assistant", "", figures={"speed": float("inf"), "times": [float("nan"), 1.5]}
+    )
+    assert history.message(message).figures == {"speed": None, "times": [None, 1.5]}
+
+
+def test_of_conversations_with_the_same_time_the_later_stored_comes_first(history: History) -> None:
+    tree = history.tree(history.create())
+    keys = history.insert([tree] * 5)
+    assert [one.id for one in history.conversations(limit=5)] == keys[::-1]
+
+
 def test_unknown_ids_roles_and_states_are_named(history: History) -> None:
     key = history.create()
     for use, message in (
@@ -197,6 +234,7 @@ def test_unknown_ids_roles_and_states_are_named(history: History) -> None:
         (lambda: history.add_message(key, None, "tool", ""), "a message has the role 'tool'"),
         (lambda: history.add_message(key, None, "user", "", state="x"), "a message has the state 'x'"),
         (lambda: history.set_leaf(key, 7), "no message has the id 7"),
+        (lambda: history.set_context_start(key, 0), "no message has the id 0"),
     ):
         with pytest.raises(HistoryError) as refused:
             use()
