@@ -40,6 +40,7 @@ QUERIES = (
     "q",
     "makan nanas",
     "ขาวสาร",
+    "แ a",
 )
 N_DELTAS = 300
 
