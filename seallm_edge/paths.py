@@ -38,3 +38,8 @@ def draft_tables_dir() -> Path:
 def history_file() -> Path:
     """File of the chat history."""
     return home() / "history.sqlite"
+
+
+def personas_dir() -> Path:
+    """Folder of the user's personas, which are system messages with names."""
+    return home() / "personas"

@@ -77,15 +77,16 @@ class Conversation:
         self._branch = branch
         self.system, self.persona, self.title = stored.system, stored.persona, stored.title
         self.last_reply = None
-        self._take_back_unanswered()
+        if unanswered := self._go_back_unanswered():
+            self.on_notice(Unanswered(unanswered))
         self._readmit()
 
     def say(self, text: str) -> Generator[str, None, None]:
         """Stream the reply to `text`. The message and the reply, as far as it was read, are kept if the reply has any
         tokens. Raises the errors of `SeaLLM.stream`, and then keeps neither.
         """
-        messages = [*self._branch.messages, _unsaved(text)]
-        stream, start = self._begin(messages)
+        self._go_back_unanswered()  # of a reply that Ctrl-C ended before it began
+        stream, start = self._begin([*self._branch.messages, _unsaved(text)])
         self._branch.start(self.llm.name, self.system, self.persona, self.title)
         self._branch.add("user", text)
         yield from self._answered(stream, start)
@@ -183,10 +184,8 @@ class Conversation:
     @property
     def space_left(self) -> int:
         """Tokens that the next message may take, if no turn leaves the context."""
-        messages = [*self._branch.messages, _unsaved("…")]
-        return self.budget.prompt_tokens(self.llm.n_ctx) - self.llm.count_tokens(
-            self._prompt(messages, self._branch.context_start)
-        )
+        prompt = self._prompt([*self._branch.messages, _unsaved("…")], self._branch.context_start)
+        return self.budget.prompt_tokens(self.llm.n_ctx) - self.llm.count_tokens(prompt)
 
     def prefill(self, typed: str = "") -> Stream | None:
         """Prefill of the conversation and of a message that is being typed, so that its reply begins sooner.
@@ -269,13 +268,13 @@ class Conversation:
     def _user_places(self) -> list[int]:
         return [place for place, one in enumerate(self._branch.messages) if one.role == "user"]
 
-    def _take_back_unanswered(self) -> None:
+    def _go_back_unanswered(self) -> str:
+        """Go back to the last reply; return the message that has none, or ""."""
         branch, text = self._branch, ""
         while branch.messages and (branch.messages[-1].role == "user" or not branch.messages[-1].content):
             text = branch.messages[-1].content
             branch.go_back(len(branch.messages) - 1)
-        if text:
-            self.on_notice(Unanswered(text))
+        return text
 
     def _readmit(self) -> None:
         """Let the turns that left a smaller context come back, if this one holds them all."""

@@ -26,6 +26,7 @@ def chat(
         ),
     ] = None,
     system: options.System = None,
+    persona: options.Persona = None,
     session: Annotated[
         str | None,
         typer.Option(
@@ -57,6 +58,7 @@ def chat(
     from ..chat import Conversation, History
     from ..store import default_chat_model
 
+    system = options.system_of(system, persona)
     is_kept = options.is_interactive() if save is None and not (session or last) else save is not False
     with History() if is_kept else History.in_memory() as history:
         stored = chosen(history, session, last, system)
@@ -64,7 +66,7 @@ def chat(
         with options.loaded(name, settings.loading | {"snapshots": snapshots}) as llm:
             told = {"sampling": settings.sampling, "on_notice": lambda notice: diagnostic(f"({notice})")}
             if stored is None:
-                hold(Conversation(llm, system, history=history, title=session, **told), plain)
+                hold(Conversation(llm, system, history=history, title=session, persona=persona, **told), plain)
             else:
                 hold(Conversation.resume(llm, history, stored.id, **told), plain)
 

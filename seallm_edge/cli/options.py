@@ -99,6 +99,10 @@ Drafting = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Load even where memory seems too small.")]
 System = Annotated[str | None, typer.Option(help="The system message; default: the model's own.", callback=as_text)]
+Persona = Annotated[
+    str | None,
+    typer.Option(help="A named system message: a language such as th, or one of yours in the folder `personas`."),
+]
 
 
 def _sampling_option(help_text: str, name: str) -> Any:
@@ -121,6 +125,17 @@ Stop = Annotated[
         callback=as_text,
     ),
 ]
+
+
+def system_of(system: str | None, persona: str | None) -> str | None:
+    """System message that was given, itself or by a persona. Raises InvalidOption for both, or an unknown persona."""
+    if persona is None:
+        return system
+    if system is not None:
+        raise InvalidOption("--system and --persona are both given", "give one of them")
+    from ..chat.personas import find_persona
+
+    return find_persona(persona).system
 
 
 @dataclass(frozen=True)

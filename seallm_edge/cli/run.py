@@ -29,6 +29,7 @@ def run(
         typer.Argument(help="The prompt; text from standard input is appended.", callback=options.as_text),
     ] = None,
     system: options.System = None,
+    persona: options.Persona = None,
     files: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,6 +54,7 @@ def run(
 ) -> None:
     """Answer one prompt: the answer on stdout, all else on stderr. A base model continues the text."""
     text = with_documents(read_prompt(prompt or []), files or [], encoding)
+    system = options.system_of(system, persona)
     form = read_form(schema, grammar)
     with options.loaded(model, settings.loading) as llm:
         asked = [*system_message(system), {"role": "user", "content": text}] if llm.is_chat_model else text

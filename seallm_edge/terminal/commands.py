@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ..chat import Conversation
 from ..chat.attachments import Attachment, Attachments
 from ..chat.exporting import EXPORTS
+from ..chat.personas import find_persona, persona_names
 from ..chat.records import ConversationSummary
 from ..errors import InvalidOption, UncertainEncoding, did_you_mean
 from ..files.atomic import write_text
@@ -56,6 +57,9 @@ class Commands:
             "/system": Command(
                 "TEXT", "begin anew with another system message; without TEXT, the model's", self._system
             ),
+            "/persona": Command(
+                "NAME", "begin anew with a persona's system message; without NAME, list them", self._persona
+            ),
             "/file": Command("PATH", "send a document with your next message", self._file),
             "/edit": Command("TEXT", "replace your last message, and answer it", self._edit),
             "/retry": Command("", "answer your last message again", self._retry),
@@ -81,7 +85,9 @@ class Commands:
     def help(self) -> str:
         """Table of the commands."""
         lines = [f"{f'{name} {one.argument}':<17}{one.help}" for name, one in self.table.items()]
-        return "\n".join([*lines, "Ctrl-C stops an answer; at the prompt it leaves. Alt-Enter begins a new line."])
+        return "\n".join(
+            [*lines, "Ctrl-C stops an answer or clears the line; Ctrl-D leaves. Alt-Enter begins a new line."]
+        )
 
     def _new(self, _: str) -> None:
         self._conversation.clear()
@@ -120,6 +126,15 @@ class Commands:
         self._conversation.clear()
         which = "this" if text else "the model's own"
         tell(f"(a new conversation, with {which} system message)")
+
+    def _persona(self, name: str) -> None:
+        if not name:
+            print("\n".join(f"{each:<12}{one_line(find_persona(each).system, _MAX_LINE)}" for each in persona_names()))
+            return
+        persona = find_persona(name)
+        self._conversation.system, self._conversation.persona = persona.system, persona.name
+        self._conversation.clear()
+        tell(f"(a new conversation with {name}: {one_line(persona.system, _MAX_LINE)})")
 
     def _file(self, argument: str) -> None:
         name, _, encoding = argument.partition(" --encoding ")

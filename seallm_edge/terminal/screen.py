@@ -7,6 +7,8 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..chat import Conversation
 from ..errors import ContextOverflow, SeaLLMError
@@ -15,6 +17,9 @@ from .commands import LEAVE, Commands, show_end, tell
 from .keyboard import line_reader, silent_keyboard
 from .markdown import MarkdownStream, PlainStream
 from .style import Style
+
+if TYPE_CHECKING:
+    from prompt_toolkit.completion import Completer
 
 
 class Screen:
@@ -33,13 +38,23 @@ class Screen:
         """Read messages and answer them until `read_line` gives None; without it, they come from the keyboard. Raises
         KeyboardInterrupt at the prompt.
         """
-        self._read_line = read_line = read_line or line_reader(list(self._commands.table))
+        self._read_line = read_line = read_line or line_reader(self._completer(), self._input_history())
         llm = self._conversation.llm
         print(f"{llm.name}, {llm.n_ctx:,} tokens of context. /help lists the commands.")
         if self._conversation.messages:
             show_end(self._conversation)
         while (line := read_line()) is not None and self._handle(line):
             pass
+
+    def _completer(self) -> Completer | None:
+        from .completion import completer
+
+        return completer(self._commands, self._conversation)
+
+    def _input_history(self) -> Path | None:
+        """File of the messages typed before; none where the conversation itself is not kept."""
+        file = self._conversation.history.file
+        return file.with_name("input-history") if file else None
 
     def _handle(self, line: str) -> bool:
         """Run a command, or answer a message: whether the chat goes on."""

@@ -39,13 +39,13 @@ class TestAtATerminal:
         child = self.start(seallm)
         child.send("/stats\r")
         child.expect("no answer yet")
-        child.send("/again\r")
-        child.expect("nothing to answer yet")
+        child.send("/retry\r")
+        child.expect("there is no message to answer yet")
         child.send("/help\r")
         child.expect("/system TEXT")
         child.send(f"{CAPITAL}\r")
         child.expect(re.escape(ANSWER))
-        child.send("/again\r")
+        child.send("/retry\r")
         child.expect(re.escape(ANSWER))
         child.send("/stats\r")
         child.expect("7 tokens, 30 characters of English written")
@@ -53,8 +53,8 @@ class TestAtATerminal:
         child.expect("a new conversation")
         child.send("/nonsense\r")
         child.expect("no command /nonsense\r\n  /help lists them")
-        child.send("/agian\r")
-        child.expect("no command /agian; did you mean '/again'\\?")
+        child.send("/rerty\r")
+        child.expect("no command /rerty; did you mean '/retry'\\?")
         child.send("/bye\r")
         child.expect(pexpect.EOF)
         child.close()
@@ -65,7 +65,8 @@ class TestAtATerminal:
         for text in ("မင်္ဂလာပါ", "ជំរាបសួរ"):
             child.send(text)
             child.expect(text)
-        child.sendintr()
+        child.sendintr()  # clears the line
+        child.sendeof()
         child.expect(pexpect.EOF)
         child.close()
 
@@ -88,8 +89,10 @@ class TestAtATerminal:
         child.expect("›")
         assert self.leave(child) == 0
 
-    def test_ctrl_c_at_the_prompt_leaves_with_130(self, seallm) -> None:
+    def test_a_second_ctrl_c_at_the_prompt_leaves_with_130(self, seallm) -> None:
         child = self.start(seallm)
+        child.sendintr()
+        child.expect("Ctrl-C again, or Ctrl-D, leaves")
         child.sendintr()
         child.expect(pexpect.EOF)
         child.close()

@@ -87,8 +87,8 @@ def test_help_lists_every_command(capsys: Captured) -> None:
     Screen(talk).run(typed("/help"))
     shown = capsys.readouterr().out.removeprefix(HEADING).splitlines()
     assert [line.split()[0] for line in shown[:-1]] == [
-        "/new", "/sessions", "/resume", "/rename", "/search", "/system", "/file", "/edit", "/retry", "/undo", "/branch",
-        "/export", "/context", "/stats", "/help", "/bye",
+        "/new", "/sessions", "/resume", "/rename", "/search", "/system", "/persona", "/file",
+        "/edit", "/retry", "/undo", "/branch", "/export", "/context", "/stats", "/help", "/bye",
     ]  # fmt: skip
     assert "/resume NAME     continue a conversation: its number in the list, title or id" in shown
 

@@ -47,10 +47,10 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    shelf = cache_root() / cache_key(flags, compiler)
-    if not (wheel := find_wheel(shelf)):
+    entry = cache_root() / cache_key(flags, compiler)
+    if not (wheel := find_wheel(entry)):
         try:
-            wheel = build(flags, shelf)
+            wheel = build(flags, entry)
         except subprocess.CalledProcessError as error:
             print(f"building llama-cpp-python {VERSION} failed (exit {error.returncode}); see above", file=sys.stderr)
             return 1
@@ -98,16 +98,16 @@ def compiler_identity() -> str | None:
     return None
 
 
-def find_wheel(shelf: Path) -> Path | None:
-    """The wheel on a cache shelf, if there is one."""
-    return next(iter(sorted(shelf.glob("*.whl"))), None)
+def find_wheel(entry: Path) -> Path | None:
+    """Wheel in an entry of the cache, if there is one."""
+    return next(iter(sorted(entry.glob("*.whl"))), None)
 
 
-def build(flags: tuple[str, ...], shelf: Path) -> Path:
+def build(flags: tuple[str, ...], entry: Path) -> Path:
     """Build, check and shelve the wheel; the path it then has. Raises `subprocess.CalledProcessError`."""
     print(f"building llama-cpp-python {VERSION} for every CPU (once; about 7 minutes on 2 cores)", file=sys.stderr)
-    shelf.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=shelf.parent) as scratch:
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=entry.parent) as scratch:
         left_out = Path(scratch) / "left-out"
         flags = (*flags, f"-DSEALLM_LEFT_OUT={left_out.as_posix()}")
         cmake_args = ";".join((*flags, f"-DCMAKE_PROJECT_INCLUDE={PROJECT_INCLUDE.resolve().as_posix()}"))
@@ -120,13 +120,13 @@ def build(flags: tuple[str, ...], shelf: Path) -> Path:
         check_wheel(finished)
         report_variants(left_out)
         try:
-            finished.rename(shelf)
+            finished.rename(entry)
         except OSError:  # another build of the same wheel was quicker
-            if not find_wheel(shelf):
+            if not find_wheel(entry):
                 raise
-    wheel = find_wheel(shelf)
+    wheel = find_wheel(entry)
     if wheel is None:
-        raise FileNotFoundError(f"no wheel in {shelf}")
+        raise FileNotFoundError(f"no wheel in {entry}")
     return wheel
 
 
