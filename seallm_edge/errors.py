@@ -14,6 +14,7 @@ SeaLLMError
 │   └── UncertainEncoding    a text file whose encoding has to be asked for
 ├── NotEnoughMemory      a model that does not fit in free memory
 ├── HistoryError         a chat history that cannot be read or written, or holds no such conversation
+│   └── HistoryUnavailable  its file cannot be read or written now
 ├── ContextOverflow      a prompt that does not fit in the context
 └── EngineError          llama.cpp failed, or cannot run here; or the model was closed
 
@@ -159,6 +160,10 @@ class NotEnoughMemory(SeaLLMError):
 
 class HistoryError(SeaLLMError):
     """Chat history that cannot be read or written, that holds no such conversation, or that cannot be imported."""
+
+
+class HistoryUnavailable(HistoryError):
+    """History file that cannot be read or written now: a full disk, another program's lock, damage, permissions."""
 
 
 class ContextOverflow(SeaLLMError):

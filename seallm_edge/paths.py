@@ -43,3 +43,8 @@ def history_file() -> Path:
 def personas_dir() -> Path:
     """Folder of the user's personas, which are system messages with names."""
     return home() / "personas"
+
+
+def typed_path(text: str) -> Path:
+    """Path that a user typed, with `~` expanded where there is such a user."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111  pathlib's raises RuntimeError for an unknown user

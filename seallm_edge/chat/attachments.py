@@ -8,6 +8,8 @@ from pathlib import Path
 from ..documents import Document, as_message_part, fit, read_document
 from .conversation import Conversation
 
+_QUESTION_TOKENS = 512  # that a document leaves for the message it goes with
+
 
 @dataclass(frozen=True)
 class Attachment:
@@ -44,7 +46,9 @@ class Attachments:
         conversation = self._conversation
         waiting = sum(one.n_tokens for one in self._waiting)
         markup = self._count(as_message_part(replace(document, text="")))
-        part = fit(document.text, self._count, max(0, conversation.message_space - waiting - markup))
+        space = conversation.message_space
+        space -= min(_QUESTION_TOKENS, space // 4)
+        part = fit(document.text, self._count, max(0, space - waiting - markup))
         n_tokens = self._count(as_message_part(replace(document, text=part.text)))
         n_left = conversation.space_left - waiting - n_tokens
         return Attachment(replace(document, text=part.text), n_tokens, n_left, len(part.text), len(document.text))

@@ -1,26 +1,38 @@
 """`Branch`: the messages from the first to the one where a conversation stands, written through to a `History`.
 
-If the history cannot be written, the branch continues in one in memory: no message is lost while the program runs.
+If the history file cannot be written, the branch continues in a history in memory, and returns to the file once that
+can be written again: no message is lost while the program runs.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from ..errors import HistoryError
+from ..errors import HistoryError, HistoryUnavailable
 from .history import History
 from .records import ConversationTree, Role, State, StoredConversation, StoredMessage
 
 T = TypeVar("T")
+_RETRY_SECONDS = 30.0  # between tries to write the file again: a locked one takes 5 seconds to refuse
+
+
+class Mark(NamedTuple):
+    """State of a branch, to restore it."""
+
+    history: History
+    conversation: StoredConversation | None
+    messages: list[StoredMessage]
+    context_start: int
 
 
 class Branch:
     """Branch of one conversation in a history.
 
-    `messages` are those of the branch, the last one with its text so far. `system` and `persona` are stored with the
-    first message. `on_failure` gets the error when the history fails; from then on `history` is one in memory.
+    `messages` are those of the branch, the last one with its text so far. `on_failure` gets the error when the history
+    file fails; from then on `history` is one in memory.
     """
 
     def __init__(self, history: History, on_failure: Callable[[HistoryError], None]) -> None:
@@ -28,6 +40,7 @@ class Branch:
         self.conversation: StoredConversation | None = None  # None before the first message
         self.messages: list[StoredMessage] = []
         self._on_failure = on_failure
+        self._lost: _LostFile | None = None  # the file that could not be written
 
     def open(self, conversation_id: str) -> StoredConversation:
         """Continue a stored conversation where it stands; a reply whose program was killed counts as cut.
@@ -77,25 +90,54 @@ class Branch:
 
     def discard(self) -> None:
         """Remove the last message, for which there was no reply, and a conversation that has no other."""
-        if len(self.messages) > 1:
-            self._kept(lambda: self.history.discard(self.messages[-1].id))
-            self.messages.pop()
-        else:
-            self._kept(lambda: self._discard_only())
-            self.messages.clear()
+        self._kept(self._discard_last)
+        self.messages.pop()
+        self._remove_if_empty()
 
-    def stand_at(self, message_id: int | None) -> None:
-        """Change to the branch that ends with a message; None is before the first. Raises HistoryError."""
-        messages = [] if message_id is None else self.history.path(message_id)
-        if self.conversation is not None:
-            self._kept(lambda: self.history.set_leaf(self.id, message_id))
-        self.messages = messages
+    def stand_at(self, message_id: int) -> None:
+        """Change to the branch that ends with a message of the conversation. Raises HistoryError."""
+        messages = self.history.path(message_id)
+        if messages[0].conversation != self.id:
+            raise HistoryError(f"message {message_id} belongs to another conversation", "open that one first")
+        self._stand_at(messages)
 
     def go_back(self, n_messages: int) -> None:
         """Stand at the last of the first `n_messages`; the others stay in the history."""
-        dropped, self.messages = self.messages[n_messages:], self.messages[:n_messages]
-        if dropped:
-            self._kept(lambda: self.history.set_leaf(self.id, self.messages[-1].id if self.messages else None))
+        if n_messages < len(self.messages):
+            self._stand_at(self.messages[:n_messages])
+
+    def mark(self) -> Mark:
+        """State of the branch, for `restore`."""
+        return Mark(self.history, self.conversation, list(self.messages), self.context_start)
+
+    def restore(self, mark: Mark) -> None:
+        """Remove the messages added since `mark`, and stand where the branch stood then."""
+        if self.history is mark.history:
+            self._take_back(mark)
+        if self.history is not mark.history:  # the file failed, before or now: the ids in it are of no use
+            self.conversation, self.messages = mark.conversation or self.conversation, mark.messages
+            self._move_to_memory()
+        self._remove_if_empty()
+        if self.conversation and self.context_start != mark.context_start:
+            self.context_start = mark.context_start
+
+    def _take_back(self, mark: Mark) -> None:
+        """Remove the messages added since `mark`, as long as the history is that of `mark`."""
+        known = {message.id for message in mark.messages}
+        if self.conversation and self.context_start != mark.context_start:
+            self.context_start = 0  # it may be a message that goes now
+        while self.history is mark.history and self.messages and self.messages[-1].id not in known:
+            self.discard()
+        if self.history is mark.history and self.conversation:
+            self._stand_at(mark.messages)
+
+    def return_to_file(self) -> None:
+        """Store in the history file what is only in memory, if the file can be written again; it is tried seldom."""
+        if self._lost and time.monotonic() >= self._lost.next_try:
+            try:
+                self._lost.store(self)
+            except HistoryError:
+                self._lost.next_try = time.monotonic() + _RETRY_SECONDS
 
     @property
     def context_start(self) -> int:
@@ -119,23 +161,33 @@ class Branch:
         """Id of the conversation; "" before its first message."""
         return self.conversation.id if self.conversation else ""
 
-    def _discard_only(self) -> None:
-        self.history.discard(self.messages[-1].id)
-        if self.history.tree(self.id).messages:  # other branches
-            return
-        self.history.remove(self.id)
-        self.conversation = None
+    def _remove_if_empty(self) -> None:
+        if not self.messages and self.conversation and not self._kept(lambda: self.history.tree(self.id).messages):
+            self._kept(lambda: self.history.remove(self.id))
+            self.conversation = None
+
+    def _stand_at(self, messages: list[StoredMessage]) -> None:
+        self.messages = list(messages)
+        if self.conversation:
+            self._kept(lambda: self.history.set_leaf(self.id, self.messages[-1].id if self.messages else None))
+
+    def _discard_last(self) -> None:
+        if self.history.children(self.messages[-1].id):  # another program went on from it
+            self.history.set_leaf(self.id, self.messages[-1].parent)
+        else:
+            self.history.discard(self.messages[-1].id)
 
     def _replace_last(self, **changes: Any) -> None:
         self.messages[-1] = replace(self.messages[-1], **changes)
 
     def _kept(self, action: Callable[[], T]) -> T:
-        """Result of `action` on the history; if that fails, on one in memory with the same branch."""
+        """Result of `action` on the history; if its file fails, on one in memory with the same branch."""
         try:
             return action()
-        except HistoryError as error:
+        except HistoryUnavailable as error:
             if self.history.file is None:
                 raise
+            self._lost = _LostFile(self.history, self.conversation, list(self.messages))
             self._move_to_memory()
             self._on_failure(error)
             return action()
@@ -145,12 +197,57 @@ class Branch:
         memory = History.in_memory()
         if self.conversation:
             leaf = self.messages[-1].id if self.messages else None
-            parents = [None, *(message.id for message in self.messages)]
-            chain = [replace(one, parent=parent) for one, parent in zip(self.messages, parents, strict=False)]
-            start = self.conversation.context_start
-            known = start if any(one.id == start for one in chain) else None
-            conversation = replace(self.conversation, leaf=leaf, context_start=known)
-            (id_,) = memory.insert([ConversationTree(conversation, tuple(chain))])
+            conversation = replace(self.conversation, leaf=leaf)
+            (id_,) = memory.insert([ConversationTree(conversation, tuple(_chained(self.messages)))])
             self.conversation = memory.conversation(id_)
             self.messages = [] if self.conversation.leaf is None else memory.path(self.conversation.leaf)
         self.history = memory
+
+
+class _LostFile:
+    """History file that could not be written: the messages that it has of a branch, and when to try again."""
+
+    def __init__(
+        self, history: History, conversation: StoredConversation | None, messages: list[StoredMessage]
+    ) -> None:
+        self.history = history
+        self.next_try = 0.0
+        self._conversation = conversation
+        self._messages = [message for message in messages if message.state != "streaming"]
+
+    def store(self, branch: Branch) -> None:
+        """Store the rest of the branch behind what the file has, and move the branch there. Raises HistoryError."""
+        ours = branch.conversation
+        if ours is None:
+            branch.history, branch._lost = self.history, None
+            return
+        id_ = self._conversation.id if self._conversation else self._create(ours)
+        parent, stored = None, []
+        for place, message in enumerate(branch.messages):
+            known = self._messages[place] if place < len(self._messages) else None
+            if known is None or (known.role, known.content) != (message.role, message.content):
+                self._messages = self._messages[:place]
+                new = self.history.add_message(
+                    *(id_, parent, message.role, message.content), state=message.state, model=message.model,
+                    figures=message.figures,
+                )  # fmt: skip
+                known = self.history.message(new)
+                self._messages.append(known)
+            parent = known.id
+            stored.append(known)
+        start = branch.context_start
+        self.history.set_leaf(id_, parent)
+        branch.history, branch.messages, branch._lost = self.history, stored, None
+        branch.conversation = self.history.conversation(id_)
+        branch.context_start = start
+
+    def _create(self, ours: StoredConversation) -> str:
+        id_ = self.history.create(ours.title, ours.model, ours.system, ours.persona)
+        self._conversation = self.history.conversation(id_)
+        return id_
+
+
+def _chained(messages: list[StoredMessage]) -> list[StoredMessage]:
+    """Messages of a branch, each with the one before as its parent."""
+    parents = [None, *(message.id for message in messages)]
+    return [replace(one, parent=parent) for one, parent in zip(messages, parents, strict=False)]

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import HistoryError
+from ..errors import HistoryError, HistoryUnavailable
 from . import schema, search
 
 _BUSY_SECONDS = 5.0
@@ -30,26 +30,28 @@ _PROBLEMS = {
     "SQLITE_CANTOPEN": ("cannot be opened", _PERMISSION),
     "SQLITE_CORRUPT": ("is damaged", _DAMAGED),
     "SQLITE_NOTADB": ("is no SQLite file", "move it to another place"),
+    "SQLITE_NOMEM": ("cannot be used: memory ran out", "close other programs"),
+    "SQLITE_TOOBIG": ("cannot hold a text this long", "shorten it"),
     "SQLITE_IOERR": ("cannot be read or written", "check the disk and its free space"),
 }
 
 
 @contextlib.contextmanager
 def translated_errors(path: Path | None) -> Iterator[None]:
-    """Turn the errors of sqlite3 and of the system into HistoryError."""
+    """Turn the errors of sqlite3 and of the system into HistoryUnavailable."""
     try:
         yield
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", None) or "SQLITE_CORRUPT"
         code = "_".join(name.split("_")[:2])
         known = _PROBLEMS.get(code) or ("is damaged", _DAMAGED)
-        raise HistoryError(f"{path or 'the history in memory'} {known[0]} ({error})", known[1]) from error
+        raise HistoryUnavailable(f"{path or 'the history in memory'} {known[0]} ({error})", known[1]) from error
     except UnicodeDecodeError as error:  # an error message of SQLite that quotes damaged bytes
-        raise HistoryError(f"{path} is damaged", _DAMAGED) from error
+        raise HistoryUnavailable(f"{path} is damaged", _DAMAGED) from error
     except OverflowError as error:
         raise HistoryError("a number is too large for the history", "give the id of a message") from error
     except OSError as error:
-        raise HistoryError(f"{path} cannot be opened ({error.strerror or error})", _PERMISSION) from error
+        raise HistoryUnavailable(f"{path} cannot be opened ({error.strerror or error})", _PERMISSION) from error
 
 
 class Database:
@@ -85,6 +87,7 @@ class Database:
             self._open()
             with self._write_lock:
                 connection = self._still_open(self._writer)
+                schema.roll_back(connection)  # what a Ctrl-C between two calls may have left open
                 self._set_durable(connection, durable)
                 with _transaction(connection, "BEGIN IMMEDIATE"):
                     yield connection
@@ -197,8 +200,8 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 @contextlib.contextmanager
 def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[sqlite3.Connection]:
-    connection.execute(begin)
     try:
+        connection.execute(begin)
         yield connection
         connection.execute("COMMIT")
     except BaseException:

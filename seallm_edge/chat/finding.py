@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ..errors import HistoryError, did_you_mean
 from ..hints import Command, Hint
+from ..text.lines import one_line
 from .search import fold
 
 LIST_THEM = Hint("see them all: {sessions}", sessions=Command("sessions"))
@@ -37,7 +38,7 @@ def find(titles: Mapping[str, str], name_or_id: str) -> str:
         raise HistoryError(f"no conversation has the title or id {name_or_id!r}{nearest}", LIST_THEM)
     if len(found) > 1:
         several = "have the title" if exact else "have a title or id that begins with"
-        shown = ", ".join(f"{id_} ({titles[id_]})" for id_ in found[:_MAX_SHOWN])
+        shown = ", ".join(f"{id_} ({one_line(titles[id_], 60)})" for id_ in found[:_MAX_SHOWN])
         more = ", …" if len(found) > _MAX_SHOWN else ""
         raise HistoryError(f"{len(found)} conversations {several} {name_or_id!r}", f"give an id: {shown}{more}")
     return found[0]

@@ -137,7 +137,7 @@ class History:
         system: str | None = None,
         persona: str | None = None,
     ) -> str:
-        """Id of a stored conversation without messages: twelve hexadecimal digits."""
+        """Id of a stored conversation without messages: ten hexadecimal digits."""
         now = time.time()
         new = StoredConversation(rows.new_id(), title, now, now, model, system, persona, None, None)
         with self._database.write() as connection:
@@ -213,6 +213,8 @@ class History:
             if rows.children(connection, message_id):
                 raise HistoryError(f"message {message_id} has others that follow it", "remove the conversation")
             rows.update(connection, message.conversation, leaf=message.parent)
+            if rows.conversation(connection, message.conversation).context_start == message_id:
+                rows.update(connection, message.conversation, context_start=None)
             rows.delete_message(connection, message_id)
         self._writing.discard(message_id)
 

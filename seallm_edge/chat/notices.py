@@ -25,19 +25,19 @@ class TurnsDropped(Notice):
 
 @dataclass(frozen=True)
 class NotSaved(Notice):
-    """History that cannot be written any more: the conversation continues in memory only."""
+    """History file that cannot be written: the conversation continues in memory, and returns to the file if it can."""
 
     error: HistoryError
 
     def __str__(self) -> str:
-        return f"this conversation is no longer saved: {self.error.message}"
+        return f"this conversation is not saved for now: {self.error.message}"
 
 
 @dataclass(frozen=True)
 class Unanswered(Notice):
-    """Message that has no reply, because its program was ended during prefill: `text` can be sent again."""
+    """Last message that has no reply, because its program was ended during the prefill: `retry` answers it."""
 
     text: str
 
     def __str__(self) -> str:
-        return "the last message has no answer yet"
+        return f"the last message has no answer yet: {self.text}"

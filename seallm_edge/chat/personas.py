@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .. import paths
 from ..errors import InvalidOption, did_you_mean
-from ..files.text_file import UnreadableText, read_text_file
+from ..files.text_file import TooLarge, UnreadableText, read_text_file
 from ..hints import Hint
 
 _MAX_BYTES = 1 << 16
@@ -30,7 +30,7 @@ class Persona:
 
 def persona_names() -> list[str]:
     """Names of all personas: the user's own in alphabetical order, then the built-in ones."""
-    own = sorted(path.stem for path in paths.personas_dir().glob(f"*{_SUFFIX}"))
+    own = sorted(path.stem for path in paths.personas_dir().glob(f"*{_SUFFIX}") if path.is_file())
     return [*own, *(name for name in _built_in() if name not in own)]
 
 
@@ -53,6 +53,10 @@ def _system_of(file: Path) -> str:
     """System message in a persona's file."""
     try:
         system = tomllib.loads(read_text_file(file, _MAX_BYTES)).get("system")
+    except TooLarge as error:
+        raise InvalidOption(
+            f"{file.name} is larger than {_MAX_BYTES >> 10} KiB", "shorten its system message"
+        ) from error
     except UnreadableText as error:
         raise InvalidOption(f"{file.name} {error}", "save it as a text file in UTF-8") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:

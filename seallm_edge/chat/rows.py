@@ -139,7 +139,7 @@ def insert_tree(connection: sqlite3.Connection, tree: ConversationTree) -> str:
     for message in tree.messages:
         copy = replace(message, conversation=id_, parent=ids[message.parent])
         ids[message.id] = insert_message(connection, copy)
-    update(connection, id_, leaf=ids[old.leaf], context_start=ids[old.context_start])
+    update(connection, id_, leaf=ids.get(old.leaf), context_start=ids.get(old.context_start))
     return id_
 
 

@@ -58,12 +58,17 @@ def chat(
     from ..chat import Conversation, History
     from ..store import default_chat_model
 
+    if save is False and (session or last):
+        from ..errors import InvalidOption
+
+        raise InvalidOption("a stored conversation is continued, and --no-save is given", "leave out --no-save")
+    given = "--persona" if persona else "--system"
     system = options.system_of(system, persona)
     is_kept = options.is_interactive() if save is None and not (session or last) else save is not False
     with History() if is_kept else History.in_memory() as history:
-        stored = chosen(history, session, last, system)
+        stored = chosen(history, session, last, given if system is not None else None)
         name = model or str(default_chat_model())
-        with options.loaded(name, settings.loading | {"snapshots": snapshots}) as llm:
+        with options.loaded(name, settings.loading | {"snapshots": snapshots and save is not False}) as llm:
             told = {"sampling": settings.sampling, "on_notice": lambda notice: diagnostic(f"({notice})")}
             if stored is None:
                 hold(Conversation(llm, system, history=history, title=session, persona=persona, **told), plain)
@@ -72,7 +77,10 @@ def chat(
 
 
 def chosen(history: History, session: str | None, last: bool, system: str | None) -> StoredConversation | None:
-    """Conversation to continue, None for a new one. Raises InvalidOption for options that exclude one another."""
+    """Conversation to continue, None for a new one. `system` is the option that gives a system message, if one does.
+
+    Raises InvalidOption for options that exclude one another.
+    """
     from ..errors import InvalidOption
 
     if session is not None and last:
@@ -100,8 +108,11 @@ def hold(conversation: Conversation, is_plain: bool) -> None:
         return
     from .standard_input import read_lines
 
-    for line in read_lines():
-        if line.strip():
-            for delta in conversation.say(line):
-                print(delta, end="", flush=True)
-            print(flush=True)
+    try:
+        for line in read_lines():
+            if line.strip():
+                for delta in conversation.say(line):
+                    print(delta, end="", flush=True)
+                print(flush=True)
+    finally:
+        conversation.save()

@@ -89,10 +89,11 @@ def with_documents(prompt: str, files: list[str], encoding: str | None) -> str:
     if not files:
         return prompt
     from ..documents import as_message_part, read_document
+    from ..paths import typed_path
 
     parts = []
     for file in files:
-        document = read_document(Path(file).expanduser(), encoding)
+        document = read_document(typed_path(file), encoding)
         for notice in document.notices:
             diagnostic(f"{document.name}: {notice.words}")
         parts.append(as_message_part(document))

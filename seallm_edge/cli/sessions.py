@@ -78,15 +78,14 @@ def search(
     """Search all messages, in any script: those that hold every word, the newest first."""
     with opened() as history:
         found = history.search(" ".join(words), limit)
-        titles = {one.id: one.title for one in history.conversations()} if found else {}
     if json_output:
-        print_json([{**vars(one), "title": titles.get(one.conversation, "")} for one in found])
+        print_json([vars(one) for one in found])
         return
     if not found:
         diagnostic(f"no message holds {' '.join(words)!r}")
         raise typer.Exit(1)
     for one in found:
-        print(f"{one.conversation}  {local_minute(one.created)}  {one_line(titles.get(one.conversation, ''), 60)}")
+        print(f"{one.conversation}  {local_minute(one.created)}  {one_line(one.title, 60)}")
         print(f"    {one.role}: {one_line(one.snippet, 200)}")
 
 
@@ -193,11 +192,14 @@ def tree_of(history: History, session: str) -> ConversationTree:
 
 
 def write(path: Path | None, text: str) -> None:
-    """Write a text to a file, whole or not at all, or to stdout."""
+    """Write a text to a file that is not there yet, whole or not at all, or to stdout. Raises InvalidOption."""
+    from ..errors import InvalidOption
     from ..files.atomic import write_text
 
     if path is None:
         print(text, end="")
+    elif path.exists():
+        raise InvalidOption(f"{path} exists already", "give another name")
     else:
         write_text(path, text)
 

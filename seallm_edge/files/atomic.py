@@ -28,7 +28,11 @@ def replacing(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     unchanged, and the scratch file is removed.
     """
     scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}{SCRATCH_SUFFIX}")
-    descriptor = os.open(scratch, _NEW_FILE, mode)
+    try:
+        descriptor = os.open(scratch, _NEW_FILE, mode)
+    except OSError as error:
+        error.filename = str(path)  # the user knows no scratch file
+        raise
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import NamedTuple
 
 from ..chat import Conversation
@@ -14,6 +13,7 @@ from ..chat.personas import find_persona, persona_names
 from ..chat.records import ConversationSummary
 from ..errors import InvalidOption, UncertainEncoding, did_you_mean
 from ..files.atomic import write_text
+from ..paths import typed_path
 from ..text.languages import detect_language
 from ..text.lines import local_minute, one_line
 from ..text.unicode import visible
@@ -49,22 +49,20 @@ class Commands:
         self.attachments = Attachments(conversation)
         self._listed: list[ConversationSummary] = []
         self.table: dict[str, Command] = {
-            "/new": Command("", "begin another conversation, with the same system message", self._new),
+            "/new": Command("", "start another conversation, with the same system message", self._new),
             "/sessions": Command("", f"list the {_N_LISTED} newest conversations", self._sessions),
             "/resume": Command("NAME", "continue a conversation: its number in the list, title or id", self._resume),
             "/rename": Command("TITLE", "give this conversation a title", self._rename),
             "/search": Command("WORDS", "search the messages of all conversations", self._search),
             "/system": Command(
-                "TEXT", "begin anew with another system message; without TEXT, the model's", self._system
+                "TEXT", "start a conversation with a system message; without TEXT, the model's", self._system
             ),
-            "/persona": Command(
-                "NAME", "begin anew with a persona's system message; without NAME, list them", self._persona
-            ),
-            "/file": Command("PATH", "send a document with your next message", self._file),
+            "/persona": Command("NAME", "start a conversation with a persona; without NAME, list them", self._persona),
+            "/file": Command("PATH", "send a document with your next message; without PATH, send none", self._file),
             "/edit": Command("TEXT", "replace your last message, and answer it", self._edit),
             "/retry": Command("", "answer your last message again", self._retry),
             "/undo": Command("", "go back to before your last message", self._undo),
-            "/branch": Command("NUMBER", "list the last message's answers, or change to one", self._branch),
+            "/branch": Command("NUMBER", "list the branches of this conversation, or change to one", self._branch),
             "/export": Command("FILE", "write this conversation to a file: .md, .txt or .json", self._export),
             "/context": Command("", "show what is in the context, message by message", self._context),
             "/stats": Command("", "show tokens and speed of the last answer", self._stats),
@@ -102,14 +100,16 @@ class Commands:
             tell("no conversation is stored yet")
 
     def _resume(self, name: str) -> None:
-        if name.isdigit() and 1 <= int(name) <= len(self._listed):
-            id_ = self._listed[int(name) - 1].id
+        if (place := number_in(name, len(self._listed))) is not None:
+            id_ = self._listed[place].id
         else:
             id_ = self._conversation.history.find(name).id
         self._conversation.open(id_)
         show_end(self._conversation)
 
     def _rename(self, title: str) -> None:
+        if not title:
+            raise InvalidOption("there is no title", "/rename TITLE")
         self._conversation.rename(title)
         tell(f"(this conversation is now {title!r})")
 
@@ -137,8 +137,12 @@ class Commands:
         tell(f"(a new conversation with {name}: {one_line(persona.system, _MAX_LINE)})")
 
     def _file(self, argument: str) -> None:
+        if not argument:
+            self.attachments.clear()
+            tell("(no document goes with your next message)")
+            return
         name, _, encoding = argument.partition(" --encoding ")
-        path = Path(name.strip("\"'")).expanduser()
+        path = typed_path(name.strip("\"'"))
         try:
             attachment = self.attachments.read(path, encoding.strip() or None)
         except UncertainEncoding as error:
@@ -164,7 +168,7 @@ class Commands:
     def _edit(self, text: str) -> None:
         if not text:
             raise InvalidOption("there is no text in place of your last message", "/edit TEXT")
-        self._answer(self._conversation.edit(text))
+        self._answer(self._conversation.edit(self.attachments.joined(text)))
 
     def _retry(self, _: str) -> None:
         self._answer(self._conversation.retry())
@@ -174,31 +178,31 @@ class Commands:
         tell("nothing to take back" if text is None else f"(taken back: {one_line(text, _MAX_LINE)})")
 
     def _branch(self, number: str) -> None:
-        replies = self._conversation.other_replies()
+        branches = self._conversation.branches()
         if number:
-            if not number.isdigit() or not 1 <= int(number) <= len(replies):
-                raise InvalidOption(
-                    f"no answer has the number {number}", f"there are {len(replies)}: /branch lists them"
-                )
-            self._conversation.go_to(replies[int(number) - 1].id)
+            place = number_in(number, len(branches))
+            if place is None:
+                hint = f"there are {len(branches)}: /branch lists them"
+                raise InvalidOption(f"no branch has the number {one_line(number, _MAX_LINE)}", hint)
+            self._conversation.go_to(branches[place].id)
             show_end(self._conversation)
             return
         here = {one.id for one in self._conversation.stored_messages}
-        for place, one in enumerate(replies, 1):
+        for place, one in enumerate(branches, 1):
             print(f"{place:>2}{'*' if one.id in here else ' '} {one_line(one.content, _MAX_LINE)}")
-        if not replies:
+        if not branches:
             tell("no answer yet")
 
     def _export(self, file: str) -> None:
-        path = Path(file).expanduser()
+        path = typed_path(file)
         form = path.suffix.removeprefix(".")
-        if form not in EXPORTS:
+        if form not in EXPORTS or "\0" in file:
             raise InvalidOption(f"no format for {file!r}", "give a name that ends in .md, .txt or .json")
         if not self._conversation.id:
             raise InvalidOption("there is no message to export yet", "say something")
         if path.exists():
             raise InvalidOption(f"{path} exists already", "give another name")
-        write_text(path, EXPORTS[form](self._conversation.history.tree(self._conversation.id)))
+        write_text(path, EXPORTS[form](self._conversation.tree()))
         tell(f"(written to {path})")
 
     def _context(self, _: str) -> None:
@@ -225,6 +229,12 @@ class Commands:
         )
 
 
+def number_in(text: str, n: int) -> int | None:
+    """Index for a number from 1 to `n` that a user typed; None for anything else."""
+    is_number = text.isascii() and text.isdecimal() and len(text) < 9
+    return int(text) - 1 if is_number and 1 <= int(text) <= n else None
+
+
 def show_end(conversation: Conversation) -> None:
     """Print the last turn of a resumed conversation, and the number of messages before it."""
     messages = conversation.stored_messages
@@ -236,5 +246,6 @@ def show_end(conversation: Conversation) -> None:
 
 
 def tell(text: str) -> None:
-    """Print a line beside the conversation, on stderr."""
-    print(text, file=sys.stderr)
+    """Print a line beside the conversation, on stderr if that is open."""
+    if sys.stderr is not None:
+        print(text, file=sys.stderr)

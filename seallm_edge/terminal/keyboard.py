@@ -38,13 +38,13 @@ def line_reader(completer: Completer | None = None, history: Path | None = None)
         completer=completer,
         complete_while_typing=False,
         history=input_history(history),
-        key_bindings=_bindings(),
+        key_bindings=_bindings(hinted := []),
     )
     _redraw_complex_scripts(session)
 
     def read() -> str | None:
         try:
-            return unquoted(session.prompt(PROMPT, prompt_continuation="  "))
+            return unquoted(session.prompt(PROMPT, prompt_continuation="  ", pre_run=hinted.clear))
         except EOFError:
             return None
 
@@ -68,6 +68,9 @@ def input_history(file: Path | None) -> History:
         with contextlib.suppress(OSError):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch(mode=0o600)
+            with file.open("ab+") as opened:  # which a folder, or a file without permissions, refuses
+                opened.seek(0)
+                opened.read(1)
             return InputHistory(str(file))
     return InMemoryHistory()
 
@@ -88,7 +91,7 @@ def unquoted(text: str) -> str:
 @contextmanager
 def silent_keyboard() -> Iterator[None]:
     """Turn off the echo of keys during the block; keys pressed in it wait for the next prompt."""
-    if sys.platform == "win32" or not sys.stdin.isatty():
+    if sys.platform == "win32" or sys.stdin is None or not sys.stdin.isatty():
         yield
         return
     import termios
@@ -120,13 +123,16 @@ def _redraw_complex_scripts(session: PromptSession[str]) -> None:
     session.default_buffer.on_cursor_position_changed += redraw
 
 
-def _bindings() -> KeyBindings:
-    """Keys that differ from prompt-toolkit's own: new lines, steps by grapheme cluster and word, Backspace, Ctrl-C."""
+def _bindings(hinted: list[bool]) -> KeyBindings:
+    """Keys that differ from prompt-toolkit's own: new lines, steps by grapheme cluster and word, Backspace, Ctrl-C.
+
+    `hinted` is not empty where this prompt has been hinted at once.
+    """
     from prompt_toolkit.key_binding import KeyBindings
 
     bindings = KeyBindings()
     _add_steps(bindings)
-    _add_interrupt(bindings)
+    _add_interrupt(bindings, hinted)
     _add_new_lines(bindings)
     return bindings
 
@@ -177,12 +183,10 @@ def _take_back(buffer: Buffer) -> None:
     buffer.delete_before_cursor(editing.deleted_by_backspace(buffer.text, buffer.cursor_position))
 
 
-def _add_interrupt(bindings: KeyBindings) -> None:
+def _add_interrupt(bindings: KeyBindings, hinted: list[bool]) -> None:
     """Ctrl-C clears a line; at an empty prompt it hints first, so that one press too many loses nothing."""
     from prompt_toolkit.application import run_in_terminal
     from prompt_toolkit.filters import has_focus
-
-    hinted: list[object] = []  # the prompt that has been hinted at
 
     @bindings.add("c-c", filter=has_focus("DEFAULT_BUFFER"))
     def _(event: KeyPressEvent) -> None:
@@ -192,7 +196,7 @@ def _add_interrupt(bindings: KeyBindings) -> None:
         elif hinted:
             event.app.exit(exception=KeyboardInterrupt(), style="class:exiting")
         else:
-            hinted.append(event)
+            hinted.append(True)
             run_in_terminal(lambda: print(LEAVE_HINT, file=sys.stderr))
 
     @bindings.add("<any>", filter=has_focus("DEFAULT_BUFFER"))
@@ -202,7 +206,10 @@ def _add_interrupt(bindings: KeyBindings) -> None:
 
 
 def _plain_line() -> str | None:
-    try:
-        return input(PROMPT)
-    except EOFError:
-        return None
+    while True:
+        try:
+            return unquoted(input(PROMPT))
+        except EOFError:
+            return None
+        except UnicodeDecodeError:
+            print("this line is not UTF-8; set the terminal's encoding to it", file=sys.stderr)

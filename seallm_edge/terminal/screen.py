@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..chat import Conversation
+from ..chat.notices import Notice, NotSaved, Unanswered
 from ..errors import ContextOverflow, SeaLLMError
 from ..hints import command_line_words
 from .commands import LEAVE, Commands, show_end, tell
@@ -32,7 +33,7 @@ class Screen:
         self._is_plain = is_plain
         self._read_line: Callable[[], str | None] = lambda: None
         self._commands = Commands(conversation, self._answer, self._ask)
-        conversation.on_notice = lambda notice: tell(f"({notice})")
+        conversation.on_notice = self._tell_notice
 
     def run(self, read_line: Callable[[], str | None] | None = None) -> None:
         """Read messages and answer them until `read_line` gives None; without it, they come from the keyboard. Raises
@@ -43,8 +44,11 @@ class Screen:
         print(f"{llm.name}, {llm.n_ctx:,} tokens of context. /help lists the commands.")
         if self._conversation.messages:
             show_end(self._conversation)
-        while (line := read_line()) is not None and self._handle(line):
-            pass
+        try:
+            while (line := read_line()) is not None and self._handle(line):
+                pass
+        finally:
+            self._conversation.save()
 
     def _completer(self) -> Completer | None:
         from .completion import completer
@@ -60,32 +64,49 @@ class Screen:
         """Run a command, or answer a message: whether the chat goes on."""
         try:
             command = self._commands.named(line)
-            if command is None:
-                if line.strip():
-                    self._answer(self._conversation.say(self._commands.attachments.joined(line)))
-                    self._commands.attachments.clear()
-                return True
-            name, argument = command
-            if name == LEAVE:
-                return False
-            self._commands.table[name].run(argument)
+            if command is not None:
+                name, argument = command
+                self._commands.table[name].run(argument)
+                return name != LEAVE
+            if line.strip():
+                self._answer(self._conversation.say(self._commands.attachments.joined(line)))
         except (SeaLLMError, OSError) as error:
             self._tell_error(error)
+        except KeyboardInterrupt:  # during a command
+            tell("(stopped)")
         return True
 
     def _answer(self, deltas: Generator[str, None, None]) -> None:
-        rendered = self._renderer()
+        rendered, before = self._renderer(), self._conversation.stored_messages
         try:
             with silent_keyboard(), contextlib.closing(deltas):
                 for delta in deltas:
                     print(rendered.feed(delta), end="", flush=True)
-            print(rendered.close())
-            reply = self._conversation.last_reply
-            if reply and reply.finish_reason == "length":
-                tell("(cut off at the longest reply or the end of the context)")
         except KeyboardInterrupt:
             print(rendered.close(), flush=True)
-            tell("(stopped)")
+            kept = self._conversation.stored_messages != before
+            tell("(stopped)" if kept else "(stopped before the answer: your message was taken back)")
+        except SeaLLMError:
+            if self._conversation.stored_messages != before:
+                print(rendered.close(), flush=True)
+            raise
+        else:
+            print(rendered.close())
+            self._tell_end()
+        if self._conversation.stored_messages != before:
+            self._commands.attachments.clear()
+
+    def _tell_end(self) -> None:
+        reply = self._conversation.last_reply
+        if reply and reply.finish_reason == "length":
+            tell("(cut off at the longest reply or the end of the context)")
+
+    def _tell_notice(self, notice: Notice) -> None:
+        tell(f"({notice})")
+        if isinstance(notice, NotSaved):
+            tell(f"  {notice.error.hint.worded(command_line_words)}; /export writes the conversation to a file")
+        elif isinstance(notice, Unanswered):
+            tell("  /retry answers it")
 
     def _renderer(self) -> MarkdownStream | PlainStream:
         if self._is_plain or not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":

@@ -14,7 +14,7 @@ import pytest
 from seallm_edge import EngineError, InvalidOption, Message, ScriptedEngine, SeaLLM
 from seallm_edge.chat import ContextBudget, Conversation, History
 from seallm_edge.chat.notices import Notice, NotSaved, TurnsDropped, Unanswered
-from seallm_edge.errors import HistoryError
+from seallm_edge.errors import HistoryError, HistoryUnavailable
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_retry_edit_and_undo_make_branches_and_overwrite_nothing(history: Histor
     conversation = Conversation(model("Satu", "Dua", "Tiga", "Empat"), history=history)
     say(conversation, "Hi")
     assert "".join(conversation.retry()) == "Dua"
-    assert [one.content for one in conversation.other_replies()] == ["Satu", "Dua"]
+    assert [one.content for one in conversation.branches()] == ["Satu", "Dua"]
     assert "".join(conversation.edit("Hello")) == "Tiga"
     assert texts(conversation) == ["Hello", "Tiga"]
     assert (conversation.undo(), conversation.messages) == ("Hello", [])
@@ -214,7 +214,7 @@ class FailingHistory(History):
     def _spend(self) -> None:
         self.n_left -= 1
         if self.n_left < 0:
-            raise HistoryError(f"{self.file} cannot grow: its disk is full")
+            raise HistoryUnavailable(f"{self.file} cannot grow: its disk is full")
 
 
 def _failing(name: str):
@@ -242,14 +242,60 @@ def test_wherever_the_history_fails_the_conversation_goes_on_in_memory(tmp_path:
     assert say(conversation, "Hello") == "Tiga"
     assert texts(conversation) == ["Hi", "Dua", "Hello", "Tiga"]
     assert [one.state for one in conversation.stored_messages] == ["complete"] * 4
-    assert conversation.history.path(conversation.stored_messages[-1].id) == conversation.stored_messages
+    assert list(conversation.tree().branch) == conversation.stored_messages
     if history.n_left >= 0:
         assert (notices, conversation.is_saved) == ([], True)
     else:
         (notice,) = notices
         assert isinstance(notice, NotSaved)
-        assert str(notice) == f"this conversation is no longer saved: {history.file} cannot grow: its disk is full"
+        assert str(notice) == f"this conversation is not saved for now: {history.file} cannot grow: its disk is full"
         assert not conversation.is_saved
+
+
+@pytest.mark.parametrize("n_writes", range(30))
+def test_once_the_disk_has_space_again_everything_is_in_the_file(tmp_path: Path, n_writes: int) -> None:
+    history = FailingHistory(tmp_path / "history.sqlite", n_writes)
+    conversation = Conversation(model("Satu", "Dua", EngineError("x"), "Tiga", "Empat"), history=history)
+    say(conversation, "Hi")
+    list(conversation.retry())
+    with pytest.raises(EngineError):
+        say(conversation, "Hello")
+    say(conversation, "Hello")
+    history.n_left = 1000
+    conversation._branch._lost and setattr(conversation._branch._lost, "next_try", 0.0)
+    say(conversation, "Lagi")
+    assert (conversation.is_saved, texts(conversation)) == (True, ["Hi", "Dua", "Hello", "Tiga", "Lagi", "Empat"])
+    with History(history.file) as again:
+        stored = again.conversation(conversation.id)
+        assert again.path(stored.leaf or 0) == conversation.stored_messages
+        assert {one.id for one in again.conversations()} == {conversation.id}
+
+
+@pytest.mark.parametrize("n_writes", range(5, 20))
+@pytest.mark.parametrize("again", ["retry", "edit"])
+def test_a_failing_file_and_a_failing_reply_leave_the_answer_that_was_there(
+    tmp_path: Path, n_writes: int, again: str
+) -> None:
+    history = FailingHistory(tmp_path / "history.sqlite", 1000)
+    conversation = Conversation(model("Satu", EngineError("out of memory"), "Dua"), history=history)
+    say(conversation, "Hi")
+    history.n_left = n_writes - 5
+    with pytest.raises(EngineError, match=r"^out of memory$"):
+        list(conversation.retry() if again == "retry" else conversation.edit("Hello"))
+    assert texts(conversation) == ["Hi", "Satu"]
+    assert list(conversation.tree().branch) == conversation.stored_messages
+    assert say(conversation, "Lagi") == "Dua"
+
+
+def test_a_branch_chosen_while_the_disk_fills_is_the_one_that_is_shown(tmp_path: Path) -> None:
+    history = FailingHistory(tmp_path / "history.sqlite", 1000)
+    conversation = Conversation(model("Satu", "Dua"), history=history)
+    say(conversation, "Hi")
+    list(conversation.retry())
+    history.n_left = 0
+    conversation.go_to(conversation.branches()[0].id)
+    assert texts(conversation) == ["Hi", "Satu"]
+    assert [one.content for one in conversation.tree().branch] == ["Hi", "Satu"]
 
 
 def test_the_failing_history_fails_at_last_in_some_of_these_tests(tmp_path: Path) -> None:
@@ -293,17 +339,76 @@ def test_after_kill_9_nothing_that_was_shown_is_missing(tmp_path: Path, seed: in
             assert stored[len(replies) - 1].content.startswith(replies[-1])
         assert {one.state for one in stored[:-1]} <= {"complete"}
         assert stored[-1].state in ("complete", "cut")
-        assert all(str(notice) == "the last message has no answer yet" for notice in notices)
+        assert set(map(str, notices)) <= {"the last message has no answer yet: សួស្តី"}
         assert say(conversation, "អរគុណ") == "បាទ"
 
 
-def test_a_message_whose_program_was_killed_before_the_reply_is_given_back(history: History) -> None:
+def test_a_message_whose_program_was_killed_before_the_reply_can_be_answered(history: History) -> None:
     conversation = Conversation(model("Halo!"), history=history)
     say(conversation, "Hi")
     user = history.add_message(conversation.id, conversation.stored_messages[-1].id, "user", "Apa kabar?")
     history.add_message(conversation.id, user, "assistant", "", state="streaming")
     with History(history.file) as again:
         notices: list[Notice] = []
-        resumed = Conversation.resume(model("x"), again, conversation.id, on_notice=notices.append)
+        resumed = Conversation.resume(model("Baik."), again, conversation.id, on_notice=notices.append)
         assert notices == [Unanswered("Apa kabar?")]
-        assert texts(resumed) == ["Hi", "Halo!"]
+        assert texts(resumed) == ["Hi", "Halo!", "Apa kabar?"]
+        assert "".join(resumed.retry()) == "Baik."
+        assert [one.content for one in again.children(user)] == ["Baik."]
+
+
+def test_a_killed_prefill_of_a_retry_leaves_the_earlier_answer(history: History) -> None:
+    conversation = Conversation(model("Satu"), history=history)
+    say(conversation, "Hi")
+    user = conversation.stored_messages[0]
+    history.add_message(conversation.id, user.id, "assistant", "", state="streaming")
+    with History(history.file) as again:
+        notices: list[Notice] = []
+        resumed = Conversation.resume(model("x"), again, conversation.id, on_notice=notices.append)
+        assert (notices, texts(resumed)) == ([], ["Hi", "Satu"])
+        assert len(resumed.branches()) == 1
+
+
+def test_one_reply_at_a_time(history: History) -> None:
+    conversation = Conversation(model("Halo!", "Baik."), history=history)
+    reply = conversation.say("Hi")
+    next(reply)
+    for call in (conversation.undo, conversation.clear, lambda: list(conversation.say("x"))):
+        with pytest.raises(InvalidOption, match="a reply is under way"):
+            call()
+    reply.close()
+    assert say(conversation, "Lagi") == "Baik."
+
+
+def test_a_turn_that_is_refused_leaves_the_context_as_it_was(history: History) -> None:
+    conversation = Conversation(
+        model("one " * 40, "two", EngineError("x"), n_ctx=340), history=history, budget=ContextBudget(reply_tokens=40)
+    )
+    say(conversation, "a")
+    say(conversation, "b")
+    before = conversation.context()
+    with pytest.raises(EngineError):
+        say(conversation, "long " * 20)
+    assert conversation.context() == before
+    assert history.conversation(conversation.id).context_start is None
+    history.insert([history.tree(conversation.id)])
+
+
+def test_another_conversations_message_is_refused_and_nothing_else_changes(history: History) -> None:
+    other = Conversation(model("Satu"), history=history)
+    say(other, "Hi")
+    conversation = Conversation(model("Dua"), history=history)
+    say(conversation, "Hello")
+    with pytest.raises(HistoryError, match="belongs to another conversation"):
+        conversation.go_to(other.stored_messages[-1].id)
+    assert (conversation.is_saved, texts(conversation)) == (True, ["Hello", "Dua"])
+
+
+def test_after_an_undo_the_report_has_what_the_next_prompt_has(history: History) -> None:
+    conversation = Conversation(
+        model(*["word " * 16] * 9, n_ctx=400), history=history, budget=ContextBudget(reply_tokens=40)
+    )
+    for number in range(6):
+        say(conversation, str(number))
+    while conversation.undo():
+        assert conversation.context().n_tokens <= 360

@@ -191,3 +191,9 @@ def test_writers_side_by_side_killed_at_any_moment_leave_a_whole_file(path: Path
             writer.kill()
     assert path.read_bytes() in whole - {OLD}
     assert all(SCRATCH.fullmatch(name) for name in names(path) if name != "a.json")
+
+
+def test_an_error_names_the_file_and_not_its_scratch_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as error:
+        atomic.write_text(tmp_path / "nowhere" / "x.md", "x")
+    assert error.value.filename == str(tmp_path / "nowhere" / "x.md")

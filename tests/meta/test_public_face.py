@@ -34,6 +34,7 @@ def test_exported_names_are_these() -> None:
         "HashMismatch",
         "Hint",
         "HistoryError",
+        "HistoryUnavailable",
         "HubError",
         "InvalidOption",
         "Message",

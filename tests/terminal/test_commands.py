@@ -9,6 +9,7 @@ import pytest
 
 from seallm_edge import EngineError, ScriptedEngine, SeaLLM
 from seallm_edge.chat import ContextBudget, Conversation, History
+from seallm_edge.errors import HistoryUnavailable
 from seallm_edge.terminal import Screen
 
 Captured = pytest.CaptureFixture[str]
@@ -66,8 +67,12 @@ def test_a_title_given_before_the_first_message_is_stored_with_it(history: Histo
 
 def test_edit_undo_and_branch_change_the_branch(history: History, capsys: Captured) -> None:
     conversation = talk(history, "Satu", "Dua", "Tiga")
-    out, err = run(conversation, capsys, "Hi", "/retry", "/branch", "/branch 1", "/edit Hello", "/undo", "/undo")
-    assert out == ["Satu", "Dua", " 1  Satu", " 2* Dua", "› Hi", "Satu", "Tiga"]
+    out, err = run(
+        conversation, capsys, "Hi", "/retry", "/branch", "/branch 1", "/edit Hello", "/undo", "/branch", "/undo"
+    )
+    assert out == [
+        "Satu", "Dua", " 1  Satu", " 2* Dua", "› Hi", "Satu", "Tiga", " 1  Satu", " 2  Dua", " 3  Tiga",
+    ]  # fmt: skip
     assert err == ["(taken back: Hello)", "nothing to take back"]
     assert conversation.messages == []
 
@@ -76,7 +81,12 @@ def test_edit_undo_and_branch_change_the_branch(history: History, capsys: Captur
     ("line", "said"),
     [
         ("/edit", ["there is no text in place of your last message", "  /edit TEXT"]),
-        ("/branch 5", ["no answer has the number 5", "  there are 1: /branch lists them"]),
+        ("/branch 5", ["no branch has the number 5", "  there are 1: /branch lists them"]),
+        ("/branch ²", ["no branch has the number ²", "  there are 1: /branch lists them"]),
+        ("/resume ²", ["no conversation has the title or id '²'", "  see them all: seallm sessions"]),
+        ("/rename", ["there is no title", "  /rename TITLE"]),
+        ("/file ~nosuch/a.txt", ["a.txt: cannot be read: there is no such file"]),
+        ("/export ~nosuch/a.md", ["no such file or directory: ~nosuch/a.md"]),
         ("/export notes.pdf", ["no format for 'notes.pdf'", "  give a name that ends in .md, .txt or .json"]),
         ("/search mangosteen", ["no message holds 'mangosteen'"]),
     ],
@@ -168,3 +178,37 @@ def test_a_file_that_is_no_document_is_told(history: History, capsys: Captured, 
     _, err = run(talk(history), capsys, f"/file {tmp_path}")
     assert len(err) == 2
     assert "folder" in err[0]
+
+
+def test_a_document_can_be_dropped_again(history: History, capsys: Captured, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("mangosteen", encoding="utf-8")
+    conversation = talk(history, "Halo!")
+    _, err = run(conversation, capsys, f"/file {tmp_path / 'a.txt'}", "/file", "Hi")
+    assert err[1:] == ["(no document goes with your next message)"]
+    assert conversation.messages[0].content == "Hi"
+
+
+def test_ctrl_c_in_a_command_ends_the_command(
+    history: History, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: Conversation) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Conversation, "context", interrupted)
+    assert run(talk(history, "Halo!"), capsys, "/context", "Hi") == (["Halo!"], ["(stopped)"])
+
+
+def test_a_full_disk_is_told_with_its_cure_and_the_chat_goes_on(
+    history: History, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: History, *arguments: object, **options: object) -> None:
+        raise HistoryUnavailable("history.sqlite cannot grow: its disk is full", "free some disk space")
+
+    create = History.create
+    monkeypatch.setattr(History, "create", lambda self, *given: full(self) if self.file else create(self, *given))
+    out, err = run(talk(history, "Satu"), capsys, "Hi")
+    assert out == ["Satu"]
+    assert err == [
+        "(this conversation is not saved for now: history.sqlite cannot grow: its disk is full)",
+        "  free some disk space; /export writes the conversation to a file",
+    ]
