@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -69,7 +69,10 @@ def chat(
         stored = chosen(history, session, last, given if system is not None else None)
         name = model or str(default_chat_model())
         with options.loaded(name, settings.loading | {"snapshots": snapshots and save is not False}) as llm:
-            told = {"sampling": settings.sampling, "on_notice": lambda notice: diagnostic(f"({notice})")}
+            told: dict[str, Any] = {
+                "sampling": settings.sampling,
+                "on_notice": lambda notice: diagnostic(f"({notice})"),
+            }
             if stored is None:
                 hold(Conversation(llm, system, history=history, title=session, persona=persona, **told), plain)
             else:
@@ -89,7 +92,7 @@ def chosen(history: History, session: str | None, last: bool, system: str | None
         newest = history.conversations(1)
         if not newest:
             raise InvalidOption("there is no conversation to continue yet", "begin one: seallm chat")
-        stored = history.conversation(newest[0].id)
+        stored: StoredConversation | None = history.conversation(newest[0].id)
     else:
         stored = history.named(session) if session else None
     if stored is not None and system is not None:

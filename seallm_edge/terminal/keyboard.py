@@ -34,11 +34,12 @@ def line_reader(completer: Completer | None = None, history: Path | None = None)
         from prompt_toolkit import PromptSession
     except ImportError:
         return _plain_line
+    hinted: list[bool] = []
     session: PromptSession[str] = PromptSession(
         completer=completer,
         complete_while_typing=False,
         history=input_history(history),
-        key_bindings=_bindings(hinted := []),
+        key_bindings=_bindings(hinted),
     )
     _redraw_complex_scripts(session)
 
