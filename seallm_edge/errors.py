@@ -185,6 +185,14 @@ class EngineError(SeaLLMError):
         super().__init__(message + lines, hint)
 
 
+def worded(error: SeaLLMError | OSError, wording: Wording) -> str:
+    """Error in the words of one face of the program; of an error of the system, its reason and the file."""
+    if isinstance(error, SeaLLMError):
+        return error.worded(wording)
+    where = f": {error.filename}" if error.filename else ""
+    return f"{(error.strerror or str(error)).lower()}{where}"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the known word nearest to `word`, or nothing."""
     spelling = {name.lower(): name for name in known}

@@ -134,10 +134,16 @@ class Branch:
     def return_to_file(self) -> None:
         """Store in the history file what is only in memory, if the file can be written again; it is tried seldom."""
         if self._lost and time.monotonic() >= self._lost.next_try:
+            self.save()
+
+    def save(self) -> bool:
+        """Store in the history file what is only in memory: whether nothing is left to store."""
+        if self._lost:
             try:
                 self._lost.store(self)
             except HistoryError:
                 self._lost.next_try = time.monotonic() + _RETRY_SECONDS
+        return self._lost is None
 
     @property
     def context_start(self) -> int:

@@ -60,6 +60,7 @@ class Conversation:
         self.on_notice = on_notice or (lambda notice: _log.warning("%s", notice))
         self.history = history or History.in_memory()
         self._branch = Branch(self.history, self._history_failed)
+        self._unsaved: list[Branch] = []  # of conversations left before, whose file failed
         self._is_replying = False
 
     @classmethod
@@ -78,7 +79,7 @@ class Conversation:
         self._require_no_reply()
         branch = Branch(self.history, self._history_failed)
         stored = branch.open(conversation_id)
-        self._branch = branch
+        self._leave_for(branch)
         self.system, self.persona, self.title = stored.system, stored.persona, stored.title
         self.last_reply = None
         self._settle_end()
@@ -120,8 +121,7 @@ class Conversation:
     def clear(self) -> None:
         """Begin a new conversation with the same system message; the old one stays in the history."""
         self._require_no_reply()
-        self._branch.return_to_file()
-        self._branch = Branch(self.history, self._history_failed)
+        self._leave_for(Branch(self.history, self._history_failed))
         self.title = None
         self.last_reply = None
 
@@ -130,9 +130,12 @@ class Conversation:
         self._branch.rename(title)
         self.title = title
 
-    def save(self) -> None:
-        """Store what is only in memory since the history file failed, if it can be written again."""
-        self._branch.return_to_file()
+    def save(self) -> bool:
+        """Store what is only in memory since the history file failed, also of conversations that were left for this
+        one: whether nothing is left to store.
+        """
+        self._unsaved = [branch for branch in self._unsaved if not branch.save()]
+        return self._branch.save() and not self._unsaved
 
     def take_back(self) -> str | None:
         """Alias of `undo`."""
@@ -272,6 +275,11 @@ class Conversation:
         if not places:
             raise InvalidOption("there is no message to answer yet", "say something")
         return places[-1]
+
+    def _leave_for(self, branch: Branch) -> None:
+        if not self._branch.save():
+            self._unsaved.append(self._branch)
+        self._branch = branch
 
     def _require_no_reply(self) -> None:
         if self._is_replying:

@@ -44,17 +44,13 @@ def leave(code: str | int | None) -> NoReturn:
 
 def report(error: Exception) -> int:
     """Print an error on stderr and return its exit code. Raises errors that are neither SeaLLMError nor OSError."""
-    from ..errors import SeaLLMError
+    from ..errors import SeaLLMError, worded
     from ..hints import command_line_words
     from .output import diagnostic
 
-    if isinstance(error, SeaLLMError):
-        diagnostic(error.worded(command_line_words))
-    elif isinstance(error, OSError):
-        where = f": {error.filename}" if error.filename else ""
-        diagnostic(f"{(error.strerror or str(error)).lower()}{where}")
-    else:
+    if not isinstance(error, SeaLLMError | OSError):
         raise error
+    diagnostic(worded(error, command_line_words))
     return 1
 
 

@@ -11,6 +11,7 @@ from .output import diagnostic
 
 if TYPE_CHECKING:
     from ..chat import Conversation, History, StoredConversation
+    from ..chat.notices import Notice
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -69,10 +70,7 @@ def chat(
         stored = chosen(history, session, last, given if system is not None else None)
         name = model or str(default_chat_model())
         with options.loaded(name, settings.loading | {"snapshots": snapshots and save is not False}) as llm:
-            told: dict[str, Any] = {
-                "sampling": settings.sampling,
-                "on_notice": lambda notice: diagnostic(f"({notice})"),
-            }
+            told: dict[str, Any] = {"sampling": settings.sampling, "on_notice": tell}
             if stored is None:
                 hold(Conversation(llm, system, history=history, title=session, persona=persona, **told), plain)
             else:
@@ -100,6 +98,16 @@ def chosen(history: History, session: str | None, last: bool, system: str | None
             "a stored conversation has its own system message", "leave out --system, or begin a new one"
         )
     return stored
+
+
+def tell(notice: Notice) -> None:
+    """Print a notice on stderr, with what mends it."""
+    from ..chat.notices import NotSaved
+    from ..hints import command_line_words
+
+    diagnostic(f"({notice})")
+    if isinstance(notice, NotSaved):
+        diagnostic(f"  {notice.error.hint.worded(command_line_words)}")
 
 
 def hold(conversation: Conversation, is_plain: bool) -> None:

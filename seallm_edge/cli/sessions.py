@@ -111,7 +111,7 @@ def rename(
 @app.command()
 def export(
     session: MaybeSession = None,
-    everything: Annotated[bool, typer.Option("--all", help="All conversations, as JSON or each in a file.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All conversations, each in a file.")] = False,
     form: Annotated[
         Format, typer.Option("--format", "-f", help="Markdown and text have one branch, JSON has all.")
     ] = Format.MARKDOWN,

@@ -1,6 +1,6 @@
 """Users' documents for chat messages: text in any usual encoding, HTML, PDF, DOCX and ODT, read, cut and fenced."""
 
-from .document import Document, Notice, as_message_part
+from .document import Document, DocumentNotice, as_message_part
 from .encodings import ENCODINGS, Candidate, Decoded, candidates, decode
 from .parts import Part, chunks, fit
 from .reading import read_document
@@ -10,7 +10,7 @@ __all__ = [
     "Candidate",
     "Decoded",
     "Document",
-    "Notice",
+    "DocumentNotice",
     "Part",
     "as_message_part",
     "candidates",

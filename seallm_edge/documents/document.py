@@ -12,7 +12,7 @@ MAX_TEXT = 8 << 20  # bytes of a text file, characters of any other: over 15 tim
 
 
 @dataclass(frozen=True)
-class Notice:
+class DocumentNotice:
     """Notice about a document, for its reader: its `topic`, such as "zawgyi", and the `words` of a sentence."""
 
     topic: str
@@ -31,7 +31,7 @@ class Document:
     text: str
     kind: str
     encoding: str = ""
-    notices: tuple[Notice, ...] = ()
+    notices: tuple[DocumentNotice, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Extracted:
     """Text taken out of a file's format, with its notices."""
 
     text: str
-    notices: tuple[Notice, ...] = ()
+    notices: tuple[DocumentNotice, ...] = ()
 
 
 class UnreadableDocument(ValueError):

@@ -8,7 +8,7 @@ import time
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from .document import MAX_TEXT, Extracted, Notice, UnreadableDocument
+from .document import MAX_TEXT, DocumentNotice, Extracted, UnreadableDocument
 
 if TYPE_CHECKING:
     from pypdf import PageObject, PdfReader
@@ -121,10 +121,10 @@ def _joined(texts: list[str], broken: list[int]) -> Extracted:
     empty = [number for number, text in enumerate(texts, 1) if not text and number not in broken]
     if empty:
         words = f"{len(empty):,} of {_counted(n_pages)} have no text (scans or pictures): {_listed(empty)}"
-        notices.append(Notice("pages without text", words))
+        notices.append(DocumentNotice("pages without text", words))
     if broken:
         notices.append(
-            Notice("damaged pages", f"{len(broken):,} of {_counted(n_pages)} cannot be read: {_listed(broken)}")
+            DocumentNotice("damaged pages", f"{len(broken):,} of {_counted(n_pages)} cannot be read: {_listed(broken)}")
         )
     return Extracted("\n\n".join(text for text in texts if text), tuple(notices))
 

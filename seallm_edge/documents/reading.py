@@ -16,7 +16,7 @@ from ..files.sizes import readable
 from ..text.unicode import normalize
 from ..text.zawgyi import looks_like_zawgyi, zawgyi_to_unicode
 from .archive import Archive
-from .document import MAX_FILE_BYTES, MAX_TEXT, Document, Extracted, Notice, UnreadableDocument
+from .document import MAX_FILE_BYTES, MAX_TEXT, Document, DocumentNotice, Extracted, UnreadableDocument
 from .docx import docx_text
 from .encodings import UndecodableText, candidates, decode
 from .html_text import html_text
@@ -100,22 +100,24 @@ def _decoded(path: Path, data: bytes, kind: str, encoding: str | None) -> tuple[
     return extracted, decoded.encoding
 
 
-def _cleaned(text: str, is_decoded: bool) -> tuple[str, list[Notice]]:
+def _cleaned(text: str, is_decoded: bool) -> tuple[str, list[DocumentNotice]]:
     """Text with line feeds as line ends and Burmese in Unicode, and notices of what was changed or is damaged."""
     notices = []
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not is_decoded and (n_unknown := len(_NO_TEXT.findall(text))):
         text = _NO_TEXT.sub("", text)
-        notices.append(Notice("unknown characters", f"{n_unknown:,} characters have no known letter and were left out"))
+        notices.append(
+            DocumentNotice("unknown characters", f"{n_unknown:,} characters have no known letter and were left out")
+        )
     if n_replaced := text.count("\ufffd"):
         notices.append(
-            Notice(
+            DocumentNotice(
                 "replacement characters", f"{n_replaced:,} characters are U+FFFD: they were lost before this reading"
             )
         )
     converted, n_lines = _without_zawgyi(text)
     if n_lines:
-        notices.append(Notice("zawgyi", f"{n_lines:,} lines of Burmese were converted from Zawgyi to Unicode"))
+        notices.append(DocumentNotice("zawgyi", f"{n_lines:,} lines of Burmese were converted from Zawgyi to Unicode"))
     return converted, notices
 
 

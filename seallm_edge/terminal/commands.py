@@ -11,8 +11,9 @@ from ..chat.attachments import Attachment, Attachments
 from ..chat.exporting import EXPORTS
 from ..chat.personas import find_persona, persona_names
 from ..chat.records import ConversationSummary
-from ..errors import InvalidOption, UncertainEncoding, did_you_mean
+from ..errors import InvalidOption, UncertainEncoding, did_you_mean, worded
 from ..files.atomic import write_text
+from ..hints import command_line_words
 from ..paths import typed_path
 from ..text.languages import detect_language
 from ..text.lines import local_minute, one_line
@@ -24,8 +25,8 @@ _MAX_LINE = 60  # characters of a title or a message in a list
 _OTHER_NAMES = {"/again": "/retry", "/exit": LEAVE, "/quit": LEAVE}
 
 
-class Command(NamedTuple):
-    """Command with the word for its argument, "" for none, and its help."""
+class Entry(NamedTuple):
+    """Command of the chat with the word for its argument, "" for none, and its help."""
 
     argument: str
     help: str
@@ -33,14 +34,15 @@ class Command(NamedTuple):
 
 
 class Commands:
-    """Commands over one conversation. `answer` shows a reply as it streams, `ask` puts a question to the user. Results
-    are printed on stdout, and what was done on stderr. `attachments` wait for the next message.
+    """Commands over one conversation. `answer` shows a reply as it streams, and tells whether its turn was kept; `ask`
+    puts a question to the user. Results are printed on stdout, and what was done on stderr. `attachments` wait for the
+    next message.
     """
 
     def __init__(
         self,
         conversation: Conversation,
-        answer: Callable[[Generator[str, None, None]], None],
+        answer: Callable[[Generator[str, None, None]], bool],
         ask: Callable[[str], str],
     ) -> None:
         self._conversation = conversation
@@ -48,26 +50,26 @@ class Commands:
         self._ask = ask
         self.attachments = Attachments(conversation)
         self._listed: list[ConversationSummary] = []
-        self.table: dict[str, Command] = {
-            "/new": Command("", "start another conversation, with the same system message", self._new),
-            "/sessions": Command("", f"list the {_N_LISTED} newest conversations", self._sessions),
-            "/resume": Command("NAME", "continue a conversation: its number in the list, title or id", self._resume),
-            "/rename": Command("TITLE", "give this conversation a title", self._rename),
-            "/search": Command("WORDS", "search the messages of all conversations", self._search),
-            "/system": Command(
+        self.table: dict[str, Entry] = {
+            "/new": Entry("", "start another conversation, with the same system message", self._new),
+            "/sessions": Entry("", f"list the {_N_LISTED} newest conversations", self._sessions),
+            "/resume": Entry("NAME", "continue a conversation: its number in the list, title or id", self._resume),
+            "/rename": Entry("TITLE", "give this conversation a title", self._rename),
+            "/search": Entry("WORDS", "search the messages of all conversations", self._search),
+            "/system": Entry(
                 "TEXT", "start a conversation with a system message; without TEXT, the model's", self._system
             ),
-            "/persona": Command("NAME", "start a conversation with a persona; without NAME, list them", self._persona),
-            "/file": Command("PATH", "send a document with your next message; without PATH, send none", self._file),
-            "/edit": Command("TEXT", "replace your last message, and answer it", self._edit),
-            "/retry": Command("", "answer your last message again", self._retry),
-            "/undo": Command("", "go back to before your last message", self._undo),
-            "/branch": Command("NUMBER", "list the branches of this conversation, or change to one", self._branch),
-            "/export": Command("FILE", "write this conversation to a file: .md, .txt or .json", self._export),
-            "/context": Command("", "show what is in the context, message by message", self._context),
-            "/stats": Command("", "show tokens and speed of the last answer", self._stats),
-            "/help": Command("", "show this", lambda _: print(self.help())),
-            LEAVE: Command("", "leave (as Ctrl-D does)", lambda _: None),
+            "/persona": Entry("NAME", "start a conversation with a persona; without NAME, list them", self._persona),
+            "/file": Entry("PATH", "send a document with your next message; without PATH, send none", self._file),
+            "/edit": Entry("TEXT", "replace your last message, and answer it", self._edit),
+            "/retry": Entry("", "answer your last message again", self._retry),
+            "/undo": Entry("", "go back to before your last message", self._undo),
+            "/branch": Entry("NUMBER", "list the branches of this conversation, or change to one", self._branch),
+            "/export": Entry("FILE", "write this conversation to a file: .md, .txt or .json", self._export),
+            "/context": Entry("", "show what is in the context, message by message", self._context),
+            "/stats": Entry("", "show tokens and speed of the last answer", self._stats),
+            "/help": Entry("", "show this", lambda _: print(self.help())),
+            LEAVE: Entry("", "leave (as Ctrl-D does)", lambda _: None),
         }
 
     def named(self, line: str) -> tuple[str, str] | None:
@@ -129,7 +131,8 @@ class Commands:
 
     def _persona(self, name: str) -> None:
         if not name:
-            print("\n".join(f"{each:<12}{one_line(find_persona(each).system, _MAX_LINE)}" for each in persona_names()))
+            for each in persona_names():
+                print(f"{each:<12}{one_line(_system_of(each), _MAX_LINE)}")
             return
         persona = find_persona(name)
         self._conversation.system, self._conversation.persona = persona.system, persona.name
@@ -168,7 +171,8 @@ class Commands:
     def _edit(self, text: str) -> None:
         if not text:
             raise InvalidOption("there is no text in place of your last message", "/edit TEXT")
-        self._answer(self._conversation.edit(self.attachments.joined(text)))
+        if self._answer(self._conversation.edit(self.attachments.joined(text))):
+            self.attachments.clear()
 
     def _retry(self, _: str) -> None:
         self._answer(self._conversation.retry())
@@ -227,6 +231,14 @@ class Commands:
             f"written, {reply.timings.speedup_in_words}at "
             f"{reply.characters_per_second:.0f} characters/s ({reply.tokens_per_second:.1f} tokens/s)"
         )
+
+
+def _system_of(persona: str) -> str:
+    """System message of a persona, or what is wrong with its file."""
+    try:
+        return find_persona(persona).system
+    except (InvalidOption, OSError) as error:
+        return f"({worded(error, command_line_words).splitlines()[0]})"
 
 
 def number_in(text: str, n: int) -> int | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..chat import Conversation
 from ..chat.notices import Notice, NotSaved, Unanswered
-from ..errors import ContextOverflow, SeaLLMError
+from ..errors import ContextOverflow, SeaLLMError, worded
 from ..hints import command_line_words
 from .commands import LEAVE, Commands, show_end, tell
 from .keyboard import line_reader, silent_keyboard
@@ -48,7 +48,8 @@ class Screen:
             while (line := read_line()) is not None and self._handle(line):
                 pass
         finally:
-            self._conversation.save()
+            if not self._conversation.save():
+                tell("(not all of this chat could be saved)")
 
     def _completer(self) -> Completer | None:
         from .completion import completer
@@ -68,15 +69,17 @@ class Screen:
                 name, argument = command
                 self._commands.table[name].run(argument)
                 return name != LEAVE
-            if line.strip():
-                self._answer(self._conversation.say(self._commands.attachments.joined(line)))
+            attachments = self._commands.attachments
+            if line.strip() and self._answer(self._conversation.say(attachments.joined(line))):
+                attachments.clear()
         except (SeaLLMError, OSError) as error:
             self._tell_error(error)
         except KeyboardInterrupt:  # during a command
             tell("(stopped)")
         return True
 
-    def _answer(self, deltas: Generator[str, None, None]) -> None:
+    def _answer(self, deltas: Generator[str, None, None]) -> bool:
+        """Show a reply as it streams: whether its turn was kept."""
         rendered, before = self._renderer(), self._conversation.stored_messages
         try:
             with silent_keyboard(), contextlib.closing(deltas):
@@ -93,8 +96,7 @@ class Screen:
         else:
             print(rendered.close())
             self._tell_end()
-        if self._conversation.stored_messages != before:
-            self._commands.attachments.clear()
+        return self._conversation.stored_messages != before
 
     def _tell_end(self) -> None:
         reply = self._conversation.last_reply
@@ -118,10 +120,6 @@ class Screen:
         return self._read_line() or ""
 
     def _tell_error(self, error: SeaLLMError | OSError) -> None:
-        if isinstance(error, OSError):
-            where = f": {error.filename}" if error.filename else ""
-            tell(f"{(error.strerror or str(error)).lower()}{where}")
-            return
-        tell(error.worded(command_line_words))
+        tell(worded(error, command_line_words))
         if isinstance(error, ContextOverflow) and self._conversation.budget.when_full == "stop":
             tell("  or start over with /new")

@@ -262,7 +262,7 @@ def test_once_the_disk_has_space_again_everything_is_in_the_file(tmp_path: Path,
         say(conversation, "Hello")
     say(conversation, "Hello")
     history.n_left = 1000
-    conversation._branch._lost and setattr(conversation._branch._lost, "next_try", 0.0)
+    assert conversation.save()
     say(conversation, "Lagi")
     assert (conversation.is_saved, texts(conversation)) == (True, ["Hi", "Dua", "Hello", "Tiga", "Lagi", "Empat"])
     with History(history.file) as again:
@@ -285,6 +285,26 @@ def test_a_failing_file_and_a_failing_reply_leave_the_answer_that_was_there(
     assert texts(conversation) == ["Hi", "Satu"]
     assert list(conversation.tree().branch) == conversation.stored_messages
     assert say(conversation, "Lagi") == "Dua"
+
+
+def test_conversations_that_were_left_unsaved_are_saved_too(tmp_path: Path) -> None:
+    history = FailingHistory(tmp_path / "history.sqlite", 1000)
+    conversation = Conversation(model("Satu", "Dua", "Tiga"), history=history)
+    say(conversation, "Hi")
+    first = conversation.id
+    history.n_left = 0
+    say(conversation, "Hello")
+    conversation.clear()
+    say(conversation, "Lagi")
+    assert not conversation.save()
+    history.n_left = 1000
+    assert conversation.save()
+    with History(history.file) as again:
+        stored = {
+            one.id: [message.content for message in again.path(again.conversation(one.id).leaf or 0)]
+            for one in again.conversations()
+        }
+    assert stored == {first: ["Hi", "Satu", "Hello", "Dua"], conversation.id: ["Lagi", "Tiga"]}
 
 
 def test_a_branch_chosen_while_the_disk_fills_is_the_one_that_is_shown(tmp_path: Path) -> None:

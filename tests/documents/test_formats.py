@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from seallm_edge.documents.document import Notice
+from seallm_edge.documents.document import DocumentNotice
 from seallm_edge.documents.html_text import html_text
 from seallm_edge.documents.reading import read_document
 from seallm_edge.text.samples import SENTENCES
@@ -34,7 +34,7 @@ def test_pages_of_a_pdf_without_text_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(pdf("one", "", "three", ""))
     document = read_document(tmp_path / "a.pdf")
     words = "2 of 4 pages have no text (scans or pictures): 2, 4"
-    assert (document.text, document.notices) == ("one\n\nthree", (Notice("pages without text", words),))
+    assert (document.text, document.notices) == ("one\n\nthree", (DocumentNotice("pages without text", words),))
 
 
 def test_tables_of_a_docx_are_rows(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from seallm_edge.documents import pdf as pdf_reader
-from seallm_edge.documents.document import Document, Notice, UnreadableDocument, as_message_part
+from seallm_edge.documents.document import Document, DocumentNotice, UnreadableDocument, as_message_part
 from seallm_edge.documents.reading import read_document
 from seallm_edge.errors import DocumentError, InvalidOption, UncertainEncoding
 from support.office_files import docx, odt, paragraph, pdf, pdf_of, pdf_of_many_pages, zipped
@@ -57,7 +57,7 @@ def test_zawgyi_becomes_unicode_with_a_notice(tmp_path: Path) -> None:
     zawgyi, unicode_text = "\u1031\u1000\u102c\u1004\u1039\u1038", "\u1000\u1031\u102c\u1004\u103a\u1038"
     (tmp_path / "a.txt").write_text(f"{zawgyi}\nok\n", encoding="utf-8")
     document = read_document(tmp_path / "a.txt")
-    notice = Notice("zawgyi", "1 lines of Burmese were converted from Zawgyi to Unicode")
+    notice = DocumentNotice("zawgyi", "1 lines of Burmese were converted from Zawgyi to Unicode")
     assert (document.text, document.notices) == (f"{unicode_text}\nok\n", (notice,))
 
 
@@ -70,7 +70,7 @@ def test_one_zawgyi_line_leaves_the_unicode_of_others(tmp_path: Path) -> None:
 def test_replacement_characters_of_the_file_are_noticed(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("caf\ufffd", encoding="utf-8")
     words = "1 characters are U+FFFD: they were lost before this reading"
-    assert read_document(tmp_path / "a.txt").notices == (Notice("replacement characters", words),)
+    assert read_document(tmp_path / "a.txt").notices == (DocumentNotice("replacement characters", words),)
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,21 @@ def test_a_document_can_be_dropped_again(history: History, capsys: Captured, tmp
     assert conversation.messages[0].content == "Hi"
 
 
+def test_a_document_waits_through_a_retry(history: History, capsys: Captured, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("mangosteen", encoding="utf-8")
+    conversation = talk(history, "Satu", "Dua", "Tiga")
+    run(conversation, capsys, "Hi", f"/file {tmp_path / 'a.txt'}", "/retry", "What is it?")
+    assert [("mangosteen" in one.content) for one in conversation.messages] == [False, False, True, False]
+
+
+def test_personas_are_listed_with_one_that_is_damaged(history: History, capsys: Captured, home: Path) -> None:
+    (home / "personas").mkdir()
+    (home / "personas" / "bad.toml").write_text("x = 1", encoding="utf-8")
+    out, err = run(talk(history), capsys, "/persona")
+    assert out[0] == "bad         (bad.toml has no system message)"
+    assert (len(out), err) == (13, [])
+
+
 def test_ctrl_c_in_a_command_ends_the_command(
     history: History, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,4 +226,5 @@ def test_a_full_disk_is_told_with_its_cure_and_the_chat_goes_on(
     assert err == [
         "(this conversation is not saved for now: history.sqlite cannot grow: its disk is full)",
         "  free some disk space; /export writes the conversation to a file",
+        "(not all of this chat could be saved)",
     ]
