@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .background_load import BackgroundLoad
     from .context_budget import ContextBudget
     from .conversation import Conversation
     from .history import History
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 # public name → its module, imported on first access: a list of conversations needs no model
 _HOMES = {
+    "BackgroundLoad": "background_load",
     "ContextBudget": "context_budget",
     "Conversation": "conversation",
     "ConversationSummary": "records",
@@ -22,6 +24,7 @@ _HOMES = {
     "StoredMessage": "records",
 }
 __all__ = [
+    "BackgroundLoad",
     "ContextBudget",
     "Conversation",
     "ConversationSummary",

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import HistoryError, InvalidOption
-from ..llm import SeaLLM
 from ..prompt.chatml import Message
-from ..reply import Reply
-from ..stream import Stream
-from .branch import Branch, Mark
+from .background_load import BackgroundLoad
+from .branch import Branch
 from .context_budget import ContextBudget
 from .history import History
 from .notices import Notice, NotSaved, TurnsDropped, Unanswered
 from .prompt_window import ContextReport, PromptWindow
-from .records import ConversationTree, State, StoredMessage
+from .records import ConversationTree, StoredMessage
+from .turn import Setting, Turn
+
+if TYPE_CHECKING:
+    from ..llm import SeaLLM
+    from ..reply import Reply
+    from ..stream import Stream
 
 _log = logging.getLogger("seallm_edge")
 
@@ -24,6 +28,7 @@ _log = logging.getLogger("seallm_edge")
 class Conversation:
     """Conversation with one model: the messages so far, and the next turn.
 
+    llm         `SeaLLM`, or a `BackgroundLoad` of one: what needs the model waits for it
     system      system message in place of the model's own
     sampling    options of every reply, see `Sampling`
     history     `History` that keeps the conversation; by default it is kept in memory
@@ -40,7 +45,7 @@ class Conversation:
 
     def __init__(
         self,
-        llm: SeaLLM,
+        llm: SeaLLM | BackgroundLoad,
         system: str | None = None,
         sampling: Mapping[str, Any] | None = None,
         *,
@@ -50,7 +55,7 @@ class Conversation:
         title: str | None = None,
         on_notice: Callable[[Notice], None] | None = None,
     ) -> None:
-        self.llm = llm
+        self._model = llm
         self.system = system
         self.persona = persona
         self.title = title
@@ -61,10 +66,11 @@ class Conversation:
         self.history = history or History.in_memory()
         self._branch = Branch(self.history, self._history_failed)
         self._unsaved: list[Branch] = []  # of conversations left before, whose file failed
-        self._is_replying = False
+        self._turn: Turn | None = None  # under way
+        self._may_readmit = False
 
     @classmethod
-    def resume(cls, llm: SeaLLM, history: History, conversation_id: str, **options: Any) -> Conversation:
+    def resume(cls, llm: SeaLLM | BackgroundLoad, history: History, conversation_id: str, **options: Any) -> Conversation:
         """Conversation from a history, at the message where it stood; `options` as for a new one, without `system`.
 
         Another model may continue it. A reply that was under way when its program was killed is kept as cut; a message
@@ -83,7 +89,7 @@ class Conversation:
         self.system, self.persona, self.title = stored.system, stored.persona, stored.title
         self.last_reply = None
         self._settle_end()
-        self._readmit()
+        self._may_readmit = True
 
     def say(self, text: str) -> Generator[str, None, None]:
         """Stream the reply to `text`. The message and the reply, as far as it was read, are kept if the reply has any
@@ -93,17 +99,17 @@ class Conversation:
         n_kept = len(self._branch.messages)
         if n_kept and self._branch.messages[-1].role == "user":  # it has no reply: it stays as a branch
             n_kept -= 1
-        yield from self._turn(n_kept, text)
+        yield from self._reply(n_kept, text)
 
     def retry(self) -> Generator[str, None, None]:
         """Stream another reply to the last user message, in a branch of its own. Raises InvalidOption if there is none,
         and the errors of `SeaLLM.stream`; then the branch stays as it is.
         """
-        yield from self._turn(self._last_user_place() + 1, None)
+        yield from self._reply(self._last_user_place() + 1, None)
 
     def edit(self, text: str) -> Generator[str, None, None]:
         """Stream the reply to `text` in place of the last user message, in a branch of its own; see `retry`."""
-        yield from self._turn(self._last_user_place(), text)
+        yield from self._reply(self._last_user_place(), text)
 
     def undo(self) -> str | None:
         """Go back to before the last turn, and return its user message; None if there was none. The turn stays in the
@@ -137,9 +143,26 @@ class Conversation:
         self._unsaved = [branch for branch in self._unsaved if not branch.save()]
         return self._branch.save() and not self._unsaved
 
-    def take_back(self) -> str | None:
-        """Alias of `undo`."""
-        return self.undo()
+    @property
+    def llm(self) -> SeaLLM:
+        """The model, once it is loaded. Raises what its load raised."""
+        return self._model.wait() if isinstance(self._model, BackgroundLoad) else self._model
+
+    @property
+    def load(self) -> BackgroundLoad | None:
+        """Load of the model that has not ended yet, None once the model is there."""
+        return self._model if isinstance(self._model, BackgroundLoad) and self._model.is_loading else None
+
+    def change_model(self, llm: SeaLLM | BackgroundLoad) -> None:
+        """Continue with another model, which prefills the conversation before its first reply."""
+        self._require_no_reply()
+        self._model = llm
+        self._may_readmit = True
+
+    @property
+    def prompt_share(self) -> float | None:
+        """Share of the prompt that is prefilled for the reply under way; None without one, or once it has text."""
+        return self._turn.prompt_share if self._turn else None
 
     @property
     def id(self) -> str:
@@ -199,19 +222,21 @@ class Conversation:
         The `Stream` is done once it ends; cancel it before `say`: what was prefilled until then stays in the KV cache.
         None if the context is too full.
         """
+        window = self._window
         messages, start = [*self._branch.messages, _unsaved(typed or "…")], self._branch.context_start
-        if not self._window.fits(messages, start):
-            return None
-        return self.llm.stream(self._window.prompt(messages, start), max_tokens=1)
+        return self.llm.stream(window.prompt(messages, start), max_tokens=1) if window.fits(messages, start) else None
 
     @property
     def _window(self) -> PromptWindow:
-        return PromptWindow(self.llm, self.budget, self.system)
+        window, branch = PromptWindow(self.llm, self.budget, self.system), self._branch
+        if self._may_readmit:  # turns that left a smaller context come back, if this one holds them all
+            self._may_readmit = False
+            if branch.context_start and self.llm.is_chat_model and window.fits(branch.messages, 0):
+                branch.context_start = 0
+        return window
 
-    def _turn(self, n_kept: int, text: str | None) -> Generator[str, None, None]:
-        """Deltas of the reply to `text` behind the first `n_kept` messages, or to the last of these if `text` is None.
-        Each is stored before it is returned. Without any token the branch becomes what it was.
-        """
+    def _reply(self, n_kept: int, text: str | None) -> Generator[str, None, None]:
+        """Deltas of the reply to `text` behind the first `n_kept` messages, or to the last of these if `text` is None."""
         self._require_no_reply()
         branch = self._branch
         branch.return_to_file()
@@ -219,42 +244,22 @@ class Conversation:
             branch.finish(branch.messages[-1].content, "cut", None)
         kept = branch.messages[:n_kept]
         stream, start = self._begin(kept if text is None else [*kept, _unsaved(text)])
-        mark = branch.mark()
-        self._is_replying = True
+        self._turn = turn = Turn(branch, stream, n_kept, text, start)
         try:
-            branch.start(self.llm.name, self.system, self.persona, self.title)
-            branch.go_back(n_kept)
-            if text is not None:
-                branch.add("user", text)
-            if start != branch.context_start:
-                branch.context_start = start
-            branch.add("assistant", "", state="streaming", model=self.llm.name)
-            for delta in stream:
-                branch.append(delta)
-                yield delta
+            yield from turn.deltas(Setting(self.llm.name, self.system, self.persona, self.title))
         finally:
-            self._is_replying = False
-            stream.close()
-            self._settle(stream.reply, mark)
+            self._turn = None
+            self.last_reply = turn.reply or self.last_reply
 
     def _begin(self, messages: list[StoredMessage]) -> tuple[Stream, int]:
         """(reply under way to the last of `messages`, number of the oldest that have left the context)."""
+        window = self._window
         start = min(self._branch.context_start, len(messages) - 1)
-        fitting = self._window.fitting(messages, start)
-        stream = self.llm.stream(self._window.prompt(messages, fitting), **self.sampling)
+        fitting = window.fitting(messages, start)
+        stream = self.llm.stream(window.prompt(messages, fitting), **self.sampling)
         if fitting > start:
             self.on_notice(TurnsDropped(sum(one.role == "user" for one in messages[start:fitting])))
         return stream, fitting
-
-    def _settle(self, reply: Reply, mark: Mark) -> None:
-        """Store the end of a reply, or remove the turn if it has no token."""
-        if not reply.usage.reply_tokens:
-            self._branch.restore(mark)
-            return
-        self.last_reply = reply
-        state: State = "complete" if reply.finish_reason in ("stop", "length") else "cut"
-        figures = {name: value for name, value in reply.as_dict().items() if name != "text"}
-        self._branch.finish(reply.text, state, figures)
 
     def _settle_end(self) -> None:
         """Remove a reply without text from the end of an opened branch: its program was killed during the prefill. An
@@ -282,14 +287,8 @@ class Conversation:
         self._branch = branch
 
     def _require_no_reply(self) -> None:
-        if self._is_replying:
+        if self._turn:
             raise InvalidOption("a reply is under way", "read it to its end, or close it")
-
-    def _readmit(self) -> None:
-        """Let the turns that left a smaller context come back, if this one holds them all."""
-        branch = self._branch
-        if branch.context_start and self.llm.is_chat_model and self._window.fits(branch.messages, 0):
-            branch.context_start = 0
 
     def _history_failed(self, error: HistoryError) -> None:
         self.on_notice(NotSaved(error))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ..llm import SeaLLM
 from ..prompt.chatml import Message
 from .context_budget import ContextBudget
 from .records import Role, StoredMessage
+
+if TYPE_CHECKING:
+    from ..llm import SeaLLM
 
 
 @dataclass(frozen=True)

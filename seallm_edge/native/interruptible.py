@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 OnProgress = Callable[[float], None]
 
 GRACE_SECONDS = 2.0  # how long an interrupted call is waited for: a load ends within one tensor
-_THREAD_NAME = "seallm-native-call"
+THREAD_NAME = "seallm-native-call"
 _LOOK_UP_SECONDS = 0.1  # Windows lets Ctrl-C through between two waits only
 
 
@@ -53,7 +53,7 @@ def run_interruptibly(
 
 def is_any_running() -> bool:
     """Whether a call runs on, such as one that was interrupted inside a long system call."""
-    return any(thread.name == _THREAD_NAME for thread in threading.enumerate())
+    return any(thread.name == THREAD_NAME for thread in threading.enumerate())
 
 
 class _Call(Generic[Result]):
@@ -68,7 +68,7 @@ class _Call(Generic[Result]):
         self._is_abandoned = False
         self._results: list[Result] = []
         self._errors: list[BaseException] = []
-        self._thread = threading.Thread(target=self._run, name=_THREAD_NAME, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
 
     def start(self) -> None:
         self._thread.start()

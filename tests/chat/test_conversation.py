@@ -97,10 +97,10 @@ def test_clear_forgets_the_turns_and_keeps_the_system_message() -> None:
     assert engine.prompts[1] == engine.prompts[0]
 
 
-def test_take_back_forgets_one_turn_and_tells_what_the_user_said() -> None:
+def test_undo_forgets_one_turn_and_tells_what_the_user_said() -> None:
     conversation = Conversation(SeaLLM.from_engine(ScriptedEngine(["Halo!", "Baik."])))
     say(conversation, "Hi")
     say(conversation, "Apa kabar?")
-    assert (conversation.take_back(), conversation.messages) == ("Apa kabar?", GREETED)
-    assert (conversation.take_back(), conversation.messages) == ("Hi", [])
-    assert conversation.take_back() is None
+    assert (conversation.undo(), conversation.messages) == ("Apa kabar?", GREETED)
+    assert (conversation.undo(), conversation.messages) == ("Hi", [])
+    assert conversation.undo() is None
