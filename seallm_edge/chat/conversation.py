@@ -70,7 +70,9 @@ class Conversation:
         self._may_readmit = False
 
     @classmethod
-    def resume(cls, llm: SeaLLM | BackgroundLoad, history: History, conversation_id: str, **options: Any) -> Conversation:
+    def resume(
+        cls, llm: SeaLLM | BackgroundLoad, history: History, conversation_id: str, **options: Any
+    ) -> Conversation:
         """Conversation from a history, at the message where it stood; `options` as for a new one, without `system`.
 
         Another model may continue it. A reply that was under way when its program was killed is kept as cut; a message
@@ -150,8 +152,8 @@ class Conversation:
 
     @property
     def load(self) -> BackgroundLoad | None:
-        """Load of the model that has not ended yet, None once the model is there."""
-        return self._model if isinstance(self._model, BackgroundLoad) and self._model.is_loading else None
+        """Load that the conversation was given in place of a model; None for a model."""
+        return self._model if isinstance(self._model, BackgroundLoad) else None
 
     def change_model(self, llm: SeaLLM | BackgroundLoad) -> None:
         """Continue with another model, which prefills the conversation before its first reply."""
@@ -236,7 +238,7 @@ class Conversation:
         return window
 
     def _reply(self, n_kept: int, text: str | None) -> Generator[str, None, None]:
-        """Deltas of the reply to `text` behind the first `n_kept` messages, or to the last of these if `text` is None."""
+        """Deltas of the reply to `text` behind the first `n_kept` messages; if it is None, to the last of these."""
         self._require_no_reply()
         branch = self._branch
         branch.return_to_file()

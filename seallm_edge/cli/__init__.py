@@ -26,19 +26,17 @@ def main() -> None:
     except SystemExit as end:  # Typer's exit, also after Ctrl-C
         leave(end.code)
     except Exception as error:  # noqa: BLE001  report() reraises unknown errors
-        sys.exit(report(error))
+        leave(report(error))
 
 
 def leave(code: str | int | None) -> NoReturn:
-    """Exit with `code`; immediately if Ctrl-C left a native call running, since Python's own exit would wait for it."""
-    if code == INTERRUPTED:
-        from ..native.interruptible import is_any_running
-
-        if is_any_running():
-            for stream in (sys.stdout, sys.stderr):
-                with contextlib.suppress(OSError, ValueError, AttributeError):
-                    stream.flush()
-            os._exit(INTERRUPTED)
+    """Exit with `code`; immediately if a native call that nobody waits for still runs: Python's own exit would wait."""
+    native = sys.modules.get("seallm_edge.native.interruptible")
+    if native is not None and native.is_any_running():
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(code if isinstance(code, int) else 0 if code is None else 1)
     sys.exit(code)
 
 

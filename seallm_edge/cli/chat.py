@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,8 +12,9 @@ from . import options
 from .output import diagnostic
 
 if TYPE_CHECKING:
-    from ..chat import Conversation, History, StoredConversation
+    from ..chat import BackgroundLoad, Conversation, History, StoredConversation
     from ..chat.notices import Notice
+    from ..llm import SeaLLM
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -56,8 +59,8 @@ def chat(
     settings: options.Settings,
 ) -> None:
     """Chat at the terminal. With piped input, each line is one message and the answers go to stdout."""
-    from ..chat import Conversation, History
-    from ..store import default_chat_model
+    from ..chat import History
+    from ..store import default_chat_model, locate
 
     if save is False and (session or last):
         from ..errors import InvalidOption
@@ -69,12 +72,27 @@ def chat(
     with History() if is_kept else History.in_memory() as history:
         stored = chosen(history, session, last, given if system is not None else None)
         name = model or str(default_chat_model())
-        with options.loaded(name, settings.loading | {"snapshots": snapshots and save is not False}) as llm:
-            told: dict[str, Any] = {"sampling": settings.sampling, "on_notice": tell}
-            if stored is None:
-                hold(Conversation(llm, system, history=history, title=session, persona=persona, **told), plain)
-            else:
-                hold(Conversation.resume(llm, history, stored.id, **told), plain)
+        locate(name)  # an unknown name is told at once
+        loading = settings.loading | {"snapshots": snapshots and save is not False}
+        told: dict[str, Any] = {"sampling": settings.sampling, "on_notice": tell}
+        if stored is None:
+            told |= {"system": system, "persona": persona, "title": session}
+        if options.is_interactive():
+            at_terminal(history, stored, name, plain, loading, told)
+        else:
+            with options.loaded(name, loading) as llm:
+                line_by_line(begun(llm, history, stored, told))
+
+
+def begun(
+    llm: SeaLLM | BackgroundLoad, history: History, stored: StoredConversation | None, told: dict[str, Any]
+) -> Conversation:
+    """Conversation that `stored` names, or a new one."""
+    from ..chat import Conversation
+
+    if stored is None:
+        return Conversation(llm, history=history, **told)
+    return Conversation.resume(llm, history, stored.id, **told)
 
 
 def chosen(history: History, session: str | None, last: bool, system: str | None) -> StoredConversation | None:
@@ -110,13 +128,24 @@ def tell(notice: Notice) -> None:
         diagnostic(f"  {notice.error.hint.worded(command_line_words)}")
 
 
-def hold(conversation: Conversation, is_plain: bool) -> None:
-    """Chat on the screen, or line by line where standard input is no terminal."""
-    if options.is_interactive():
-        from ..terminal import Screen
+def at_terminal(
+    history: History, stored: StoredConversation | None, name: str, plain: bool, loading: dict[str, Any],
+    told: dict[str, Any],
+) -> None:  # fmt: skip
+    """Chat on the screen; the model loads behind it."""
+    from ..terminal import Screen
 
-        Screen(conversation, is_plain).run()
-        return
+    load = functools.partial(options.begin_load, loading=loading)
+    first = load(name)
+    conversation = begun(first, history, stored, told)
+    try:
+        Screen(conversation, plain, name=model_name(name), load=load).run()
+    finally:
+        (conversation.load or first).close()
+
+
+def line_by_line(conversation: Conversation) -> None:
+    """Answer each line of standard input on stdout."""
     from .standard_input import read_lines
 
     try:
@@ -127,3 +156,8 @@ def hold(conversation: Conversation, is_plain: bool) -> None:
                 print(flush=True)
     finally:
         conversation.save()
+
+
+def model_name(name: str) -> str:
+    """Name of a model as it is shown: without the folder and the ending of a path."""
+    return Path(name).name.removesuffix(".gguf")

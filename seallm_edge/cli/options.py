@@ -20,6 +20,7 @@ from .output import diagnostic
 from .progress import ProgressLine
 
 if TYPE_CHECKING:
+    from ..chat import BackgroundLoad
     from ..llm import SeaLLM
 
 _defaults = Sampling()
@@ -197,6 +198,21 @@ def loaded(model: str, loading: dict[str, Any]) -> Iterator[SeaLLM]:
         if llm.card and llm.card.stand_in:
             diagnostic(f"{llm.card.title}: {llm.card.stand_in}")
         yield llm
+
+
+def begin_load(model: str, loading: dict[str, Any]) -> BackgroundLoad:
+    """Begin to load a model on a thread of its own."""
+    from ..chat import BackgroundLoad
+
+    def load(on_progress: Callable[[float], None]) -> SeaLLM:
+        from ..llm import SeaLLM
+
+        llm = SeaLLM(model, **loading, on_progress=on_progress)
+        if llm.card and llm.card.stand_in:
+            diagnostic(f"{llm.card.title}: {llm.card.stand_in}")
+        return llm
+
+    return BackgroundLoad(load)
 
 
 def given(**options: Any) -> dict[str, Any]:

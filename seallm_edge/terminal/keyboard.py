@@ -1,55 +1,122 @@
-"""Keyboard input: one message at a time, with editing if prompt-toolkit is installed, and no echo during a reply."""
+"""`InputLine`: one message at a time from the keyboard, with editing if prompt-toolkit is installed."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import editing
+from .bindings import bindings
+from .typed_ahead import unquoted
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
-    from prompt_toolkit.buffer import Buffer
     from prompt_toolkit.completion import Completer
     from prompt_toolkit.history import History
-    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+    from prompt_toolkit.styles import Style
 
 PROMPT = "› "
-QUOTES = '"""'  # a message between them may have several lines
 _MAX_KEPT = 10_000  # characters of a message in the file of earlier messages
-LEAVE_HINT = "(Ctrl-C again, or Ctrl-D, leaves)"
+_REFRESH_SECONDS = 0.3  # of the status line
 
 
-def line_reader(completer: Completer | None = None, history: Path | None = None) -> Callable[[], str | None]:
-    """Function that reads one message, None at the end of input.
+class InputLine:
+    """Input line of the chat.
 
     `history` is a file of earlier messages for the arrow keys and Ctrl-R; without one they are those of this program.
-    The function raises KeyboardInterrupt for a second Ctrl-C at an empty prompt.
+    `status` gives the text of the line under the prompt, and `on_text` gets what is typed at every change.
     """
-    try:
-        from prompt_toolkit import PromptSession
-    except ImportError:
-        return _plain_line
-    hinted: list[bool] = []
-    session: PromptSession[str] = PromptSession(
-        completer=completer,
-        complete_while_typing=False,
-        history=input_history(history),
-        key_bindings=_bindings(hinted),
-    )
-    _redraw_complex_scripts(session)
 
-    def read() -> str | None:
+    def __init__(
+        self,
+        completer: Completer | None = None,
+        history: Path | None = None,
+        *,
+        status: Callable[[], str] | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> None:
+        self._hinted: list[bool] = []
+        self._session = _session(completer, history, self._hinted, status)
+        if self._session:
+            _redraw_complex_scripts(self._session)
+            if on_text:
+                self._session.default_buffer.on_text_changed += lambda buffer: on_text(buffer.text)
+
+    def read(self, text: str = "", position: int | None = None, *, is_hinted: bool = False) -> str | None:
+        """One message, None at the end of input. The line begins with `text`, and the cursor at `position`.
+
+        Raises KeyboardInterrupt for a second Ctrl-C at an empty prompt; with `is_hinted` the first one counts already.
+        """
+        if self._session is None:
+            return _plain_line()
+        session = self._session
+
+        def begin() -> None:
+            self._hinted[:] = [True] * is_hinted
+            session.default_buffer.cursor_position = len(text) if position is None else position
+
         try:
-            return unquoted(session.prompt(PROMPT, prompt_continuation="  ", pre_run=hinted.clear))
+            with _output_above_prompt():
+                return unquoted(
+                    session.prompt(
+                        PROMPT, default=text, prompt_continuation="  ", pre_run=begin, refresh_interval=_REFRESH_SECONDS
+                    )
+                )
         except EOFError:
             return None
 
-    return read
+    def fail(self, error: BaseException) -> None:
+        """Let `read`, which waits in another thread, raise an error. Does nothing where it does not wait."""
+        app = self._session.app if self._session else None
+        if app and app.loop:
+            app.loop.call_soon_threadsafe(lambda: app.is_running and not app.is_done and app.exit(exception=error))
+
+
+def _session(
+    completer: Completer | None, history: Path | None, hinted: list[bool], status: Callable[[], str] | None
+) -> PromptSession[str] | None:
+    """Session of prompt-toolkit; None where that is not installed."""
+    try:
+        from prompt_toolkit import PromptSession
+    except ImportError:
+        return None
+    _count_spacing_marks()
+    return PromptSession(
+        completer=completer,
+        complete_while_typing=False,
+        history=input_history(history),
+        key_bindings=bindings(hinted),
+        bottom_toolbar=status,
+        style=_style(),
+    )
+
+
+def _style() -> Style:
+    from prompt_toolkit.styles import Style
+
+    quiet = "noreverse" if os.environ.get("NO_COLOR") else "noreverse ansibrightblack"
+    return Style.from_dict({"bottom-toolbar": quiet, "bottom-toolbar.text": quiet})
+
+
+def _output_above_prompt() -> contextlib.AbstractContextManager[None]:
+    """Context in which other threads print above the prompt."""
+    from prompt_toolkit.patch_stdout import patch_stdout
+
+    return patch_stdout(raw=True)
+
+
+def _count_spacing_marks() -> None:
+    """Let prompt-toolkit give a cell to the spacing vowel signs of Khmer, Burmese and Tamil, as terminals do.
+
+    Counted as none, a long line would be wider than prompt-toolkit thinks, and be cut at the right margin.
+    """
+    from prompt_toolkit import utils
+
+    utils.wcwidth = _width  # type: ignore[assignment,attr-defined]
 
 
 def input_history(file: Path | None) -> History:
@@ -76,134 +143,32 @@ def input_history(file: Path | None) -> History:
     return InMemoryHistory()
 
 
-def is_open(text: str) -> bool:
-    """Whether a message begins with three quotation marks that are not closed yet, so that Enter begins a new line."""
-    started = text.lstrip()
-    return started.startswith(QUOTES) and not (len(started) >= 2 * len(QUOTES) and started.rstrip().endswith(QUOTES))
+def _width(char: str) -> int:
+    import wcwidth
 
-
-def unquoted(text: str) -> str:
-    """Message without the three quotation marks around it."""
-    inner = text.strip()
-    is_quoted = len(inner) >= 2 * len(QUOTES) and inner.startswith(QUOTES) and inner.endswith(QUOTES)
-    return inner[len(QUOTES) : -len(QUOTES)].strip("\n") if is_quoted else text
-
-
-@contextmanager
-def silent_keyboard() -> Iterator[None]:
-    """Turn off the echo of keys during the block; keys pressed in it wait for the next prompt."""
-    if sys.platform == "win32" or sys.stdin is None or not sys.stdin.isatty():
-        yield
-        return
-    import termios
-
-    local_modes = 3  # ref: termios(3): the index of c_lflag
-    before = termios.tcgetattr(sys.stdin)
-    silent = [*before]
-    silent[local_modes] &= ~(termios.ECHO | termios.ICANON)  # canonical mode would cut a line of 4,096 bytes
-    termios.tcsetattr(sys.stdin, termios.TCSANOW, silent)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
+    return 1 if unicodedata.category(char) == "Mc" else wcwidth.wcwidth(char)
 
 
 def _redraw_complex_scripts(session: PromptSession[str]) -> None:
-    """Redraw the whole line at each change.
+    """Redraw the whole line at each change of text that is not ASCII.
 
     prompt-toolkit writes only the changed columns by its own count. Terminals count the columns of Khmer and Burmese
     signs differently, so that letters would be wrong or stay behind.
     """
 
-    def redraw(_buffer: Any) -> None:
-        session.app.renderer.erase()
-        session.app.output.write_raw("\r")
-        session.app.output.erase_down()
+    was_ascii = True
+
+    def redraw(buffer: Any) -> None:
+        nonlocal was_ascii
+        is_ascii = buffer.text.isascii()
+        if not (was_ascii and is_ascii):
+            session.app.renderer.erase()
+            session.app.output.write_raw("\r")
+            session.app.output.erase_down()
+        was_ascii = is_ascii
 
     session.default_buffer.on_text_changed += redraw
     session.default_buffer.on_cursor_position_changed += redraw
-
-
-def _bindings(hinted: list[bool]) -> KeyBindings:
-    """Keys that differ from prompt-toolkit's own: new lines, steps by grapheme cluster and word, Backspace, Ctrl-C.
-
-    `hinted` is not empty where this prompt has been hinted at once.
-    """
-    from prompt_toolkit.key_binding import KeyBindings
-
-    bindings = KeyBindings()
-    _add_steps(bindings)
-    _add_interrupt(bindings, hinted)
-    _add_new_lines(bindings)
-    return bindings
-
-
-def _add_new_lines(bindings: KeyBindings) -> None:
-    from prompt_toolkit.application import get_app
-    from prompt_toolkit.filters import Condition, has_focus
-
-    def new_line(event: KeyPressEvent) -> None:
-        event.current_buffer.insert_text("\n")
-
-    bindings.add("escape", "enter")(new_line)
-    is_quoted = Condition(lambda: is_open(get_app().current_buffer.text))
-    bindings.add("enter", filter=has_focus("DEFAULT_BUFFER") & is_quoted)(new_line)
-
-
-def _add_steps(bindings: KeyBindings) -> None:
-    from prompt_toolkit.filters import has_focus, has_selection
-
-    at_prompt = has_focus("DEFAULT_BUFFER") & ~has_selection
-
-    def step(*keys: str, move: Callable[[str, int], int]) -> None:
-        @bindings.add(*keys, filter=at_prompt)
-        def _(event: KeyPressEvent) -> None:
-            buffer = event.current_buffer
-            for _ in range(event.arg):
-                buffer.cursor_position = move(buffer.text, buffer.cursor_position)
-
-    for keys, move in (
-        (("left",), editing.before), (("c-b",), editing.before), (("right",), editing.after), (("c-f",), editing.after),
-        (("c-left",), editing.word_before), (("escape", "b"), editing.word_before),
-        (("c-right",), editing.word_after), (("escape", "f"), editing.word_after),
-    ):  # fmt: skip
-        step(*keys, move=move)
-
-    @bindings.add("delete", filter=at_prompt)
-    def _(event: KeyPressEvent) -> None:
-        buffer = event.current_buffer
-        buffer.delete(editing.after(buffer.text, buffer.cursor_position) - buffer.cursor_position)
-
-    @bindings.add("backspace", filter=at_prompt)
-    def _(event: KeyPressEvent) -> None:
-        for _ in range(event.arg):
-            _take_back(event.current_buffer)
-
-
-def _take_back(buffer: Buffer) -> None:
-    buffer.delete_before_cursor(editing.deleted_by_backspace(buffer.text, buffer.cursor_position))
-
-
-def _add_interrupt(bindings: KeyBindings, hinted: list[bool]) -> None:
-    """Ctrl-C clears a line; at an empty prompt it hints first, so that one press too many loses nothing."""
-    from prompt_toolkit.application import run_in_terminal
-    from prompt_toolkit.filters import has_focus
-
-    @bindings.add("c-c", filter=has_focus("DEFAULT_BUFFER"))
-    def _(event: KeyPressEvent) -> None:
-        if event.current_buffer.text:
-            event.current_buffer.reset()
-            hinted.clear()
-        elif hinted:
-            event.app.exit(exception=KeyboardInterrupt(), style="class:exiting")
-        else:
-            hinted.append(True)
-            run_in_terminal(lambda: print(LEAVE_HINT, file=sys.stderr))
-
-    @bindings.add("<any>", filter=has_focus("DEFAULT_BUFFER"))
-    def _(event: KeyPressEvent) -> None:
-        hinted.clear()
-        event.current_buffer.insert_text(event.data * event.arg)
 
 
 def _plain_line() -> str | None:

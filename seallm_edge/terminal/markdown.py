@@ -51,6 +51,10 @@ class MarkdownStream:
         self._is_in_leaf = False  # the rest of the line belongs to the block
         self._return = ""  # a carriage return, which is dropped before a line feed
 
+    def resize(self, width: int) -> None:
+        """Take another width from here on; the line under way continues at the start of a row."""
+        self._page.resize(max(width, MIN_WIDTH))
+
     def feed(self, delta: str) -> str:
         """Output for the terminal that is certain with `delta`."""
         text = self._return + delta
@@ -141,6 +145,9 @@ class MarkdownStream:
 
 class PlainStream:
     """Renderer that shows a reply as it is, control characters aside: for pipes, dumb terminals, screen readers."""
+
+    def resize(self, width: int) -> None:
+        """Take another width: text is not wrapped."""
 
     def feed(self, delta: str) -> str:
         """Output for `delta`."""

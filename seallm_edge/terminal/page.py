@@ -25,6 +25,11 @@ class Page:
         self._first: Sequence[Part] = ()
         self._others: Sequence[Part] = ()
 
+    def resize(self, width: int) -> None:
+        """Take another width from here on; the line under way continues at the start of a row."""
+        self.width = width
+        self._wrapper.resize(width)
+
     @property
     def room(self) -> int:
         """Cells beside the indent of the block."""

@@ -10,46 +10,107 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..chat import Conversation
+from ..chat import BackgroundLoad, Conversation
 from ..chat.notices import Notice, NotSaved, Unanswered
-from ..errors import ContextOverflow, SeaLLMError, worded
+from ..errors import ContextOverflow, InvalidOption, SeaLLMError, worded
 from ..hints import command_line_words
 from .commands import LEAVE, Commands, show_end, tell
-from .keyboard import line_reader, silent_keyboard
+from .guard import TerminalGuard
+from .keyboard import PROMPT, InputLine
 from .markdown import MarkdownStream, PlainStream
+from .prefilling import Prefilling
+from .reading_ahead import reading_ahead, silent_keyboard
+from .reply_area import Notes, ReplyArea, fits_on_terminal
+from .status import StatusLine
 from .style import Style
+from .typed_ahead import TypedAhead
 
 if TYPE_CHECKING:
     from prompt_toolkit.completion import Completer
 
 
 class Screen:
-    """Chat screen of one conversation, until the user leaves. `is_plain` shows replies as raw text, not as Markdown;
-    so do a pipe and a terminal without escape sequences.
+    """Chat screen of one conversation, until the user leaves. `name` is shown until the model is loaded, by default its
+    own; `load` begins to load another one.
+
+    `is_plain` shows replies as raw text, not as Markdown, and no status line; so do a pipe and a terminal without
+    escape sequences.
     """
 
-    def __init__(self, conversation: Conversation, is_plain: bool = False) -> None:
+    def __init__(
+        self,
+        conversation: Conversation,
+        is_plain: bool = False,
+        *,
+        name: str | None = None,
+        load: Callable[[str], BackgroundLoad] | None = None,
+    ) -> None:
         self._conversation = conversation
-        self._is_plain = is_plain
-        self._read_line: Callable[[], str | None] = lambda: None
+        self._name = name or conversation.llm.name
+        self._earlier_name: str | None = None  # of the model before /model
+        self._load = load
+        self._is_plain = is_plain or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb"
+        self._typed = TypedAhead()
+        self._status = StatusLine(conversation, self._name)
+        self._prefilling = Prefilling(conversation, self._load_failed)
         self._commands = Commands(conversation, self._answer, self._ask)
+        self._input: InputLine | None = None
+        self._read_line: Callable[[], str | None] = self._read_from_keyboard
         conversation.on_notice = self._tell_notice
 
     def run(self, read_line: Callable[[], str | None] | None = None) -> None:
         """Read messages and answer them until `read_line` gives None; without it, they come from the keyboard. Raises
         KeyboardInterrupt at the prompt.
         """
-        self._read_line = read_line = read_line or line_reader(self._completer(), self._input_history())
-        llm = self._conversation.llm
-        print(f"{llm.name}, {llm.n_ctx:,} tokens of context. /help lists the commands.")
+        with contextlib.ExitStack() as stack:
+            if read_line is None:
+                stack.enter_context(TerminalGuard())
+                self._input = self._input_line()
+            else:
+                self._read_line = read_line
+            self._greet()
+            stack.callback(self._save)
+            while (line := self._read_line()) is not None and self._handle(line):
+                pass
+
+    def change_model(self, name: str) -> None:
+        """Continue with another model, which loads behind the prompt. Raises ModelNotFound."""
+        from ..store import locate
+
+        if self._load is None:
+            raise InvalidOption("this screen has one model", "start another chat")
+        locate(name)
+        self._begin_load(name)
+        self._earlier_name, self._name = self._name, name
+
+    def _begin_load(self, name: str) -> None:
+        assert self._load
+        if load := self._conversation.load:  # two models may need more memory than there is
+            load.close()
+        self._conversation.change_model(self._load(name))
+        self._status.name = name
+
+    def _load_failed(self, error: BaseException) -> None:
+        """Return to the model before /model; without one, end the screen with the error. Called in another thread."""
+        if self._earlier_name and isinstance(error, SeaLLMError | OSError):
+            self._tell_error(error)
+            self._name, self._earlier_name = self._earlier_name, None
+            self._begin_load(self._name)
+        elif self._input:
+            self._input.fail(error)
+
+    def _greet(self) -> None:
+        print(f"{self._name}. /help lists the commands.")
         if self._conversation.messages:
             show_end(self._conversation)
-        try:
-            while (line := read_line()) is not None and self._handle(line):
-                pass
-        finally:
-            if not self._conversation.save():
-                tell("(not all of this chat could be saved)")
+
+    def _save(self) -> None:
+        if not self._conversation.save():
+            tell("(not all of this chat could be saved)")
+
+    def _input_line(self) -> InputLine:
+        status = None if self._is_plain else self._status.at_prompt
+        return InputLine(self._completer(), self._input_history(), status=status, on_text=self._prefilling.typed)
 
     def _completer(self) -> Completer | None:
         from .completion import completer
@@ -60,6 +121,19 @@ class Screen:
         """File of the messages typed before; none where the conversation itself is not kept."""
         file = self._conversation.history.file
         return file.with_name("input-history") if file else None
+
+    def _read_from_keyboard(self) -> str | None:
+        """Next message: one that was typed during the last reply, or one from the input line."""
+        if self._typed.waiting:
+            message = self._typed.waiting.popleft()
+            print(f"{PROMPT}{message}")
+            return message
+        assert self._input
+        self._prefilling.start()
+        try:
+            return self._input.read(*self._typed.take())
+        finally:
+            self._prefilling.stop()
 
     def _handle(self, line: str) -> bool:
         """Run a command, or answer a message: whether the chat goes on."""
@@ -73,30 +147,57 @@ class Screen:
             if line.strip() and self._answer(self._conversation.say(attachments.joined(line))):
                 attachments.clear()
         except (SeaLLMError, OSError) as error:
+            if self._load_error() is error and not self._earlier_name:
+                raise
             self._tell_error(error)
         except KeyboardInterrupt:  # during a command
             tell("(stopped)")
         return True
 
+    def _load_error(self) -> BaseException | None:
+        return self._conversation.load.error if self._conversation.load else None
+
     def _answer(self, deltas: Generator[str, None, None]) -> bool:
         """Show a reply as it streams: whether its turn was kept."""
         rendered, before = self._renderer(), self._conversation.stored_messages
+        self._status.begin()
         try:
-            with silent_keyboard(), contextlib.closing(deltas):
-                for delta in deltas:
-                    print(rendered.feed(delta), end="", flush=True)
+            with self._reply_area(rendered.resize) as write, contextlib.closing(deltas):
+                try:
+                    for delta in deltas:
+                        self._status.add(delta)
+                        write(rendered.feed(delta))
+                finally:
+                    if self._conversation.stored_messages != before:
+                        write(rendered.close())
         except KeyboardInterrupt:
-            print(rendered.close(), flush=True)
+            self._typed.take_back()
             kept = self._conversation.stored_messages != before
+            print(flush=True)
             tell("(stopped)" if kept else "(stopped before the answer: your message was taken back)")
         except SeaLLMError:
             if self._conversation.stored_messages != before:
-                print(rendered.close(), flush=True)
+                print(flush=True)
             raise
         else:
-            print(rendered.close())
+            print(flush=True)
             self._tell_end()
         return self._conversation.stored_messages != before
+
+    @contextlib.contextmanager
+    def _reply_area(self, on_resize: Callable[[int], None]) -> Generator[Callable[[str], None], None, None]:
+        """Context in which a reply is written with the given function, and keys are read ahead."""
+        if self._input is None or self._is_plain or not fits_on_terminal():
+            with silent_keyboard():
+                yield lambda text: print(text, end="", flush=True)
+            return
+        with ReplyArea(self._typed, on_resize) as area:
+
+            def tick() -> None:
+                area.show_status(self._status.in_reply(len(self._typed.waiting)))
+
+            with contextlib.redirect_stderr(Notes(area)), reading_ahead(self._typed, area.show_input, tick):
+                yield area.write
 
     def _tell_end(self) -> None:
         reply = self._conversation.last_reply
@@ -111,7 +212,7 @@ class Screen:
             tell("  /retry answers it")
 
     def _renderer(self) -> MarkdownStream | PlainStream:
-        if self._is_plain or not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+        if self._is_plain:
             return PlainStream()
         return MarkdownStream(shutil.get_terminal_size().columns, Style.of_environment(os.environ))
 

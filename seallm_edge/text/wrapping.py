@@ -60,6 +60,11 @@ class Wrapper(Generic[Look]):
         """Set the indents of the next line and of those after it."""
         self._first_indent, self._indent = first, others
 
+    def resize(self, width: int) -> None:
+        """Wrap to another width from here on; the line under way continues at the start of a row."""
+        self._width = width - 1
+        self._column = 0
+
     def add(self, text: str, look: Look) -> str:
         """Output that is certain with `text`, which has no line feeds."""
         shown: list[str] = []

@@ -18,18 +18,30 @@ from prompt_toolkit.output import DummyOutput
 
 from seallm_edge import ScriptedEngine, SeaLLM
 from seallm_edge.chat import Conversation, History
+from seallm_edge.terminal.bindings import LEAVE_HINT
 from seallm_edge.terminal.commands import Commands
 from seallm_edge.terminal.completion import completer
-from seallm_edge.terminal.keyboard import LEAVE_HINT, input_history, is_open, line_reader, unquoted
+from seallm_edge.terminal.keyboard import InputLine, input_history
+from seallm_edge.terminal.typed_ahead import is_open, unquoted
 
 LEFT, RIGHT, DELETE, BACKSPACE, ENTER = "\x1b[D", "\x1b[C", "\x1b[3~", "\x7f", "\r"
 WORD_LEFT, CTRL_C, CTRL_D = "\x1b[1;5D", "\x03", "\x04"
 
 
-def typed(keys: str, n_messages: int = 1, **options: object) -> list[str | None]:
+class Recorder(DummyOutput):
+    """Output that keeps what is printed above the prompt."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write_raw(self, data: str) -> None:
+        self.text += data
+
+
+def typed(keys: str, n_messages: int = 1, output: DummyOutput | None = None, **options: object) -> list[str | None]:
     """Messages that the reader gives for these keys."""
-    with create_pipe_input() as source, create_app_session(input=source, output=DummyOutput()):
-        read = line_reader(**options)
+    with create_pipe_input() as source, create_app_session(input=source, output=output or DummyOutput()):
+        read = InputLine(**options).read
         sender = threading.Thread(target=source.send_text, args=(keys,))  # a pipe holds 64 KiB
         sender.start()
         messages = [read() for _ in range(n_messages)]
@@ -97,10 +109,11 @@ def test_quotation_marks_around_a_message(text: str, open_: bool, message: str) 
     assert (is_open(text), unquoted(text)) == (open_, message)
 
 
-def test_ctrl_c_clears_a_line_and_at_an_empty_prompt_hints_before_it_leaves(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_clears_a_line_and_at_an_empty_prompt_hints_before_it_leaves() -> None:
     assert typed("one" + CTRL_C + "two" + ENTER) == ["two"]
-    assert typed(CTRL_C + "two" + ENTER) == ["two"]
-    assert LEAVE_HINT in capsys.readouterr().err
+    output = Recorder()
+    assert typed(CTRL_C + "two" + ENTER, output=output) == ["two"]
+    assert LEAVE_HINT in output.text
     with pytest.raises(KeyboardInterrupt):
         typed(CTRL_C + CTRL_C)
     assert typed(CTRL_C + "x" + CTRL_C + "y" + ENTER) == ["y"]

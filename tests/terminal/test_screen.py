@@ -13,7 +13,7 @@ from seallm_edge.terminal import Screen
 from seallm_edge.text.unicode import visible
 
 Captured = pytest.CaptureFixture[str]
-HEADING = "scripted, 8,192 tokens of context. /help lists the commands.\n"
+HEADING = "scripted. /help lists the commands.\n"
 ASKED_HI = "<|im_start|>system\n{}<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
 
 
@@ -130,7 +130,7 @@ def test_a_first_message_that_overflows_the_context_is_refused(capsys: Captured)
     talk, engine = conversation(n_ctx=100)
     Screen(talk).run(typed("long " * 60))
     assert capsys.readouterr() == (
-        "scripted, 100 tokens of context. /help lists the commands.\n",
+        "scripted. /help lists the commands.\n",
         "the prompt is 357 tokens (English, 300 characters) but the context holds 100\n"
         "  shorten it: this model reads 100 tokens at most\n",
     )

@@ -1,0 +1,102 @@
+"""`StatusLine`: one line on what the chat is doing: loading, reading a prompt, writing; model, context and speed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from ..chat import Conversation
+from ..errors import SeaLLMError
+
+_BAR_CELLS = 12
+_SEPARATOR = " · "
+_PATIENCE_SECONDS = 0.5  # what takes less is not told
+_MIN_SHARE = 0.02  # below it the time left is anybody's guess
+
+
+class StatusLine:
+    """Status of one conversation. `name` is the model's until it is loaded."""
+
+    def __init__(self, conversation: Conversation, name: str) -> None:
+        self._conversation = conversation
+        self.name = name
+        self._counted: tuple[object, int] = (None, 0)
+        self.begin()
+
+    def begin(self) -> None:
+        """Note that a reply begins now."""
+        self._begun_at = time.monotonic()
+        self._first: tuple[float, float] | None = None  # share and seconds, when the prompt's share was first seen
+        self._n_characters = 0
+        self._written_at = 0.0
+
+    def add(self, text: str) -> None:
+        """Count a delta of the reply."""
+        self._written_at = self._written_at or time.monotonic()
+        self._n_characters += len(text)
+
+    def at_prompt(self) -> str:
+        """Status while the user may type."""
+        if loading := self._loading():
+            return _joined([self.name, loading])
+        return _joined([*self._model_and_context(), *self._last_speed()])
+
+    def in_reply(self, n_waiting: int = 0) -> str:
+        """Status while a reply is under way; `n_waiting` messages are typed already."""
+        waiting = [f"{n_waiting} waiting" if n_waiting else ""]
+        if loading := self._loading():
+            return _joined([self.name, loading, *waiting])
+        seconds = time.monotonic() - (self._written_at or self._begun_at)
+        if not self._written_at:
+            return _joined([self._conversation.llm.name, self._reading(seconds), *waiting])
+        speed = f"{self._n_characters / seconds:.0f} characters/s" if seconds > _PATIENCE_SECONDS else ""
+        return _joined([self._conversation.llm.name, speed, *waiting, "Ctrl-C stops"])
+
+    def _loading(self) -> str:
+        load = self._conversation.load
+        return f"loading {bar(load.share)} {load.share:.0%}" if load and load.is_loading else ""
+
+    def _reading(self, seconds: float) -> str:
+        share = self._conversation.prompt_share
+        if share is None or seconds < _PATIENCE_SECONDS:
+            return ""
+        self._first = self._first or (share, seconds)  # a cached beginning is read already
+        done, took = share - self._first[0], seconds - self._first[1]
+        left = f", {took * (1 - share) / done:.0f} s left" if done > _MIN_SHARE else ""
+        return f"reading the prompt {bar(share)} {share:.0%}{left}"
+
+    def _model_and_context(self) -> list[str]:
+        try:
+            llm = self._conversation.llm
+            n_tokens = self._n_tokens()
+        except (SeaLLMError, OSError):  # the prompt tells it
+            return [self.name]
+        return [llm.name, f"{n_tokens:,} of {llm.n_ctx:,} tokens ({n_tokens / llm.n_ctx:.0%})"]
+
+    def _n_tokens(self) -> int:
+        """Tokens of the context that the conversation takes; counted once for each state of it."""
+        conversation = self._conversation
+        stored = conversation.stored_messages
+        state = (conversation.id, len(stored), stored[-1].id if stored else 0, conversation.system, conversation.llm)
+        if self._counted[0] != state:
+            is_chat = conversation.llm.is_chat_model
+            self._counted = (state, conversation.context().n_tokens if is_chat else 0)
+        return self._counted[1]
+
+    def _last_speed(self) -> list[str]:
+        reply = self._conversation.last_reply
+        if reply is None:
+            return []
+        speed = f"{reply.characters_per_second:.0f} characters/s" if reply.characters_per_second else ""
+        gain = reply.timings.speedup
+        return [speed, f"drafting {gain:.1f}×" if gain and gain >= 1.05 else ""]
+
+
+def bar(share: float) -> str:
+    """Progress bar of block characters, which all terminals show one cell wide."""
+    n_full = round(min(max(share, 0.0), 1.0) * _BAR_CELLS)
+    return "█" * n_full + "░" * (_BAR_CELLS - n_full)
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return _SEPARATOR.join(part for part in parts if part)
