@@ -80,16 +80,10 @@ def _add_interrupt(bindings: KeyBindings, hinted: list[bool]) -> None:
 
     @bindings.add("c-c", filter=has_focus("DEFAULT_BUFFER"))
     def _(event: KeyPressEvent) -> None:
-        if event.current_buffer.text:
-            event.current_buffer.reset()
-            hinted.clear()
-        elif hinted:
+        if hinted:
             event.app.exit(exception=KeyboardInterrupt(), style="class:exiting")
+        elif event.current_buffer.text:
+            event.current_buffer.reset()
         else:
             hinted.append(True)
             run_in_terminal(lambda: print(LEAVE_HINT, file=sys.stderr))
-
-    @bindings.add("<any>", filter=has_focus("DEFAULT_BUFFER"))
-    def _(event: KeyPressEvent) -> None:
-        hinted.clear()
-        event.current_buffer.insert_text(event.data * event.arg)

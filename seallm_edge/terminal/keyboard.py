@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 PROMPT = "› "
 _MAX_KEPT = 10_000  # characters of a message in the file of earlier messages
-_REFRESH_SECONDS = 0.3  # of the status line
 
 
 class InputLine:
@@ -43,13 +42,14 @@ class InputLine:
         self._session = _session(completer, history, self._hinted, status)
         if self._session:
             _redraw_complex_scripts(self._session)
+            self._session.default_buffer.on_text_changed += lambda buffer: self._hinted.clear()
             if on_text:
                 self._session.default_buffer.on_text_changed += lambda buffer: on_text(buffer.text)
 
     def read(self, text: str = "", position: int | None = None, *, is_hinted: bool = False) -> str | None:
         """One message, None at the end of input. The line begins with `text`, and the cursor at `position`.
 
-        Raises KeyboardInterrupt for a second Ctrl-C at an empty prompt; with `is_hinted` the first one counts already.
+        Raises KeyboardInterrupt for a second Ctrl-C at an empty prompt; with `is_hinted` the next one is the second.
         """
         if self._session is None:
             return _plain_line()
@@ -61,13 +61,14 @@ class InputLine:
 
         try:
             with _output_above_prompt():
-                return unquoted(
-                    session.prompt(
-                        PROMPT, default=text, prompt_continuation="  ", pre_run=begin, refresh_interval=_REFRESH_SECONDS
-                    )
-                )
+                return unquoted(session.prompt(PROMPT, default=text, prompt_continuation="  ", pre_run=begin))
         except EOFError:
             return None
+
+    def refresh(self) -> None:
+        """Show the status anew, from any thread."""
+        if self._session:
+            self._session.app.invalidate()
 
     def fail(self, error: BaseException) -> None:
         """Let `read`, which waits in another thread, raise an error. Does nothing where it does not wait."""

@@ -23,11 +23,18 @@ class Prefilling:
     """Prefill, on a thread, of a conversation and of the message that is being typed; one at a time.
 
     `start` at a prompt, `typed` at every change, and `stop` before the conversation is used otherwise. A failure ends
-    it silently, as the reply itself will tell; that of the model's load goes to `on_load_error`.
+    it silently, as the reply itself will tell; that of the model's load goes to `on_load_error`. While the model loads
+    `on_loading` is called ten times a second, and at the end.
     """
 
-    def __init__(self, conversation: Conversation, on_load_error: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self,
+        conversation: Conversation,
+        on_load_error: Callable[[BaseException], None],
+        on_loading: Callable[[], None],
+    ) -> None:
         self._conversation = conversation
+        self._on_loading = on_loading
         self._on_load_error = on_load_error
         self._thread: threading.Thread | None = None
         self._stream: Stream | None = None
@@ -63,6 +70,7 @@ class Prefilling:
         while load and load.is_loading:
             if self._stopped.wait(_LOOK_UP_SECONDS):
                 return
+            self._on_loading()
         if load and load.error:
             self._on_load_error(load.error)
             return

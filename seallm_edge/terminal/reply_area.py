@@ -62,7 +62,7 @@ class ReplyArea:
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._is_open = False
-            self._print(f"{self._resized()}{_RESTORE}{_ALL_ROWS}{_RESTORE}{_ERASE_BELOW}{_PASTE_OFF}")
+            self._print(f"{self._resized()}{_RESTORE}{_SAVE}{_ALL_ROWS}{_RESTORE}{_ERASE_BELOW}{_PASTE_OFF}")
 
     def write(self, text: str) -> None:
         """Continue the reply."""

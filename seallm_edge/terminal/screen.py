@@ -14,6 +14,7 @@ from ..chat import BackgroundLoad, Conversation
 from ..chat.notices import Notice, NotSaved, Unanswered
 from ..errors import ContextOverflow, InvalidOption, SeaLLMError, worded
 from ..hints import command_line_words
+from .bindings import LEAVE_HINT
 from .commands import LEAVE, Commands, show_end, tell
 from .guard import TerminalGuard
 from .keyboard import PROMPT, InputLine
@@ -51,8 +52,9 @@ class Screen:
         self._load = load
         self._is_plain = is_plain or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb"
         self._typed = TypedAhead()
+        self._is_leaving = False  # at the next Ctrl-C
         self._status = StatusLine(conversation, self._name)
-        self._prefilling = Prefilling(conversation, self._load_failed)
+        self._prefilling = Prefilling(conversation, self._load_failed, self._refresh)
         self._commands = Commands(conversation, self._answer, self._ask)
         self._input: InputLine | None = None
         self._read_line: Callable[[], str | None] = self._read_from_keyboard
@@ -99,6 +101,10 @@ class Screen:
         elif self._input:
             self._input.fail(error)
 
+    def _refresh(self) -> None:
+        if self._input:
+            self._input.refresh()
+
     def _greet(self) -> None:
         print(f"{self._name}. /help lists the commands.")
         if self._conversation.messages:
@@ -131,8 +137,9 @@ class Screen:
         assert self._input
         self._prefilling.start()
         try:
-            return self._input.read(*self._typed.take())
+            return self._input.read(*self._typed.take(), is_hinted=self._is_leaving)
         finally:
+            self._is_leaving = False
             self._prefilling.stop()
 
     def _handle(self, line: str) -> bool:
@@ -144,7 +151,7 @@ class Screen:
                 self._commands.table[name].run(argument)
                 return name != LEAVE
             attachments = self._commands.attachments
-            if line.strip() and self._answer(self._conversation.say(attachments.joined(line))):
+            if line.strip() and self._answer(self._conversation.say(attachments.joined(line)), line):
                 attachments.clear()
         except (SeaLLMError, OSError) as error:
             if self._load_error() is error and not self._earlier_name:
@@ -157,8 +164,8 @@ class Screen:
     def _load_error(self) -> BaseException | None:
         return self._conversation.load.error if self._conversation.load else None
 
-    def _answer(self, deltas: Generator[str, None, None]) -> bool:
-        """Show a reply as it streams: whether its turn was kept."""
+    def _answer(self, deltas: Generator[str, None, None], message: str = "") -> bool:
+        """Show a reply as it streams: whether its turn was kept. Ctrl-C before the first token gives `message` back."""
         rendered, before = self._renderer(), self._conversation.stored_messages
         self._status.begin()
         try:
@@ -171,10 +178,7 @@ class Screen:
                     if self._conversation.stored_messages != before:
                         write(rendered.close())
         except KeyboardInterrupt:
-            self._typed.take_back()
-            kept = self._conversation.stored_messages != before
-            print(flush=True)
-            tell("(stopped)" if kept else "(stopped before the answer: your message was taken back)")
+            self._tell_stopped(message, self._conversation.stored_messages != before)
         except SeaLLMError:
             if self._conversation.stored_messages != before:
                 print(flush=True)
@@ -183,6 +187,16 @@ class Screen:
             print(flush=True)
             self._tell_end()
         return self._conversation.stored_messages != before
+
+    def _tell_stopped(self, message: str, is_kept: bool) -> None:
+        load = self._conversation.load
+        self._is_leaving = load is not None and load.is_loading
+        self._typed.take_back("" if is_kept else message)
+        if is_kept:
+            print(flush=True)
+        tell("(stopped)" if is_kept else "(stopped before the answer: your message was taken back)")
+        if self._is_leaving:
+            tell(LEAVE_HINT)
 
     @contextlib.contextmanager
     def _reply_area(self, on_resize: Callable[[int], None]) -> Generator[Callable[[str], None], None, None]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 
 from ..chat import Conversation
 from ..errors import SeaLLMError
+from ..text.width import cells
 
 _BAR_CELLS = 12
 _SEPARATOR = " · "
@@ -99,4 +101,9 @@ def bar(share: float) -> str:
 
 
 def _joined(parts: Sequence[str]) -> str:
-    return _SEPARATOR.join(part for part in parts if part)
+    """Parts on one line. Of those that have no room the model's name goes first, then the last ones."""
+    room = shutil.get_terminal_size().columns - 1
+    shown = [part for part in parts if part]
+    while cells(_SEPARATOR.join(shown)) > room and len(shown) > 1:
+        shown.pop(0 if shown[0] == parts[0] else -1)
+    return _SEPARATOR.join(shown)

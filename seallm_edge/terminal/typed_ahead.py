@@ -55,9 +55,9 @@ class TypedAhead:
         self.text, self.position = "", 0
         return taken
 
-    def take_back(self) -> None:
-        """Put the waiting messages back into the line, before what is typed."""
-        lines = [*self.waiting, *([self.text] if self.text else [])]
+    def take_back(self, message: str | None = None) -> None:
+        """Put a message and the waiting ones back into the line, before what is typed."""
+        lines = [text for text in (message, *self.waiting, self.text) if text]
         self.waiting.clear()
         self.text = "\n".join(lines)
         self.position = len(self.text)
