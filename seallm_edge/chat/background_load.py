@@ -25,18 +25,25 @@ class BackgroundLoad:
     """Load of a model on a thread: `wait()` returns the `SeaLLM`.
 
     `load(on_progress)` makes the model, as `lambda on_progress: SeaLLM(name, on_progress=on_progress)` does. `share` is
-    the part that is loaded, from 0 to 1.
+    the part that is loaded, from 0 to 1. With `is_waiting` the load begins with `begin` or `wait`.
     """
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, *, is_waiting: bool = False) -> None:
         self.share = 0.0
         self._load = load
         self._llm: SeaLLM | None = None
         self._error: BaseException | None = None
         self._is_cancelled = False
         self._ended = threading.Event()
+        self._begun = threading.Event()
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
         self._thread.start()
+        if not is_waiting:
+            self.begin()
+
+    def begin(self) -> None:
+        """Begin to load; later calls have no effect."""
+        self._begun.set()
 
     @property
     def is_loading(self) -> bool:
@@ -50,6 +57,7 @@ class BackgroundLoad:
 
     def wait(self) -> SeaLLM:
         """The model, once it is loaded. Raises what the load raised. A signal ends the wait, not the load."""
+        self.begin()
         while not self._ended.wait(_LOOK_UP_SECONDS):
             pass
         if self._llm is None:
@@ -59,12 +67,15 @@ class BackgroundLoad:
     def close(self) -> None:
         """End the load, or close the loaded model. Safe twice."""
         self._is_cancelled = True
+        self.begin()
         self._thread.join(_GRACE_SECONDS)
         if self._llm is not None:
             self._llm.close()
 
     def _run(self) -> None:
+        self._begun.wait()
         try:
+            self._on_progress(0.0)
             llm = self._load(self._on_progress)
             if self._is_cancelled:
                 llm.close()

@@ -201,7 +201,7 @@ def loaded(model: str, loading: dict[str, Any]) -> Iterator[SeaLLM]:
 
 
 def begin_load(model: str, loading: dict[str, Any]) -> BackgroundLoad:
-    """Begin to load a model on a thread of its own."""
+    """Load of a model on a thread of its own, which begins with its `begin`."""
     from ..chat import BackgroundLoad
 
     def load(on_progress: Callable[[float], None]) -> SeaLLM:
@@ -212,7 +212,7 @@ def begin_load(model: str, loading: dict[str, Any]) -> BackgroundLoad:
             diagnostic(f"{llm.card.title}: {llm.card.stand_in}")
         return llm
 
-    return BackgroundLoad(load)
+    return BackgroundLoad(load, is_waiting=True)
 
 
 def given(**options: Any) -> dict[str, Any]:

@@ -27,7 +27,8 @@ class InputLine:
     """Input line of the chat.
 
     `history` is a file of earlier messages for the arrow keys and Ctrl-R; without one they are those of this program.
-    `status` gives the text of the line under the prompt, and `on_text` gets what is typed at every change.
+    `status` gives the text of the line under the prompt, `on_text` gets what is typed at every change, and `on_shown`
+    is called whenever the line is drawn.
     """
 
     def __init__(
@@ -37,12 +38,15 @@ class InputLine:
         *,
         status: Callable[[], str] | None = None,
         on_text: Callable[[str], None] | None = None,
+        on_shown: Callable[[], None] | None = None,
     ) -> None:
         self._hinted: list[bool] = []
         self._session = _session(completer, history, self._hinted, status)
         if self._session:
             _redraw_complex_scripts(self._session)
             self._session.default_buffer.on_text_changed += lambda buffer: self._hinted.clear()
+            if on_shown:
+                self._session.app.after_render += lambda _: on_shown()
             if on_text:
                 self._session.default_buffer.on_text_changed += lambda buffer: on_text(buffer.text)
 

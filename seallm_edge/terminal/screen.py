@@ -18,16 +18,16 @@ from .bindings import LEAVE_HINT
 from .commands import LEAVE, Commands, show_end, tell
 from .guard import TerminalGuard
 from .keyboard import PROMPT, InputLine
-from .markdown import MarkdownStream, PlainStream
 from .prefilling import Prefilling
 from .reading_ahead import reading_ahead, silent_keyboard
 from .reply_area import Notes, ReplyArea, fits_on_terminal
 from .status import StatusLine
-from .style import Style
 from .typed_ahead import TypedAhead
 
 if TYPE_CHECKING:
     from prompt_toolkit.completion import Completer
+
+    from .markdown import MarkdownStream, PlainStream
 
 
 class Screen:
@@ -116,7 +116,15 @@ class Screen:
 
     def _input_line(self) -> InputLine:
         status = None if self._is_plain else self._status.at_prompt
-        return InputLine(self._completer(), self._input_history(), status=status, on_text=self._prefilling.typed)
+        return InputLine(
+            self._completer(), self._input_history(),
+            status=status, on_text=self._prefilling.typed, on_shown=self._begin_to_load,
+        )  # fmt: skip
+
+    def _begin_to_load(self) -> None:
+        """Let the model load, now that the prompt is there: both would have to share the interpreter."""
+        if load := self._conversation.load:
+            load.begin()
 
     def _completer(self) -> Completer | None:
         from .completion import completer
@@ -226,6 +234,9 @@ class Screen:
             tell("  /retry answers it")
 
     def _renderer(self) -> MarkdownStream | PlainStream:
+        from .markdown import MarkdownStream, PlainStream
+        from .style import Style
+
         if self._is_plain:
             return PlainStream()
         return MarkdownStream(shutil.get_terminal_size().columns, Style.of_environment(os.environ))

@@ -16,7 +16,7 @@ _POLL_SECONDS = 0.02
 
 
 class Screen(pyte.HistoryScreen):
-    """Screen that counts cells as tmux does: spacing vowel signs of Khmer, Burmese and Tamil take one, other signs none.
+    """Screen that counts cells as tmux: spacing vowel signs of Khmer, Burmese and Tamil take one, other signs none.
 
     pyte's own drops signs whose combining class is 0, and what follows them.
     """
