@@ -14,7 +14,7 @@ from .context_budget import ContextBudget
 from .history import History
 from .notices import Notice, NotSaved, TurnsDropped, Unanswered
 from .prompt_window import ContextReport, PromptWindow
-from .records import ConversationTree, StoredMessage
+from .records import ConversationTree, StoredMessage, unsaved
 from .turn import Setting, Turn
 
 if TYPE_CHECKING:
@@ -211,12 +211,12 @@ class Conversation:
     @property
     def message_space(self) -> int:
         """Tokens that the next message may take, if all turns leave the context for it."""
-        return self._window.space([_unsaved("…")], 0)
+        return self._window.space([unsaved("…")], 0)
 
     @property
     def space_left(self) -> int:
         """Tokens that the next message may take, if no turn leaves the context."""
-        return self._window.space([*self._branch.messages, _unsaved("…")], self._branch.context_start)
+        return self._window.space([*self._branch.messages, unsaved("…")], self._branch.context_start)
 
     def prefill(self, typed: str = "") -> Stream | None:
         """Prefill of the conversation and of a message that is being typed, for a shorter time to first token.
@@ -225,8 +225,11 @@ class Conversation:
         None if the context is too full.
         """
         window = self._window
-        messages, start = [*self._branch.messages, _unsaved(typed or "…")], self._branch.context_start
-        return self.llm.stream(window.prompt(messages, start), max_tokens=1) if window.fits(messages, start) else None
+        messages, start = [*self._branch.messages, unsaved(typed or "…")], self._branch.context_start
+        if not window.fits(messages, start):
+            return None
+        # The reply's own options: a reproducible one reuses only what a reproducible request has prefilled.
+        return self.llm.stream(window.prompt(messages, start), **{**self.sampling, "max_tokens": 1})
 
     @property
     def _window(self) -> PromptWindow:
@@ -245,7 +248,7 @@ class Conversation:
         if branch.messages and branch.messages[-1].state == "streaming":  # Ctrl-C came while its end was stored
             branch.finish(branch.messages[-1].content, "cut", None)
         kept = branch.messages[:n_kept]
-        stream, start = self._begin(kept if text is None else [*kept, _unsaved(text)])
+        stream, start = self._begin(kept if text is None else [*kept, unsaved(text)])
         self._turn = turn = Turn(branch, stream, n_kept, text, start)
         try:
             yield from turn.deltas(Setting(self.llm.name, self.system, self.persona, self.title))
@@ -294,7 +297,3 @@ class Conversation:
 
     def _history_failed(self, error: HistoryError) -> None:
         self.on_notice(NotSaved(error))
-
-
-def _unsaved(text: str) -> StoredMessage:
-    return StoredMessage(0, "", None, "user", text, 0.0)

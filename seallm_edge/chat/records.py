@@ -119,3 +119,8 @@ def title_from(text: str) -> str:
         clusters.pop()  # it may have been cut
     is_whole = len(line) <= _MAX_CHARACTERS and len(clusters) <= _MAX_TITLE
     return line if is_whole else "".join(clusters[:_MAX_TITLE]) + "…"
+
+
+def unsaved(text: str) -> StoredMessage:
+    """User message that no history has yet."""
+    return StoredMessage(0, "", None, "user", text, 0.0)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..stream import Stream
 
 _PAUSE_SECONDS = 0.25  # without a key: what is typed may be whole
-_INTERVAL_SECONDS = 1.0  # at most, of somebody who types without a pause
+_INTERVAL_SECONDS = 0.5  # at most, of somebody who types without a pause
 _LOOK_UP_SECONDS = 0.1
 
 
