@@ -11,7 +11,8 @@ from ..native.interruptible import THREAD_NAME
 if TYPE_CHECKING:
     from ..llm import SeaLLM
 
-Load = Callable[[Callable[[float], None]], "SeaLLM"]
+OnProgress = Callable[[float], None]
+Load = Callable[[OnProgress], "SeaLLM"]
 
 _LOOK_UP_SECONDS = 0.1  # Windows lets Ctrl-C through between two waits only
 _GRACE_SECONDS = 2.0  # for a load that was cancelled: it ends within one tensor

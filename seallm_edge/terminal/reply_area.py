@@ -12,7 +12,7 @@ import io
 import shutil
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TextIO
 
 from ..text.unicode import clusters, visible
@@ -109,12 +109,7 @@ class ReplyArea:
         return self._input_row() + self._status_row() + self._cursor()
 
     def _status_row(self) -> str:
-        shown, width = "", 0
-        for cluster in clusters(self._status):
-            width += cells(cluster)
-            if width >= self._size.columns:
-                break
-            shown += cluster
+        shown = "".join(_fitting(clusters(self._status), self._size.columns - 1))
         return f"{self._at(self._size.lines)}{_WRAP_OFF}{_ERASE_LINE}\x1b[2m{shown}\x1b[0m{_WRAP_ON}"
 
     def _input_row(self) -> str:
@@ -128,13 +123,11 @@ class ReplyArea:
     def _parts(self) -> tuple[str, str]:
         """(input before the cursor that has room, input behind it)."""
         text, position = self._typed.text, self._typed.position
-        room, kept = self._size.columns * 2 // 3, ""
-        for cluster in reversed(list(clusters(one_row(text[max(0, position - 4 * room) : position])))):
-            room -= cells(cluster)
-            if room < 0:
-                break
-            kept = cluster + kept
-        return kept, one_row(text[position : position + self._size.columns])
+        columns = self._size.columns
+        nearest = reversed(list(clusters(one_row(text[max(0, position - 4 * columns) : position]))))
+        before = "".join(reversed(_fitting(nearest, columns * 2 // 3)))
+        behind = clusters(one_row(text[position : position + columns]))
+        return before, "".join(_fitting(behind, columns - len(_PROMPT) - cells(before) - 1))
 
     def _at(self, row: int) -> str:
         return f"\x1b[{row};1H"
@@ -142,6 +135,17 @@ class ReplyArea:
     def _print(self, text: str) -> None:
         self._output.write(text)
         self._output.flush()
+
+
+def _fitting(parts: Iterable[str], room: int) -> list[str]:
+    """First of the clusters, as many as fit in `room` cells."""
+    kept = []
+    for cluster in parts:
+        room -= cells(cluster)
+        if room < 0:
+            break
+        kept.append(cluster)
+    return kept
 
 
 def one_row(text: str) -> str:

@@ -65,8 +65,8 @@ class TypedAhead:
     def _enter(self, is_escaped: bool) -> None:
         if is_escaped or is_open(self.text):
             self._insert("\n")
-        elif self.text.strip():
-            self.waiting.append(self.take()[0])
+        elif (message := self.take()[0]).strip():
+            self.waiting.append(unquoted(message))
 
     def _insert(self, text: str) -> None:
         self.text = self.text[: self.position] + text + self.text[self.position :]

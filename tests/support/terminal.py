@@ -38,6 +38,12 @@ class Screen(pyte.HistoryScreen):
         row[x] = row[x]._replace(data=data)
 
 
+def screen_of(rows: int, columns: int) -> tuple[Screen, Callable[[str], None]]:
+    """(screen, function that feeds it text)."""
+    screen = Screen(columns, rows, history=10_000, ratio=1)
+    return screen, pyte.Stream(screen).feed
+
+
 class Terminal:
     """Terminal with a command. `lines()` are the rows of its screen; `wait_for` reads until they are as expected."""
 
