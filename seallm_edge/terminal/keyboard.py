@@ -167,7 +167,10 @@ def _redraw_complex_scripts(session: PromptSession[str]) -> None:
         nonlocal was_ascii
         is_ascii = buffer.text.isascii()
         if not (was_ascii and is_ascii):
-            session.app.renderer.erase()
+            renderer = session.app.renderer
+            free_rows = renderer._min_available_height  # which `erase` forgets, and the status line would go
+            renderer.erase()
+            renderer._min_available_height = free_rows
             session.app.output.write_raw("\r")
             session.app.output.erase_down()
         was_ascii = is_ascii

@@ -1,99 +1,342 @@
-"""`seallm chat` on a real terminal."""
+"""`seallm chat` at a real terminal: typed at, and looked at as whole screens."""
 
+from __future__ import annotations
+
+import os
+import random
 import re
+import subprocess
 import sys
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-pexpect = pytest.importorskip("pexpect")
+pytest.importorskip("pexpect")
+pytest.importorskip("pyte")
+if sys.platform == "win32":
+    pytest.skip("a POSIX terminal", allow_module_level=True)
+
+from seallm_edge.chat import History
+from support.terminal import Terminal
 
 DEMO = "smollm2-135m-instruct"
 CAPITAL = "What is the capital of Japan?"
-GREEDY = ("--temperature", "0", "--max-tokens", "24", "--context", "1024")
 ANSWER = "The capital of Japan is Tokyo."
+STORY = "Tell me a very long story about a village."
+GREEDY = ("--temperature", "0", "--max-tokens", "24", "--context", "1024")
+ENDLESS = (*GREEDY, "--max-tokens", "900", "--repeat-penalty", "1")
+ENTER, CTRL_C, CTRL_D, BACKSPACE, UP = "\r", "\x03", "\x04", "\x7f", "\x1b[A"
+STAND_IN = "SmolLM2-135M-Instruct: English stand-in for trying seallm-edge out; it is no SeaLLMs model"
+HEADING = [f"{DEMO}. /help lists the commands.", STAND_IN]
+LOADED = " tokens ("  # in the status line
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX terminal")
-class TestAtATerminal:
-    def start(self, seallm, *options: str):  # type: ignore[no-untyped-def]
-        command, *arguments = seallm.command("chat", DEMO, *GREEDY, *options)
-        child = pexpect.spawn(command, arguments, encoding="utf-8", timeout=60, dimensions=(30, 100))
-        child.expect("/help lists the commands")
-        child.expect("›")
-        return child
+class Chat(Terminal):
+    """Terminal of 24 rows and 100 columns with a chat, loaded and at its prompt."""
 
-    def leave(self, child) -> int:  # type: ignore[no-untyped-def]
-        child.sendeof()
-        child.expect(pexpect.EOF)
-        child.close()
-        return child.exitstatus
+    def __init__(self, command: list[str], columns: int = 100, env: dict[str, str] | None = None) -> None:
+        super().__init__(command, rows=24, columns=columns, env=env)
+        self.wait_for(LOADED)
 
-    def test_it_answers_and_leaves_at_the_end_of_input(self, seallm) -> None:
-        child = self.start(seallm)
-        child.send(f"{CAPITAL}\r")
-        child.expect(re.escape(ANSWER))
-        child.expect("›")
-        assert self.leave(child) == 0
+    def ask(self, message: str, expected: str) -> None:
+        """Send a message, wait for a part of the reply, and for the prompt after it."""
+        self.type(message + ENTER)
+        self.wait_for(expected)
+        self.wait_for_prompt()
 
-    def test_commands_do_what_help_says(self, seallm) -> None:
-        child = self.start(seallm)
-        child.send("/stats\r")
-        child.expect("no answer yet")
-        child.send("/retry\r")
-        child.expect("there is no message to answer yet")
-        child.send("/help\r")
-        child.expect("/system TEXT")
-        child.send(f"{CAPITAL}\r")
-        child.expect(re.escape(ANSWER))
-        child.send("/retry\r")
-        child.expect(re.escape(ANSWER))
-        child.send("/stats\r")
-        child.expect("7 tokens, 30 characters of English written")
-        child.send("/new\r")
-        child.expect("a new conversation")
-        child.send("/nonsense\r")
-        child.expect("no command /nonsense\r\n  /help lists them")
-        child.send("/rerty\r")
-        child.expect("no command /rerty; did you mean '/retry'\\?")
-        child.send("/bye\r")
-        child.expect(pexpect.EOF)
-        child.close()
-        assert child.exitstatus == 0
+    def wait_for_prompt(self, line: str = "›") -> None:
+        """Wait until the chat has an input line, and the status under it says how full the context is."""
+        self.wait_for(lambda rows: LOADED in "".join(rows[-1:]) and any(row == line for row in rows[-24:]))
 
-    def test_burmese_and_khmer_are_shown_as_typed(self, seallm) -> None:
-        child = self.start(seallm)
-        for text in ("မင်္ဂလာပါ", "ជំរាបសួរ"):
-            child.send(text)
-            child.expect(text)
-        child.sendintr()  # clears the line
-        child.sendeof()
-        child.expect(pexpect.EOF)
-        child.close()
+    def conversation(self) -> list[str]:
+        """All rows but the status at the bottom and the free ones above it."""
+        rows = self.text().splitlines()
+        rows = rows[:-1] if LOADED in rows[-1] or "Ctrl-C stops" in rows[-1] else rows
+        while rows and not rows[-1]:
+            rows.pop()
+        return rows
 
-    def test_ctrl_c_stops_a_reply_and_the_chat_goes_on(self, seallm) -> None:
-        child = self.start(seallm, "--max-tokens", "2000", "--repeat-penalty", "1")
-        child.send("Tell me a very long story.\r")
-        child.expect("story.*\n.*[a-z]{3}")
-        child.sendintr()
-        child.expect("(stopped)")
-        child.expect("›")
-        assert self.leave(child) == 0
+    def leave(self) -> int | None:
+        """Exit code after Ctrl-D."""
+        self.type(CTRL_D)
+        return self.end()
 
-    def test_keys_typed_during_a_reply_wait_for_the_prompt(self, seallm) -> None:
-        child = self.start(seallm, "--max-tokens", "60", "--repeat-penalty", "1")
-        child.send("Tell me a very long story.\r")
-        child.expect("story.*\n.*[a-z]{3}")
-        child.send("/stats\r")
-        reply = child.expect("characters of English written") and child.before
-        assert "/stats" not in str(reply).partition("›")[0]
-        child.expect("›")
-        assert self.leave(child) == 0
 
-    def test_a_second_ctrl_c_at_the_prompt_leaves_with_130(self, seallm) -> None:
-        child = self.start(seallm)
-        child.sendintr()
-        child.expect("Ctrl-C again, or Ctrl-D, leaves")
-        child.sendintr()
-        child.expect(pexpect.EOF)
-        child.close()
-        assert child.exitstatus == 130
+@pytest.fixture
+def start(seallm) -> Iterator:  # type: ignore[no-untyped-def]
+    chats: list[Chat] = []
+
+    def start(*options: str, columns: int = 100, env: dict[str, str] | None = None) -> Chat:
+        chats.append(Chat(seallm.command("chat", DEMO, *(options or GREEDY)), columns, env))
+        return chats[-1]
+
+    yield start
+    for chat in chats:
+        if chat.child.isalive():
+            chat.kill()
+
+
+def modes(chat: Chat) -> str:
+    """Settings of the terminal, as `stty -g` writes them."""
+    return subprocess.run(
+        ["stty", "-g", "-F", os.ttyname(chat.child.child_fd)] if sys.platform == "linux" else ["stty", "-g"],
+        stdin=chat.child.child_fd, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+
+
+def test_it_answers_and_leaves_at_the_end_of_input(start) -> None:  # type: ignore[no-untyped-def]
+    chat = start()
+    chat.ask(CAPITAL, ANSWER)
+    assert chat.conversation() == [*HEADING, f"› {CAPITAL}", ANSWER, "›"]
+    assert re.fullmatch(rf"{DEMO} · \d+ of 1,024 tokens \(\d%\) · \d+ characters/s.*", chat.lines()[-1])
+    assert chat.leave() == 0
+
+
+def test_what_is_typed_before_the_model_is_loaded_is_answered(start, seallm) -> None:  # type: ignore[no-untyped-def]
+    chat = Terminal(seallm.command("chat", DEMO, *GREEDY), rows=24, columns=100)
+    chat.wait_for("›")
+    chat.type(CAPITAL + ENTER)
+    chat.wait_for(ANSWER)
+    chat.kill()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ជំរាបសួរ តើអ្នកសុខសប្បាយទេ?",
+        "မင်္ဂလာပါ နေကောင်းလား",
+        "น้ำใจดีมากที่นี่",
+        "ສະບາຍດີ ນ້ຳໃຈ",
+        "வணக்கம், எப்படி இருக்கிறீர்கள்?",
+        "Tiếng Việt có dấu",
+        unicodedata.normalize("NFD", "Tiếng Việt có dấu"),
+        "你好，今天天气怎么样？",
+        "ភាសា\u200bខ្មែរ",
+    ],
+)
+def test_every_script_is_shown_as_typed_and_stored_as_typed(text: str, start) -> None:  # type: ignore[no-untyped-def]
+    chat = start()
+    for char in text:
+        chat.type(char)
+        chat.read(0.01)
+    chat.wait_for(f"› {text}")
+    assert chat.conversation() == [*HEADING, f"› {text}"]
+    chat.type(ENTER)
+    chat.wait_for("characters/s")
+    chat.wait_for_prompt()
+    assert chat.leave() == 0
+    with History() as history:
+        (stored,) = history.conversations()
+        assert history.tree(stored.id).messages[0].content == text
+
+
+def test_long_khmer_and_burmese_lines_wrap_and_are_edited_where_the_cursor_is(start) -> None:  # type: ignore[no-untyped-def]
+    chat = start(columns=40)
+    khmer = "ប្រទេសកម្ពុជាមានប្រជាជនប្រមាណដប់ប្រាំពីរលាននាក់ ហើយទីក្រុងធំជាងគេគឺភ្នំពេញ"
+    chat.type(khmer)
+    chat.wait_until_quiet()
+    typed = [row for row in chat.conversation() if row][-2:]
+    assert "".join(row[2:] for row in typed).replace(" ", "") == khmer.replace(" ", "")
+    chat.type("\x1b[D" * 3 + "X")
+    chat.wait_for("X")
+    chat.type(ENTER)
+    chat.wait_for_prompt()
+    chat.kill()
+    with History() as history:
+        (stored,) = history.conversations()
+        assert history.tree(stored.id).messages[0].content == khmer.replace("ភ្នំពេញ", "Xភ្នំពេញ")
+
+
+@pytest.mark.parametrize(
+    ("burst", "shown"),
+    [("vie" + BACKSPACE + "êt", "viêt"), ("duo" + BACKSPACE * 2 + "ươ" + "ng", "dương"), ("a" + BACKSPACE + "ă", "ă")],
+)
+def test_bursts_of_vietnamese_input_methods(burst: str, shown: str, start) -> None:  # type: ignore[no-untyped-def]
+    chat = start()
+    chat.type(burst)
+    chat.wait_for(f"› {shown}")
+    chat.type(CTRL_C)
+    chat.wait_for_prompt()
+    chat.type(STORY + ENTER)
+    chat.wait_for("characters/s")
+    chat.type(burst)  # while the reply streams, or after it
+    chat.wait_for(f"› {shown}")
+
+
+def test_a_paste_of_many_lines_is_one_message(start) -> None:  # type: ignore[no-untyped-def]
+    chat = start("--temperature", "0", "--max-tokens", "4", "--context", "8192")
+    lines = [f"line {number} ทดสอบ" for number in range(200)]
+    chat.type("\x1b[200~" + "\n".join(lines) + "\x1b[201~")
+    chat.wait_for("line 199 ทดสอบ")
+    chat.type(ENTER)
+    chat.wait_for("reading the prompt")
+    chat.kill()
+    with History() as history:
+        (stored,) = history.conversations()
+        assert history.tree(stored.id).messages[0].content == "\n".join(lines)
+
+
+def test_commands_do_what_help_says(start) -> None:  # type: ignore[no-untyped-def]
+    chat = start()
+    for command, answer in (
+        ("/stats", "no answer yet"),
+        ("/retry", "there is no message to answer yet"),
+        ("/nonsense", "no command /nonsense"),
+        ("/rerty", "no command /rerty; did you mean '/retry'?"),
+        (CAPITAL, ANSWER),
+        ("/stats", "7 tokens, 30 characters of English written"),
+        ("/new", "a new conversation"),
+    ):
+        chat.ask(command, answer)
+    chat.type("/bye" + ENTER)
+    assert chat.end() == 0
+
+
+def test_ctrl_c_stops_a_reply_keeps_it_and_the_chat_goes_on(start) -> None:  # type: ignore[no-untyped-def]
+    chat = start(*ENDLESS)
+    before = modes(chat)
+    chat.type(STORY + ENTER)
+    chat.wait_for("Ctrl-C stops")
+    chat.wait_for("characters/s")
+    chat.type(CTRL_C)
+    chat.wait_for("(stopped)")
+    chat.wait_for_prompt()
+    assert modes(chat) == before
+    shown = chat.conversation()
+    assert (shown[:3], shown[-2:]) == ([*HEADING, f"› {STORY}"], ["(stopped)", "›"])
+    assert chat.leave() == 0
+    with History() as history:
+        (stored,) = history.conversations()
+        reply = history.tree(stored.id).messages[1]
+        assert (reply.state, reply.content.split()) == ("cut", " ".join(shown[3:-2]).split())
+
+
+def test_keys_typed_during_a_reply_are_echoed_below_it_and_answered_after_it(start) -> None:  # type: ignore[no-untyped-def]
+    chat = start(*ENDLESS, "--max-tokens", "150")
+    chat.type(STORY + ENTER)
+    chat.wait_for("characters/s")
+    chat.type("ជំរាបសួរ")
+    chat.wait_for(lambda rows: rows[-2] == "› ជំរាបសួរ" and "Ctrl-C stops" in rows[-1])
+    chat.type(BACKSPACE * 8 + "/context" + ENTER + "and th")
+    chat.wait_for(lambda rows: "1 waiting" in rows[-1] and rows[-2] == "› and th")
+    chat.wait_for_prompt("› and th")
+    shown = chat.conversation()
+    assert shown[-1] == "› and th"
+    assert "› /context" in shown
+    assert shown.index("› /context") > shown.index(f"› {STORY}") + 2
+    chat.type("en?" + ENTER)
+    chat.wait_for("› and then?")
+
+
+def test_ctrl_c_gives_waiting_messages_back(start) -> None:  # type: ignore[no-untyped-def]
+    chat = start(*ENDLESS)
+    chat.type(STORY + ENTER)
+    chat.wait_for("characters/s")
+    chat.type("one" + ENTER + "two")
+    chat.wait_for("1 waiting")
+    chat.type(CTRL_C)
+    chat.wait_for("(stopped)")
+    chat.wait_for(lambda rows: "› one" in rows and "  two" in rows)
+
+
+def test_a_resize_during_a_reply_loses_no_text_of_it(start) -> None:  # type: ignore[no-untyped-def]
+    chat = start(*ENDLESS, "--max-tokens", "200")
+    chat.type(STORY + ENTER)
+    chat.wait_for("characters/s")
+    chat.resize(20, 60)
+    chat.wait_for_prompt()
+    shown = " ".join(chat.conversation())
+    with History() as history:
+        (stored,) = history.conversations()
+        words = history.tree(stored.id).messages[1].content.split()
+    assert len(words) > 60
+    assert re.sub(r"\W", "", "".join(words[-30:])) in re.sub(r"\W", "", shown)
+    assert max(len(row) for row in chat.lines()) <= 60
+
+
+def test_a_second_ctrl_c_at_the_prompt_leaves_with_130(start) -> None:  # type: ignore[no-untyped-def]
+    chat = start()
+    chat.type("abc" + CTRL_C)
+    chat.wait_for_prompt()
+    chat.type(CTRL_C)
+    chat.wait_for("(Ctrl-C again, or Ctrl-D, leaves)")
+    chat.type("x" + BACKSPACE + CTRL_C)
+    chat.wait_until_quiet()
+    chat.type(CTRL_C)
+    assert chat.end() == 130
+
+
+def test_killed_it_leaves_a_terminal_as_it_was(seallm) -> None:  # type: ignore[no-untyped-def]
+    command = " ".join(f"'{part}'" for part in seallm.command("chat", DEMO, *ENDLESS))
+    shell = Terminal(
+        ["/bin/sh", "-c", f"stty -g; {command}; sleep 1; stty -g; echo done; sleep 60"], rows=24, columns=100
+    )
+    shell.wait_for(LOADED)
+    shell.type(STORY + ENTER)
+    shell.wait_for("characters/s")
+    children = subprocess.run(
+        ["ps", "--ppid", str(shell.child.pid), "-o", "pid="], capture_output=True, text=True, check=True
+    )
+    os.kill(int(children.stdout.split()[0]), 9)
+    shell.wait_for("done")
+    settings = [row for row in shell.text().splitlines() if re.fullmatch(r"[0-9a-f]+(:[0-9a-f]+)+", row)]
+    assert len(settings) == 2
+    assert settings[0] == settings[1]
+    assert shell.margins() is None
+    shell.kill()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_killed_at_any_moment_nothing_shown_is_lost(seed: int, start) -> None:  # type: ignore[no-untyped-def]
+    choose = random.Random(seed)
+    chat = start(*ENDLESS)
+    chat.ask(CAPITAL, "Tokyo")
+    chat.type(STORY + ENTER)
+    n_seen = choose.randrange(400)
+    chat.wait_for(
+        lambda rows: "Ctrl-C stops" in rows[-1] and len("".join(rows[rows.index(f"› {STORY}") : -2])) > n_seen
+    )
+    chat.read(choose.random() / 10)
+    chat.kill()
+    shown = chat.conversation()
+    first, last = shown.index(f"› {STORY}") + 1, len(shown)
+    said = re.sub(r"\s", "", "".join(row for row in shown[first:last] if not row.startswith("›")))
+    again = start("--continue", *ENDLESS)
+    again.wait_until_quiet()
+    with History() as history:
+        (stored,) = history.conversations()
+        messages = history.tree(stored.id).messages
+    assert [message.role for message in messages][:2] == ["user", "assistant"]
+    assert messages[0].content == CAPITAL
+    assert messages[2].content == STORY
+    kept = re.sub(r"\s|[*#`_]", "", messages[3].content) if len(messages) > 3 else ""
+    assert kept.startswith(re.sub(r"[*#`_]", "", said))
+    assert (messages[3].state if len(messages) > 3 else "cut") == "cut"
+    assert again.child.isalive()
+
+
+def test_a_dumb_terminal_and_plain_get_raw_text(start, seallm) -> None:  # type: ignore[no-untyped-def]
+    for options, env in (((), {"TERM": "dumb"}), (("--plain",), {})):
+        chat = Terminal(seallm.command("chat", DEMO, *GREEDY, *options), columns=100, env=env)
+        chat.wait_for("›")
+        chat.type(CAPITAL + ENTER)
+        chat.wait_for(ANSWER)
+        chat.wait_until_quiet()
+        assert "characters/s" not in chat.text()
+        chat.type(CTRL_D)
+        assert chat.end() == 0
+
+
+def test_an_unknown_model_is_told_before_the_prompt_and_a_damaged_one_ends_the_chat(
+    seallm, tmp_path: Path  # type: ignore[no-untyped-def]
+) -> None:  # fmt: skip
+    unknown = Terminal(seallm.command("chat", "no-such-model"))
+    assert unknown.end() == 1
+    assert unknown.lines() == ["no model named 'no-such-model'", "  see them all: seallm models"]
+    file = tmp_path / "damaged.gguf"
+    file.write_bytes(b"GGUF" + bytes(100))
+    damaged = Terminal(seallm.command("chat", str(file)))
+    assert damaged.end() == 1
+    assert "damaged.gguf" in damaged.lines()[-2]

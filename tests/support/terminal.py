@@ -84,6 +84,11 @@ class Terminal:
         """(row, column) of the cursor, from 0."""
         return self._screen.cursor.y, self._screen.cursor.x
 
+    def margins(self) -> tuple[int, int] | None:
+        """(first, last) row of the scrolling region; None where it is the whole screen."""
+        margins = self._screen.margins
+        return None if margins is None else (margins.top, margins.bottom)
+
     def read(self, seconds: float) -> bool:
         """Take what the command prints within a time: whether it still runs."""
         try:
