@@ -84,6 +84,11 @@ class Terminal:
         """(row, column) of the cursor, from 0."""
         return self._screen.cursor.y, self._screen.cursor.x
 
+    def cells(self) -> list[list[pyte.screens.Char]]:
+        """Cells of the screen, row by row."""
+        columns = range(self._screen.columns)
+        return [[self._screen.buffer[y][x] for x in columns] for y in range(self._screen.lines)]
+
     def margins(self) -> tuple[int, int] | None:
         """(first, last) row of the scrolling region; None where it is the whole screen."""
         margins = self._screen.margins
