@@ -63,7 +63,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, and fail where a file would change")
     check = parser.parse_args().check
     with tempfile.TemporaryDirectory() as home:  # nothing of the user's own models and settings is shown
-        os.environ.update(SEALLM_HOME=home, COLUMNS="80", TERM="dumb", PYTHONUTF8="1")
+        os.environ.update(SEALLM_HOME=home, COLUMNS="80", TERM="dumb", PYTHONUTF8="1", SEALLM_LANG="en")
         texts = {path: updated(path) for path in documents()}
     changed = [path for path, text in texts.items() if text != path.read_text(encoding="utf-8")]
     for path in changed:

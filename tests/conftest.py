@@ -51,6 +51,7 @@ def home(
     if shared.exists():
         shutil.copy(shared, own)
     monkeypatch.setenv("SEALLM_HOME", str(folder))
+    monkeypatch.setenv("SEALLM_LANG", "en")
     monkeypatch.delenv("SEALLM_CPU_VARIANT", raising=False)
     yield folder
     if own.exists() and not shared.exists():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from ..hints import Hint
 
@@ -13,10 +15,13 @@ MAX_TEXT = 8 << 20  # bytes of a text file, characters of any other: over 15 tim
 
 @dataclass(frozen=True)
 class DocumentNotice:
-    """Notice about a document, for its reader: its `topic`, such as "zawgyi", and the `words` of a sentence."""
+    """Notice about a document, for its reader: its `topic`, such as "zawgyi", the `words` of a sentence in English, and
+    the `facts` in it by name, for other words.
+    """
 
     topic: str
     words: str
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import io
 import logging
 import time
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .document import MAX_TEXT, DocumentNotice, Extracted, UnreadableDocument
 
@@ -121,12 +121,15 @@ def _joined(texts: list[str], broken: list[int]) -> Extracted:
     empty = [number for number, text in enumerate(texts, 1) if not text and number not in broken]
     if empty:
         words = f"{len(empty):,} of {_counted(n_pages)} have no text (scans or pictures): {_listed(empty)}"
-        notices.append(DocumentNotice("pages without text", words))
+        notices.append(DocumentNotice("pages without text", words, _facts(empty, n_pages)))
     if broken:
-        notices.append(
-            DocumentNotice("damaged pages", f"{len(broken):,} of {_counted(n_pages)} cannot be read: {_listed(broken)}")
-        )
+        words = f"{len(broken):,} of {_counted(n_pages)} cannot be read: {_listed(broken)}"
+        notices.append(DocumentNotice("damaged pages", words, _facts(broken, n_pages)))
     return Extracted("\n\n".join(text for text in texts if text), tuple(notices))
+
+
+def _facts(numbers: list[int], n_pages: int) -> dict[str, Any]:
+    return {"n": len(numbers), "n_pages": n_pages, "pages": _listed(numbers)}
 
 
 def _counted(n_pages: int) -> str:

@@ -106,18 +106,15 @@ def _cleaned(text: str, is_decoded: bool) -> tuple[str, list[DocumentNotice]]:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not is_decoded and (n_unknown := len(_NO_TEXT.findall(text))):
         text = _NO_TEXT.sub("", text)
-        notices.append(
-            DocumentNotice("unknown characters", f"{n_unknown:,} characters have no known letter and were left out")
-        )
+        words = f"{n_unknown:,} characters have no known letter and were left out"
+        notices.append(DocumentNotice("unknown characters", words, {"n": n_unknown}))
     if n_replaced := text.count("\ufffd"):
-        notices.append(
-            DocumentNotice(
-                "replacement characters", f"{n_replaced:,} characters are U+FFFD: they were lost before this reading"
-            )
-        )
+        words = f"{n_replaced:,} characters are U+FFFD: they were lost before this reading"
+        notices.append(DocumentNotice("replacement characters", words, {"n": n_replaced}))
     converted, n_lines = _without_zawgyi(text)
     if n_lines:
-        notices.append(DocumentNotice("zawgyi", f"{n_lines:,} lines of Burmese were converted from Zawgyi to Unicode"))
+        words = f"{n_lines:,} lines of Burmese were converted from Zawgyi to Unicode"
+        notices.append(DocumentNotice("zawgyi", words, {"n": n_lines}))
     return converted, notices
 
 

@@ -14,11 +14,14 @@ from ..chat import BackgroundLoad, Conversation
 from ..chat.notices import Notice, NotSaved, Unanswered
 from ..errors import ContextOverflow, InvalidOption, SeaLLMError, worded
 from ..hints import command_line_words
+from ..translations import _
 from .bindings import LEAVE_HINT
-from .commands import LEAVE, Commands, show_end, tell
+from .commands import LEAVE, Commands, show_end
 from .guard import TerminalGuard
 from .keyboard import PROMPT, InputLine
+from .notices import notice_words
 from .prefilling import Prefilling
+from .printing import tell
 from .reading_ahead import reading_ahead, silent_keyboard
 from .reply_area import Notes, ReplyArea, fits_on_terminal
 from .status import StatusLine
@@ -52,10 +55,11 @@ class Screen:
         self._load = load
         self._is_plain = is_plain or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb"
         self._typed = TypedAhead()
+        self._message = ""  # that is answered; Ctrl-C before the first token gives it back
         self._is_leaving = False  # at the next Ctrl-C
         self._status = StatusLine(conversation, self._name)
         self._prefilling = Prefilling(conversation, self._load_failed, self._refresh)
-        self._commands = Commands(conversation, self._answer, self._ask)
+        self._commands = Commands(conversation, self)
         self._input: InputLine | None = None
         self._read_line: Callable[[], str | None] = self._read_from_keyboard
         conversation.on_notice = self._tell_notice
@@ -106,13 +110,13 @@ class Screen:
             self._input.refresh()
 
     def _greet(self) -> None:
-        print(f"{self._name}. /help lists the commands.")
+        print(_("{model}. /help lists the commands.").format(model=self._name))
         if self._conversation.messages:
             show_end(self._conversation)
 
     def _save(self) -> None:
         if not self._conversation.save():
-            tell("(not all of this chat could be saved)")
+            tell(_("(not all of this chat could be saved)"))
 
     def _input_line(self) -> InputLine:
         status = None if self._is_plain else self._status.at_prompt
@@ -152,28 +156,28 @@ class Screen:
 
     def _handle(self, line: str) -> bool:
         """Run a command, or answer a message: whether the chat goes on."""
+        self._message = line
         try:
             command = self._commands.named(line)
             if command is not None:
                 name, argument = command
                 self._commands.table[name].run(argument)
                 return name != LEAVE
-            attachments = self._commands.attachments
-            if line.strip() and self._answer(self._conversation.say(attachments.joined(line)), line):
-                attachments.clear()
+            if line.strip():
+                self._commands.send(line)
         except (SeaLLMError, OSError) as error:
             if self._load_error() is error and not self._earlier_name:
                 raise
             self._tell_error(error)
         except KeyboardInterrupt:  # during a command
-            tell("(stopped)")
+            tell(_("(stopped)"))
         return True
 
     def _load_error(self) -> BaseException | None:
         return self._conversation.load.error if self._conversation.load else None
 
-    def _answer(self, deltas: Generator[str, None, None], message: str = "") -> bool:
-        """Show a reply as it streams: whether its turn was kept. Ctrl-C before the first token gives `message` back."""
+    def answer(self, deltas: Generator[str, None, None]) -> bool:
+        """Show a reply as it streams: whether its turn was kept."""
         rendered, before = self._renderer(), self._conversation.stored_messages
         self._status.begin()
         try:
@@ -186,7 +190,7 @@ class Screen:
                     if self._conversation.stored_messages != before:
                         write(rendered.close())
         except KeyboardInterrupt:
-            self._tell_stopped(message, self._conversation.stored_messages != before)
+            self._tell_stopped(self._conversation.stored_messages != before)
         except SeaLLMError:
             if self._conversation.stored_messages != before:
                 print(flush=True)
@@ -196,13 +200,13 @@ class Screen:
             self._tell_end()
         return self._conversation.stored_messages != before
 
-    def _tell_stopped(self, message: str, is_kept: bool) -> None:
+    def _tell_stopped(self, is_kept: bool) -> None:
         load = self._conversation.load
         self._is_leaving = load is not None and load.is_loading
-        self._typed.take_back("" if is_kept else message)
+        self._typed.take_back("" if is_kept else self._message)
         if is_kept:
             print(flush=True)
-        tell("(stopped)" if is_kept else "(stopped before the answer: your message was taken back)")
+        tell(_("(stopped)") if is_kept else _("(stopped before the answer: your message was taken back)"))
         if self._is_leaving:
             tell(LEAVE_HINT)
 
@@ -224,14 +228,15 @@ class Screen:
     def _tell_end(self) -> None:
         reply = self._conversation.last_reply
         if reply and reply.finish_reason == "length":
-            tell("(cut off at the longest reply or the end of the context)")
+            tell(_("(cut off at the longest reply or the end of the context)"))
 
     def _tell_notice(self, notice: Notice) -> None:
-        tell(f"({notice})")
+        tell(f"({notice_words(notice)})")
         if isinstance(notice, NotSaved):
-            tell(f"  {notice.error.hint.worded(command_line_words)}; /export writes the conversation to a file")
+            hint = notice.error.hint.worded(command_line_words)
+            tell(_("  {hint}; /export writes the conversation to a file").format(hint=hint))
         elif isinstance(notice, Unanswered):
-            tell("  /retry answers it")
+            tell(_("  /retry answers it"))
 
     def _renderer(self) -> MarkdownStream | PlainStream:
         from .markdown import MarkdownStream, PlainStream
@@ -241,11 +246,17 @@ class Screen:
             return PlainStream()
         return MarkdownStream(shutil.get_terminal_size().columns, Style.of_environment(os.environ))
 
-    def _ask(self, question: str) -> str:
+    def ask(self, question: str) -> str | None:
+        """Answer of the user to a question; None at the end of input."""
         tell(question)
-        return self._read_line() or ""
+        return self._read_line()
+
+    def clear(self) -> None:
+        """Clear the screen, and what it can scroll back to."""
+        if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+            print("\x1b[2J\x1b[3J\x1b[H", end="", flush=True)
 
     def _tell_error(self, error: SeaLLMError | OSError) -> None:
         tell(worded(error, command_line_words))
         if isinstance(error, ContextOverflow) and self._conversation.budget.when_full == "stop":
-            tell("  or start over with /new")
+            tell(_("  or start over with /new"))

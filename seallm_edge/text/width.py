@@ -9,12 +9,27 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-from .unicode import clusters
+from .lines import one_line
+from .unicode import clusters, graphemes
 
 
 def cells(text: str) -> int:
     """Width of one line of text in cells: for each grapheme cluster the larger of the two counts."""
     return len(text) if text.isascii() else sum(map(_cells_of_cluster, clusters(text)))
+
+
+def one_row(text: str, n_cells: int) -> str:
+    """Text on one line, of at most `n_cells` cells on any terminal, with "…" in place of the rest."""
+    line = one_line(text, max(1, n_cells))
+    if cells(line) <= n_cells:
+        return line
+    kept, width = [], 1  # of the ellipsis
+    for cluster in graphemes(line):
+        width += cells(cluster)
+        if width > n_cells:
+            break
+        kept.append(cluster)
+    return "".join(kept).rstrip("… ") + "…"
 
 
 def is_disputed(text: str) -> bool:

@@ -14,7 +14,19 @@ FACE = "__init__"
 # On a floor, a room imports only from those to its left.
 FLOORS = (
     ("hints", "errors", "paths"),
-    ("text", "machine", "reply", "sampling", "prompt", "constraint", "gguf_file", "files", "hub", "documents"),
+    (
+        "text",
+        "translations",
+        "machine",
+        "reply",
+        "sampling",
+        "prompt",
+        "constraint",
+        "gguf_file",
+        "files",
+        "hub",
+        "documents",
+    ),
     ("catalogue", "native"),
     ("plan",),
     ("drafting", "store", "tuning", "convert"),

@@ -149,7 +149,7 @@ def test_of_a_document_that_is_too_long_the_beginning_is_offered(
     _, err = run(conversation, capsys, f"/file {tmp_path / 'long.txt'}", answer, "Summarize it.")
     assert err[0].startswith("long.txt is too long: ")
     assert err[0].endswith(" of 1,000 characters fit in the context of 500 tokens")
-    assert err[1] == "send its beginning? (y/n) "
+    assert err[1] == "send its beginning (y), read all of it in parts (p: about 7), or neither (n)? "
     assert ("word" in conversation.messages[0].content) == is_sent
     assert conversation.messages[0].content.endswith("Summarize it.")
 

@@ -19,6 +19,7 @@ from prompt_toolkit.output import DummyOutput
 from seallm_edge import ScriptedEngine, SeaLLM
 from seallm_edge.chat import Conversation, History
 from seallm_edge.terminal.bindings import LEAVE_HINT
+from seallm_edge.terminal import Screen
 from seallm_edge.terminal.commands import Commands
 from seallm_edge.terminal.completion import completer
 from seallm_edge.terminal.keyboard import InputLine, input_history
@@ -149,7 +150,7 @@ def test_tab_completes_commands_conversations_personas_and_files(tmp_path: Path,
     with History(tmp_path / "history.sqlite") as history:
         history.create("Ibu kota")
         conversation = Conversation(SeaLLM.from_engine(ScriptedEngine([])), history=history)
-        complete = completer(Commands(conversation, lambda deltas: None, lambda question: ""), conversation)
+        complete = completer(Commands(conversation, Screen(conversation)), conversation)
         assert complete
 
         def completed(text: str) -> list[str]:

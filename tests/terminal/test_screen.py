@@ -86,11 +86,12 @@ def test_help_lists_every_command(capsys: Captured) -> None:
     talk, _ = conversation()
     Screen(talk).run(typed("/help"))
     shown = capsys.readouterr().out.removeprefix(HEADING).splitlines()
-    assert [line.split()[0] for line in shown[:-1]] == [
-        "/new", "/sessions", "/resume", "/rename", "/search", "/system", "/persona", "/file",
-        "/edit", "/retry", "/undo", "/branch", "/export", "/context", "/stats", "/help", "/bye",
+    assert [line.split()[0] for line in shown[:-2]] == [
+        "/new", "/sessions", "/resume", "/rename", "/search", "/export", "/model", "/system", "/persona", "/file",
+        "/edit", "/retry", "/undo", "/branch", "/set", "/lang", "/context", "/stats", "/copy", "/clear",
+        "/help", "/bye",
     ]  # fmt: skip
-    assert "/resume NAME     continue a conversation: its number in the list, title or id" in shown
+    assert "/search WORDS    search the messages of all conversations" in shown
 
 
 def test_retry_asks_the_same_prompt_once_more(capsys: Captured) -> None:
