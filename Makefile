@@ -7,7 +7,7 @@ READY := .venv/.ready
 TOOLS := .venv/.tools
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: help setup chat test test-fast docs lint types bench clean
+.PHONY: help setup chat test test-fast docs words lint types bench clean
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 11
 
@@ -41,6 +41,9 @@ test-fast: $(TOOLS)  ## run the tests that need no trained model and no seconds 
 
 docs: $(TOOLS)  ## rewrite the outputs that the documents show, and the reference of the commands
 	@$(BIN)/python docs/update.py
+
+words: $(TOOLS)  ## collect the chat's own words, and compile their translations (.po to .mo)
+	@$(BIN)/python -m seallm_edge.translations.update
 
 lint: $(TOOLS)  ## check style and format
 	@$(BIN)/ruff check --no-cache . && $(BIN)/ruff format --no-cache --check .

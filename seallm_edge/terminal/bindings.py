@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..translations import _, marked
 from . import editing
 from .typed_ahead import is_open
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.buffer import Buffer
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
-LEAVE_HINT = "(Ctrl-C again, or Ctrl-D, leaves)"
+LEAVE_HINT = marked("(Ctrl-C again, or Ctrl-D, leaves)")
 
 
 def bindings(hinted: list[bool]) -> KeyBindings:
@@ -86,4 +87,4 @@ def _add_interrupt(bindings: KeyBindings, hinted: list[bool]) -> None:
             event.current_buffer.reset()
         else:
             hinted.append(True)
-            run_in_terminal(lambda: print(LEAVE_HINT, file=sys.stderr))
+            run_in_terminal(lambda: print(_(LEAVE_HINT), file=sys.stderr))

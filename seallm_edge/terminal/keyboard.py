@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..translations import _
 from .bindings import bindings
 from .typed_ahead import unquoted
 
@@ -46,7 +47,7 @@ class InputLine:
             _redraw_complex_scripts(self._session)
             self._session.default_buffer.on_text_changed += lambda buffer: self._hinted.clear()
             if on_shown:
-                self._session.app.after_render += lambda _: on_shown()
+                self._session.app.after_render += lambda _app: on_shown()
             if on_text:
                 self._session.default_buffer.on_text_changed += lambda buffer: on_text(buffer.text)
 
@@ -186,4 +187,4 @@ def _plain_line() -> str | None:
         except EOFError:
             return None
         except UnicodeDecodeError:
-            print("this line is not UTF-8; set the terminal's encoding to it", file=sys.stderr)
+            print(_("this line is not UTF-8; set the terminal's encoding to it"), file=sys.stderr)

@@ -208,7 +208,7 @@ class Screen:
             print(flush=True)
         tell(_("(stopped)") if is_kept else _("(stopped before the answer: your message was taken back)"))
         if self._is_leaving:
-            tell(LEAVE_HINT)
+            tell(_(LEAVE_HINT))
 
     @contextlib.contextmanager
     def _reply_area(self, on_resize: Callable[[int], None]) -> Generator[Callable[[str], None], None, None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...chat import Conversation
 from ...chat.attachments import Attachment, Attachments
+from ...chat.chunk_pass import ChunkPass
 from ...chat.mentions import mentioned_files
 from ...errors import InvalidOption, UncertainEncoding
 from ...paths import typed_path
@@ -144,12 +145,7 @@ class Documents:
     def _read_in_parts(self, attachment: Attachment, text: str, notes: list[str]) -> str | None:
         """Notes on a document; after Ctrl-C those on the parts read so far, None where there are none."""
         a_pass, was_stopped = self._attachments.chunk_pass(attachment, text, notes), False
-        tell(
-            _("({name}: {n:,} parts; {read:,} tokens to read and up to {written:,} to write before the answer)").format(
-                name=attachment.path.name, n=len(a_pass.parts), read=a_pass.prompt_tokens, written=a_pass.reply_tokens
-            )
-        )
-        tell(_("(Ctrl-C answers from the parts read so far)"))
+        _tell_cost(attachment.path.name, a_pass)
         while True:
             try:
                 with silent_keyboard():
@@ -160,12 +156,7 @@ class Documents:
                 tell(_("(stopped: notes on {n:,} of {all:,} parts)").format(n=len(a_pass.notes), all=len(a_pass.parts)))
             if not a_pass.notes:
                 return None
-            if a_pass.n_cut:
-                tell(
-                    _("(the notes on {n:,} parts were cut, at {tokens:,} tokens at most)").format(
-                        n=a_pass.n_cut, tokens=a_pass.note_tokens
-                    )
-                )
+            _tell_cut(a_pass)
             following = a_pass.condensation()
             if following is None:
                 break
@@ -175,3 +166,24 @@ class Documents:
         if not was_stopped:
             self._notes[(attachment.path, text)] = found
         return found
+
+
+def _tell_cost(name: str, a_pass: ChunkPass) -> None:
+    n = len(a_pass.parts)
+    words = ngettext(
+        "({name}: {n:,} part; {read:,} tokens to read and up to {written:,} to write before the answer)",
+        "({name}: {n:,} parts; {read:,} tokens to read and up to {written:,} to write before the answer)",
+        n,
+    )
+    tell(words.format(name=name, n=n, read=a_pass.prompt_tokens, written=a_pass.reply_tokens))
+    tell(_("(Ctrl-C answers from the parts read so far)"))
+
+
+def _tell_cut(a_pass: ChunkPass) -> None:
+    if n := a_pass.n_cut:
+        words = ngettext(
+            "(the notes on {n:,} part were cut, at {tokens:,} tokens at most)",
+            "(the notes on {n:,} parts were cut, at {tokens:,} tokens at most)",
+            n,
+        )
+        tell(words.format(n=n, tokens=a_pass.note_tokens))

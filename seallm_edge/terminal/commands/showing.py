@@ -45,7 +45,7 @@ class Showing:
             size = _("{tokens:>7,} tokens {characters:>8,} characters").format(
                 tokens=one.n_tokens, characters=one.n_characters
             )
-            left = "" if one.is_in_context else f"  {_('(left the context)')}"
+            left = "" if one.is_in_context else "  " + _("(left the context)")
             print(f"{one.role:<10}{size}  {one_line(one.content, _MAX_LINE)}{left}")
         print(
             _("{tokens:,} of {n_ctx:,} tokens of context, {share:.0%}, chat markup included").format(
@@ -127,5 +127,5 @@ def show_end(conversation: Conversation) -> None:
         tell(ngettext("({n:,} earlier message)", "({n:,} earlier messages)", n).format(n=n))
     for one in messages[-2:]:
         mark = "› " if one.role == "user" else ""
-        cut = f" {_('(cut)')}" if one.state != "complete" else ""
+        cut = " " + _("(cut)") if one.state != "complete" else ""
         print(f"{mark}{visible(one.content)}{cut}")
