@@ -31,7 +31,7 @@ def completer(commands: Commands, conversation: Conversation) -> Completer | Non
         return None
     names: dict[str, Callable[[], list[str]]] = {
         "/resume ": lambda: [one.title for one in conversation.history.conversations(_N_SESSIONS)],
-        "/model ": lambda: [one.name for one in chat_models()],
+        "/model ": lambda: list(chat_models()),
         "/persona ": persona_names,
         "/set when_full ": lambda: ["drop", "stop"],
         "/set ": lambda: list(NAMES),

@@ -20,7 +20,7 @@ def cells(text: str) -> int:
 
 def one_row(text: str, n_cells: int) -> str:
     """Text on one line, of at most `n_cells` cells on any terminal, with "…" in place of the rest."""
-    line = one_line(text, max(1, n_cells))
+    line = one_line(text, max(1, n_cells) + 1)
     if cells(line) <= n_cells:
         return line
     kept, width = [], 1  # of the ellipsis

@@ -31,7 +31,7 @@ class TranslationCatalogue(Catalog):
         title = f"The chat's own words in {by_code(code).name}. `make words` adds and removes messages here."
         super().__init__(header_comment=f"# {title}", fuzzy=False)
         self._code = code
-        self._num_plurals, self._plural_expr = PLURALS[code]
+        self._set_mime_headers([("Plural-Forms", "nplurals={}; plural={};".format(*PLURALS[code]))])
 
     def _get_mime_headers(self) -> list[tuple[str, str]]:
         return [
@@ -42,7 +42,7 @@ class TranslationCatalogue(Catalog):
             ("Plural-Forms", f"{self.plural_forms}\n"),
         ]
 
-    mime_headers = property(_get_mime_headers)  # type: ignore[assignment]
+    mime_headers = property(_get_mime_headers)
 
 
 def path_of(code: str, suffix: str) -> Path:
@@ -68,10 +68,9 @@ def messages() -> Catalog:
 def read(code: str) -> Catalog:
     """Catalogue of a language as its file has it; empty where there is none."""
     path = path_of(code, "po")
-    data = path.read_bytes() if path.exists() else b""
-    catalogue = read_po(io.BytesIO(data), domain=DOMAIN, charset="utf-8")
-    catalogue._num_plurals, catalogue._plural_expr = PLURALS[code]
-    return catalogue
+    if not path.exists():
+        return TranslationCatalogue(code)
+    return read_po(io.BytesIO(path.read_bytes()), domain=DOMAIN, charset="utf-8")
 
 
 def updated(code: str, template: Catalog) -> TranslationCatalogue:

@@ -146,7 +146,8 @@ def test_a_file_that_cannot_be_written_leaves_them_in_memory(tmp_path: Path) -> 
 
 
 def test_tab_completes_commands_conversations_personas_and_files(tmp_path: Path, home: Path) -> None:
-    (tmp_path / "notes.txt").write_text("x", encoding="utf-8")
+    for name in ("notes.txt", "my notes.txt"):
+        (tmp_path / name).write_text("x", encoding="utf-8")
     with History(tmp_path / "history.sqlite") as history:
         history.create("Ibu kota")
         conversation = Conversation(SeaLLM.from_engine(ScriptedEngine([])), history=history)
@@ -158,7 +159,16 @@ def test_tab_completes_commands_conversations_personas_and_files(tmp_path: Path,
             return [text[: len(text) + one.start_position] + one.text for one in found]
 
         assert completed("/re") == ["/resume", "/rename", "/retry"]
+        assert completed("/model smol") == ["/model smollm2-135m-instruct"]
+        assert completed("/set t") == ["/set temperature", "/set top_p", "/set top_k"]
+        assert completed("/set when_full ") == ["/set when_full drop", "/set when_full stop"]
+        assert completed("/lang k") == ["/lang km"]
+        assert completed("/copy ") == ["/copy code"]
         assert completed("/resume ib") == ["/resume Ibu kota"]
         assert completed("/persona t") == ["/persona th", "/persona tl", "/persona ta"]
         assert completed(f"/file {tmp_path}/no") == [f"/file {tmp_path}/notes.txt"]
+        assert completed(f"read @{tmp_path}/no") == [f"read @{tmp_path}/notes.txt"]
+        assert completed(f"@{tmp_path}/my") == [f'@"{tmp_path}/my notes.txt']
+        assert completed(f'@"{tmp_path}/my ') == [f'@"{tmp_path}/my notes.txt']
+        assert completed(f"me@{tmp_path}/no") == []
         assert completed("") == completed("hello") == completed("/nothing ") == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from ...chat import Conversation
 from ...chat.personas import find_persona, persona_names
 from ...errors import InvalidOption, worded
@@ -41,9 +43,9 @@ class Answering:
         if name:
             self._face.change_model(name)
             return
-        for one in chat_models():
+        for name, one in chat_models().items():
             here = "*" if self._is_current(one) else " "
-            print(f"{here} {one.name}  {readable(one.size)}  {one.type_name}".rstrip())
+            print(f"{here} {name}  {readable(one.size)}  {one.type_name}".rstrip())
 
     def _is_current(self, model: Installed) -> bool:
         llm = self._conversation.llm
@@ -70,9 +72,13 @@ class Answering:
         tell(_("(a new conversation with {persona}: {system})").format(persona=name, system=system))
 
 
-def chat_models() -> list[Installed]:
-    """Installed models but for the catalogue's base models. Reads no file contents."""
-    return [one for one in installed() if one.card is None or one.card.chat]
+def chat_models() -> dict[str, Installed]:
+    """Installed models but for the catalogue's base models, by name: that of the catalogue if only one file has it.
+    Reads no file contents.
+    """
+    models = [one for one in installed() if one.card is None or one.card.chat]
+    n_files = Counter(one.card.name for one in models if one.card)
+    return {one.card.name if one.card and n_files[one.card.name] == 1 else one.name: one for one in models}
 
 
 def _system_of(persona: str) -> str:
