@@ -80,7 +80,7 @@ def _add_interrupt(bindings: KeyBindings, hinted: list[bool]) -> None:
     from prompt_toolkit.filters import has_focus
 
     @bindings.add("c-c", filter=has_focus("DEFAULT_BUFFER"))
-    def _(event: KeyPressEvent) -> None:
+    def interrupt(event: KeyPressEvent) -> None:
         if hinted:
             event.app.exit(exception=KeyboardInterrupt(), style="class:exiting")
         elif event.current_buffer.text:

@@ -94,7 +94,7 @@ class Documents:
                 "{n:,} token of the context remains", "{n:,} tokens of the context remain", attachment.n_left
             ).format(n=attachment.n_left)
         tell(
-            _("({name}: {tokens:,} tokens, with your next message; {left})").format(
+            _("({name}: {tokens:,} tokens, with your message; {left})").format(
                 name=attachment.path.name, tokens=attachment.n_tokens, left=left
             )
         )
@@ -119,7 +119,7 @@ class Documents:
             self._add(attachment)
         elif n_parts and answer in _IN_PARTS:
             self._attachments.add(replace(attachment, is_in_parts=True))
-            tell(_("({name}: your next message is put to each part)").format(name=attachment.path.name))
+            tell(_("({name}: your message is put to each part)").format(name=attachment.path.name))
         else:
             return False
         return True

@@ -77,7 +77,7 @@ def test_a_long_document_is_read_in_parts_before_the_answer(capsys: Captured, lo
     out, err = run(conversation, capsys, f"/file {long_file}", "p", "What is it?")
     assert err[1:] == [
         "send its beginning (y), read all of it in parts (p: about 3), or neither (n)? ",
-        "(long.txt: your next message is put to each part)",
+        "(long.txt: your message is put to each part)",
         COST.format("long.txt", 3, "2,117", 375),
         STOP_HINT, "(part 1 of 3)", "(part 2 of 3)", "(part 3 of 3)",
     ]  # fmt: skip
