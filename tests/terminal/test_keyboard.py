@@ -18,8 +18,8 @@ from prompt_toolkit.output import DummyOutput
 
 from seallm_edge import ScriptedEngine, SeaLLM
 from seallm_edge.chat import Conversation, History
-from seallm_edge.terminal.bindings import LEAVE_HINT
 from seallm_edge.terminal import Screen
+from seallm_edge.terminal.bindings import LEAVE_HINT
 from seallm_edge.terminal.commands import Commands
 from seallm_edge.terminal.completion import completer
 from seallm_edge.terminal.keyboard import InputLine, input_history
