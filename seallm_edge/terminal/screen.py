@@ -84,10 +84,11 @@ class Screen:
         from ..store import locate
 
         if self._load is None:
-            raise InvalidOption("this screen has one model", "start another chat")
+            raise InvalidOption("this chat has one model", "start another chat")
         locate(name)
         self._begin_load(name)
         self._earlier_name, self._name = self._name, name
+        tell(_("({model} continues this conversation)").format(model=name))
 
     def _begin_load(self, name: str) -> None:
         assert self._load

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from ..chat import Conversation
 from ..errors import SeaLLMError
 from ..text.width import cells
+from ..translations import _
 
 _BAR_CELLS = 12
 _SEPARATOR = " · "
 _PATIENCE_SECONDS = 0.5  # what takes less is not told
+_MIN_GAIN = 1.05  # of drafting, to be told
 _MIN_SHARE = 0.02  # below it the time left is anybody's guess
 
 
@@ -45,18 +47,18 @@ class StatusLine:
 
     def in_reply(self, n_waiting: int = 0) -> str:
         """Status while a reply is under way; `n_waiting` messages are typed already."""
-        waiting = [f"{n_waiting} waiting" if n_waiting else ""]
+        waiting = [_("{n} waiting").format(n=n_waiting) if n_waiting else ""]
         if loading := self._loading():
             return _joined([self.name, loading, *waiting])
         seconds = time.monotonic() - (self._written_at or self._begun_at)
         if not self._written_at:
             return _joined([self._conversation.llm.name, self._reading(seconds), *waiting])
-        speed = f"{self._n_characters / seconds:.0f} characters/s" if seconds > _PATIENCE_SECONDS else ""
-        return _joined([self._conversation.llm.name, speed, *waiting, "Ctrl-C stops"])
+        speed = _speed(self._n_characters / seconds) if seconds > _PATIENCE_SECONDS else ""
+        return _joined([self._conversation.llm.name, speed, *waiting, _("Ctrl-C stops")])
 
     def _loading(self) -> str:
         load = self._conversation.load
-        return f"loading {bar(load.share)} {load.share:.0%}" if load and load.is_loading else ""
+        return _share(_("loading"), load.share) if load and load.is_loading else ""
 
     def _reading(self, seconds: float) -> str:
         share = self._conversation.prompt_share
@@ -64,8 +66,10 @@ class StatusLine:
             return ""
         self._first = self._first or (share, seconds)  # a cached beginning is read already
         done, took = share - self._first[0], seconds - self._first[1]
-        left = f", {took * (1 - share) / done:.0f} s left" if done > _MIN_SHARE else ""
-        return f"reading the prompt {bar(share)} {share:.0%}{left}"
+        reading = _share(_("reading the prompt"), share)
+        if done <= _MIN_SHARE:
+            return reading
+        return _("{reading}, {n} s left").format(reading=reading, n=f"{took * (1 - share) / done:.0f}")
 
     def _model_and_context(self) -> list[str]:
         try:
@@ -73,7 +77,8 @@ class StatusLine:
             n_tokens = self._n_tokens()
         except (SeaLLMError, OSError):  # the prompt tells it
             return [self.name]
-        return [llm.name, f"{n_tokens:,} of {llm.n_ctx:,} tokens ({n_tokens / llm.n_ctx:.0%})"]
+        used = _("{n:,} of {n_ctx:,} tokens").format(n=n_tokens, n_ctx=llm.n_ctx)
+        return [llm.name, f"{used} ({n_tokens / llm.n_ctx:.0%})"]
 
     def _n_tokens(self) -> int:
         """Tokens of the context that the conversation takes; counted once for each state of it."""
@@ -89,9 +94,17 @@ class StatusLine:
         reply = self._conversation.last_reply
         if reply is None:
             return []
-        speed = f"{reply.characters_per_second:.0f} characters/s" if reply.characters_per_second else ""
+        speed = _speed(reply.characters_per_second) if reply.characters_per_second else ""
         gain = reply.timings.speedup
-        return [speed, f"drafting {gain:.1f}×" if gain and gain >= 1.05 else ""]
+        return [speed, _("drafting {gain}×").format(gain=f"{gain:.1f}") if gain >= _MIN_GAIN else ""]
+
+
+def _share(doing: str, share: float) -> str:
+    return f"{doing} {bar(share)} {share:.0%}"
+
+
+def _speed(characters_per_second: float) -> str:
+    return _("{n} characters/s").format(n=f"{characters_per_second:.0f}")
 
 
 def bar(share: float) -> str:

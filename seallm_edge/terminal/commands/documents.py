@@ -13,9 +13,9 @@ from ...chat.mentions import mentioned_files
 from ...errors import InvalidOption, UncertainEncoding
 from ...paths import typed_path
 from ...translations import _, marked, ngettext
-from ..keyboard import silent_keyboard
 from ..notices import document_notice_words
 from ..printing import row, tell
+from ..reading_ahead import silent_keyboard
 from .entry import Entry, Face
 
 _YES = ("y", "yes")

@@ -50,4 +50,4 @@ def test_the_model_list_marks_the_current_one(capsys: Captured, home: Path, demo
 
 def test_without_a_screen_that_can_the_model_stays(capsys: Captured) -> None:
     _, err = run(talk(History.in_memory()), capsys, "/model other")
-    assert err == ["cannot change the model here", "  leave, and start with other"]
+    assert err == ["this chat has one model", "  start another chat"]
