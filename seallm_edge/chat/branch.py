@@ -101,6 +101,26 @@ class Branch:
             raise HistoryError(f"message {message_id} belongs to another conversation", "open that one first")
         self._stand_at(messages)
 
+    def stand_at_newest(self, message_id: int) -> None:
+        """Stand at the newest message below a message, or at itself. Raises HistoryError."""
+        while children := self.history.children(message_id):
+            message_id = children[-1].id
+        self.stand_at(message_id)
+
+    def settle_end(self) -> str | None:
+        """Remove a reply without text from the end: its program was killed during the prefill. An earlier reply to the
+        same message takes its place; without one, the text of the message is returned.
+        """
+        while self.messages and self.messages[-1].role == "assistant" and not self.messages[-1].content:
+            self.discard()
+        if not self.messages or self.messages[-1].role != "user":
+            return None
+        user = self.messages[-1]
+        if not self.history.children(user.id):
+            return user.content
+        self.stand_at_newest(user.id)
+        return None
+
     def go_back(self, n_messages: int) -> None:
         """Stand at the last of the first `n_messages`; the others stay in the history."""
         if n_messages < len(self.messages):
@@ -131,10 +151,14 @@ class Branch:
         if self.history is mark.history and self.conversation:
             self._stand_at(mark.messages)
 
-    def return_to_file(self) -> None:
-        """Store in the history file what is only in memory, if the file can be written again; it is tried seldom."""
+    def prepare(self) -> None:
+        """Prepare for the next turn: store in the history file what is only in memory, if the file can be written again
+        (it is tried seldom), and end a reply that Ctrl-C left open.
+        """
         if self._lost and time.monotonic() >= self._lost.next_try:
             self.save()
+        if self.messages and self.messages[-1].state == "streaming":  # Ctrl-C came while its end was stored
+            self.finish(self.messages[-1].content, "cut", None)
 
     def save(self) -> bool:
         """Store in the history file what is only in memory: whether nothing is left to store."""

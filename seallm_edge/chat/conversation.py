@@ -67,7 +67,7 @@ class Conversation:
         self._branch = Branch(self.history, self._history_failed)
         self._unsaved: list[Branch] = []  # of conversations left before, whose file failed
         self._turn: Turn | None = None  # under way
-        self._may_readmit = False
+        self._is_cancelled = self._may_readmit = False
 
     @classmethod
     def resume(
@@ -90,28 +90,31 @@ class Conversation:
         self._leave_for(branch)
         self.system, self.persona, self.title = stored.system, stored.persona, stored.title
         self.last_reply = None
-        self._settle_end()
         self._may_readmit = True
+        if (unanswered := branch.settle_end()) is not None:
+            self.on_notice(Unanswered(unanswered))
 
     def say(self, text: str) -> Generator[str, None, None]:
         """Stream the reply to `text`. The message and the reply, as far as it was read, are kept if the reply has any
         tokens. Raises the errors of `SeaLLM.stream`, and then keeps neither.
         """
-        self._require_no_reply()
-        n_kept = len(self._branch.messages)
-        if n_kept and self._branch.messages[-1].role == "user":  # it has no reply: it stays as a branch
-            n_kept -= 1
-        yield from self._reply(n_kept, text)
+        return self._begin(self._place_of_next, text)
 
     def retry(self) -> Generator[str, None, None]:
         """Stream another reply to the last user message, in a branch of its own. Raises InvalidOption if there is none,
         and the errors of `SeaLLM.stream`; then the branch stays as it is.
         """
-        yield from self._reply(self._last_user_place() + 1, None)
+        return self._begin(lambda: self._last_user_place() + 1, None)
 
     def edit(self, text: str) -> Generator[str, None, None]:
         """Stream the reply to `text` in place of the last user message, in a branch of its own; see `retry`."""
-        yield from self._reply(self._last_user_place(), text)
+        return self._begin(self._last_user_place, text)
+
+    def cancel(self) -> None:
+        """End the reply that was begun last, from any thread, before its prefill too; the text read so far is kept."""
+        self._is_cancelled = True
+        if turn := self._turn:
+            turn.stream.cancel()
 
     def undo(self) -> str | None:
         """Go back to before the last turn, and return its user message; None if there was none. The turn stays in the
@@ -199,9 +202,7 @@ class Conversation:
     def go_to(self, message_id: int) -> None:
         """Stand at a message of this conversation, or at the newest message below it. Raises HistoryError."""
         self._require_no_reply()
-        while children := self._branch.history.children(message_id):
-            message_id = children[-1].id
-        self._branch.stand_at(message_id)
+        self._branch.stand_at_newest(message_id)
         self.last_reply = None
 
     def context(self) -> ContextReport:
@@ -240,45 +241,40 @@ class Conversation:
                 branch.context_start = 0
         return window
 
-    def _reply(self, n_kept: int, text: str | None) -> Generator[str, None, None]:
-        """Deltas of the reply to `text` behind the first `n_kept` messages; if it is None, to the last of these."""
+    def _begin(self, place: Callable[[], int], text: str | None) -> Generator[str, None, None]:
+        """Deltas of the reply to `text` behind the first `place()` messages; if it is None, to the last of these. From
+        now on `cancel` ends the reply.
+        """
+        self._is_cancelled = False
+        return self._deltas(place, text)
+
+    def _deltas(self, place: Callable[[], int], text: str | None) -> Generator[str, None, None]:
         self._require_no_reply()
-        branch = self._branch
-        branch.return_to_file()
-        if branch.messages and branch.messages[-1].state == "streaming":  # Ctrl-C came while its end was stored
-            branch.finish(branch.messages[-1].content, "cut", None)
-        kept = branch.messages[:n_kept]
-        stream, start = self._begin(kept if text is None else [*kept, unsaved(text)])
-        self._turn = turn = Turn(branch, stream, n_kept, text, start)
+        self._branch.prepare()
+        self._turn = turn = self._new_turn(place(), text)
         try:
+            if self._is_cancelled:  # before there was a stream
+                turn.stream.cancel()
             yield from turn.deltas(Setting(self.llm.name, self.system, self.persona, self.title))
         finally:
             self._turn = None
             self.last_reply = turn.reply or self.last_reply
 
-    def _begin(self, messages: list[StoredMessage]) -> tuple[Stream, int]:
-        """(reply under way to the last of `messages`, number of the oldest that have left the context)."""
-        window = self._window
-        start = min(self._branch.context_start, len(messages) - 1)
+    def _new_turn(self, n_kept: int, text: str | None) -> Turn:
+        """Turn behind the first `n_kept` messages, under way."""
+        branch, window = self._branch, self._window
+        messages = [*branch.messages[:n_kept], *([] if text is None else [unsaved(text)])]
+        start = min(branch.context_start, len(messages) - 1)
         fitting = window.fitting(messages, start)
         stream = self.llm.stream(window.prompt(messages, fitting), **self.sampling)
         if fitting > start:
             self.on_notice(TurnsDropped(sum(one.role == "user" for one in messages[start:fitting])))
-        return stream, fitting
+        return Turn(branch, stream, n_kept, text, fitting)
 
-    def _settle_end(self) -> None:
-        """Remove a reply without text from the end of an opened branch: its program was killed during the prefill. An
-        earlier reply to the same message takes its place.
-        """
-        branch = self._branch
-        while branch.messages and branch.messages[-1].role == "assistant" and not branch.messages[-1].content:
-            branch.discard()
-        if branch.messages and branch.messages[-1].role == "user":
-            user = branch.messages[-1]
-            if branch.history.children(user.id):
-                self.go_to(user.id)
-            else:
-                self.on_notice(Unanswered(user.content))
+    def _place_of_next(self) -> int:
+        """Place of the next user message: behind the last reply. A message without any reply stays as a branch."""
+        messages = self._branch.messages
+        return len(messages) - bool(messages and messages[-1].role == "user")
 
     def _last_user_place(self) -> int:
         places = [place for place, one in enumerate(self._branch.messages) if one.role == "user"]

@@ -1,5 +1,8 @@
 """`Conversation`: the messages of the next prompt after complete, cancelled and refused turns."""
 
+import threading
+import time
+
 import pytest
 
 from seallm_edge import ContextOverflow, EngineError, Message, ScriptedEngine, SeaLLM
@@ -85,6 +88,39 @@ def test_a_reply_interrupted_midway_is_kept_as_far_as_it_came() -> None:
     assert conversation.messages == [Message("user", "Hi"), Message("assistant", "Ha")]
     assert conversation.last_reply
     assert conversation.last_reply.finish_reason == "cancelled"
+
+
+@pytest.mark.parametrize("turn", [lambda one: one.say("Apa kabar?"), Conversation.retry, lambda one: one.edit("Hey")])
+def test_a_turn_that_is_cancelled_before_it_is_read_leaves_everything_as_it_was(turn) -> None:
+    conversation = Conversation(SeaLLM.from_engine(ScriptedEngine(["Halo!", "Baik.", "Ya."])))
+    say(conversation, "Hi")
+    deltas = turn(conversation)
+    conversation.cancel()
+    assert ([*deltas], conversation.messages) == ([], GREETED)
+    assert say(conversation, "Apa kabar?")
+
+
+def test_cancel_ends_the_reply_that_another_thread_waits_for_and_keeps_its_text() -> None:
+    conversation = Conversation(SeaLLM.from_engine(ScriptedEngine(["Halo! " * 1000, "Baik."], delay=0.01)))
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.extend(conversation.say("Hi")))
+    reader.start()
+    while not read:
+        time.sleep(0.001)
+    conversation.cancel()
+    reader.join(60)
+    assert conversation.messages[-1] == Message("assistant", "".join(read))
+    assert conversation.stored_messages[-1].state == "cut"
+    assert 0 < len(read) < 6000
+    assert say(conversation, "Hi") == "Baik."
+
+
+def test_cancel_without_a_reply_does_nothing() -> None:
+    conversation = Conversation(SeaLLM.from_engine(ScriptedEngine(["Halo!", "Baik."])))
+    conversation.cancel()
+    assert say(conversation, "Hi") == "Halo!"
+    conversation.cancel()
+    assert say(conversation, "Hi") == "Baik."
 
 
 def test_clear_forgets_the_turns_and_keeps_the_system_message() -> None:
