@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEMO = "smollm2-135m-instruct"
 # a page's blocks share their names, as one program
 WITH_PROGRAMS = ("README.md", "docs/integration.md", "docs/python.md")
-NOT_RUN = ("desktop.py",)  # it waits for its user
+NOT_RUN = ("desktop.py", "desktop_talk.py", "desktop_widgets.py")  # a program that waits for its user
 BEGIN, END = "<!-- written by `make docs` from --help -->\n", "<!-- end -->\n"
 
 BLOCK = re.compile(r"(^```python\n(.*?)^```\n)(?:\n((?: {4}[^\n]*\n|\n(?= {4}))+))?", re.DOTALL | re.MULTILINE)

@@ -1,218 +1,235 @@
-"""Qt chat window: a thread reads the stream and sends each text to the event loop as a signal.
+"""Qt chat window on the history of `seallm chat`: stored conversations at the left, replies as Markdown at the right.
 
 $ python examples/desktop.py [MODEL]
 
-Enter sends, Shift-Enter begins a new line, Esc stops the reply. Needs PySide6-Essentials: pip install '.[desktop]'
+Enter sends, Shift-Enter begins a new line, Esc stops the reply, Ctrl-R asks for another one. Ctrl-N begins a new
+conversation, Ctrl-F searches; in the list, F2 renames and Delete removes. Needs PySide6-Essentials:
+pip install '.[desktop]'
+
+This file is the window; desktop_talk.py has the conversation and its thread, desktop_widgets.py the widgets.
 """
 
-import math
+import functools
 import signal
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterator
 
+from desktop_talk import Talk, worded
+from desktop_widgets import STYLE, Composer, ConversationList, Page, Text
 from PySide6 import QtGui, QtWidgets
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import Qt, QTimer
 
-from seallm_edge import Message, SeaLLM, SeaLLMError, Stream
-from seallm_edge.hints import command_line_words
+from seallm_edge import SeaLLM, SeaLLMError
+from seallm_edge.chat import ConversationSummary, History, StoredMessage
+from seallm_edge.chat.search import fold
 
-STYLE = """
-    #window, #page, QScrollArea { background: palette(base); }
-    QTextEdit { background: transparent; border: none; font-size: 12pt; }
-    #user, #composer { background: palette(window); border-radius: 18px; }
-    #error { border: 1px solid #d9534f; border-radius: 18px; }
-    #status { color: palette(placeholder-text); font-size: 9pt; }
-    QPushButton { background: palette(highlight); color: palette(highlighted-text); font-size: 12pt; }
-    QPushButton { border-radius: 14px; padding: 7px 18px; }
-    QPushButton:disabled { background: palette(midlight); color: palette(placeholder-text); }
-    QScrollBar { background: transparent; width: 8px; }
-    QScrollBar::handle { background: palette(midlight); border-radius: 4px; min-height: 32px; }
-    QScrollBar::add-line, QScrollBar::sub-line { height: 0; }
-"""
+MAX_LISTED = 500  # conversations; a search finds older ones
+MAX_SHOWN = 100  # messages of a conversation, the newest
+PREFILL_SECONDS = 120
 
 
-class Talk(QObject):
-    """The model, and the thread that waits for it. Signals carry what comes to the window's thread."""
+def shows_errors(method: Callable[..., None]) -> Callable[..., None]:
+    """A method of the window that shows the errors of the history."""
 
-    loading = Signal(str)
-    piece = Signal(str)
-    idle = Signal(str)  # ready for a question, after the error that it gives, if any
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.llm: SeaLLM | None = None
-        self._stream: Stream | None = None
-        self._is_stopped = False
-        self._thread = ThreadPoolExecutor(max_workers=1)
-
-    def load(self, model: Callable[..., SeaLLM]) -> None:
-        """Call `model`, then be idle."""
-        self._thread.submit(self._run, self._load, model)
-
-    def ask(self, messages: list[Message]) -> None:
-        """Give the pieces of a reply, then be idle."""
-        self._is_stopped = False
-        self._thread.submit(self._run, self._answer, messages)
-
-    def stop(self) -> None:
-        """End what is being loaded or written."""
-        self._is_stopped = True
-        if self._stream:
-            self._stream.cancel()
-
-    def close(self) -> None:
-        """Stop, and free the model once the thread is done."""
-        self.stop()
-        self._thread.shutdown()
-        if self.llm:
-            self.llm.close()
-
-    def _run(self, work: Callable[..., None], argument: object) -> None:
+    @functools.wraps(method)
+    def guarded(self: "ChatWindow", *arguments: str) -> None:
         try:
-            work(argument)
-            self.idle.emit("")
-        except Exception as error:  # noqa: BLE001  the window shows whatever it is
-            self.idle.emit(error.worded(command_line_words) if isinstance(error, SeaLLMError) else str(error))
+            method(self, *arguments)
+        except SeaLLMError as error:
+            self.show_error(worded(error))
 
-    def _load(self, model: Callable[..., SeaLLM]) -> None:
-        self.llm = model(on_progress=self._on_progress)
-
-    def _on_progress(self, share: float) -> None:
-        if self._is_stopped:
-            raise InterruptedError("the window was closed")  # an exception here ends the loading
-        self.loading.emit(f"Loading {share:.0%}")
-
-    def _answer(self, messages: list[Message]) -> None:
-        self._stream = self.llm.stream(messages)
-        if self._is_stopped:  # before there was a stream to cancel
-            self._stream.cancel()
-        for piece in self._stream:
-            self.piece.emit(piece)
-
-
-class Text(QtWidgets.QTextEdit):
-    """As high as its text. Thai, Khmer, Lao and Burmese have no spaces between words: any letter may end a line."""
-
-    entered = Signal()
-
-    def __init__(self, name: str, text: str = "", highest: int = 1 << 20) -> None:
-        super().__init__(objectName=name, acceptRichText=False, verticalScrollBarPolicy=Qt.ScrollBarAlwaysOff)
-        self._highest = highest
-        self.setWordWrapMode(QtGui.QTextOption.WrapAtWordBoundaryOrAnywhere)
-        self.document().setDocumentMargin(10)
-        self.document().documentLayout().documentSizeChanged.connect(self._fit)
-        self.setPlainText(text)
-
-    def keyPressEvent(self, event: QtGui.QKeyEvent) -> None:  # noqa: D102, N802
-        if event.key() in (Qt.Key_Return, Qt.Key_Enter) and not event.modifiers() & Qt.ShiftModifier:
-            self.entered.emit()
-        else:
-            super().keyPressEvent(event)
-
-    def _fit(self) -> None:
-        self.setFixedHeight(min(math.ceil(self.document().size().height()), self._highest))
+    return guarded
 
 
 class ChatWindow(QtWidgets.QWidget):
-    """A conversation with what `model` loads."""
+    """The conversations of the history, and what `model` loads to answer in them."""
 
     def __init__(self, model: Callable[..., SeaLLM]) -> None:
         super().__init__(objectName="window", windowTitle="SeaLLM", styleSheet=STYLE)
-        self.messages: list[Message] = []
+        self.shown = ""  # id of the conversation; "" before its first reply
+        self.messages: list[StoredMessage] = []
+        self.answering: str | None = None  # id of the conversation that gets a reply: it need not be shown
         self.reply: Text | None = None  # shows what is being written
-        self._written = ""  # Qt's own text of it would have other spaces and line ends
-        self.input = Text("input", highest=160)
-        self.button = QtWidgets.QPushButton("Send", enabled=False, focusPolicy=Qt.NoFocus)
+        self._written = self._asked = ""
+        self._listed: list[ConversationSummary] = []
+        self.history = History()
+        self.talk = Talk(self.history)
+        self.side, self.page, self.composer = ConversationList(), Page(), Composer()
+        self.input = self.composer.input
         self.status = QtWidgets.QLabel("Loading", objectName="status", alignment=Qt.AlignCenter)
-        self.page = QtWidgets.QVBoxLayout(spacing=12)
-        self.scroll = QtWidgets.QScrollArea(widgetResizable=True, frameShape=QtWidgets.QFrame.NoFrame)
+        self._looking = QTimer(self, interval=2000, timeout=self._look)
         self._lay_out()
-        self._end = 0  # of the page, before it grew
-        self.scroll.verticalScrollBar().rangeChanged.connect(self._follow)
-        self.button.clicked.connect(lambda: self.stop() if self.reply else self.send())
-        self.input.entered.connect(self.send)
-        self.talk = Talk()
-        QtGui.QShortcut(Qt.Key_Escape, self, self.stop)
-        self.talk.loading.connect(self.status.setText)
-        self.talk.piece.connect(self._on_piece)
-        self.talk.idle.connect(self._on_idle)
-        self.talk.load(model)
+        self._connect()
+        self.open("")
+        self._looking.start()
+        self.talk.do(self.talk.load, model)
 
     def _lay_out(self) -> None:
-        page, composer = QtWidgets.QWidget(objectName="page"), QtWidgets.QFrame(objectName="composer")
-        page.setLayout(self.page)
-        self.page.addStretch()
-        self.scroll.setWidget(page)
-        row, column = QtWidgets.QHBoxLayout(composer), QtWidgets.QVBoxLayout(self)
-        row.addWidget(self.input)
-        row.addWidget(self.button, alignment=Qt.AlignBottom)
-        column.addWidget(self.scroll, stretch=1)
-        column.addWidget(composer)
+        window, column = QtWidgets.QHBoxLayout(self), QtWidgets.QVBoxLayout()
+        column.addWidget(self.page, stretch=1)
+        column.addWidget(self.composer)
         column.addWidget(self.status)
-        self.input.setPlaceholderText("Message")
+        column.setContentsMargins(12, 0, 12, 12)
+        window.setContentsMargins(0, 0, 0, 0)
+        window.addWidget(self.side, stretch=2)
+        window.addLayout(column, stretch=5)
         self.input.setFocus()
-        self.resize(640, 760)
+        self.resize(980, 760)
+
+    def _connect(self) -> None:
+        QtGui.QShortcut("Esc", self, self.stop)
+        QtGui.QShortcut("Ctrl+R", self, self.retry)
+        QtGui.QShortcut("Ctrl+N", self, self.side.new.click)
+        QtGui.QShortcut("Ctrl+F", self, self.side.search.setFocus)
+        self.composer.asked.connect(self.send)
+        self.composer.stopped.connect(self.stop)
+        self.composer.retried.connect(self.retry)
+        self.side.opened.connect(self.open)
+        self.side.searched.connect(self.refresh)
+        self.side.renamed.connect(self.rename)
+        self.side.removed.connect(self.remove)
+        self.talk.status.connect(self._on_status)
+        self.talk.notice.connect(self._on_notice)
+        self.talk.text.connect(self._on_text)
+        self.talk.ended.connect(self._on_ended)
+        self.talk.failed.connect(self._on_failed)
+
+    @shows_errors
+    def open(self, conversation_id: str) -> None:
+        """Show a stored conversation, or an empty page if the id is ""."""
+        leaf = self.history.conversation(conversation_id).leaf if conversation_id else None
+        self.shown, self.messages = conversation_id, self.history.path(leaf) if leaf else []
+        self._show_page(self.messages)
+        last = self.messages[-1] if self.messages else None
+        is_prefilling = last is not None and last.state == "streaming" and not last.content
+        self.talk.wanted = conversation_id
+        # another program's prefill would be taken for one that was killed
+        self.talk.do(self.talk.open, conversation_id, is_prefilling and time.time() - last.created < PREFILL_SECONDS)
+        self.refresh()
+        if not conversation_id:
+            self.input.setFocus()
+
+    @shows_errors
+    def refresh(self) -> None:
+        """Read the list of conversations again."""
+        words = self.side.search.text().strip()
+        self._listed = self.history.conversations(None if words else MAX_LISTED)
+        if words:
+            found = {match.conversation for match in self.history.search(words, limit=1000)}
+            self._listed = [one for one in self._listed if one.id in found or fold(words) in fold(one.title)]
+        self.side.show_titles(self._listed, self.shown)
+
+    @shows_errors
+    def rename(self, conversation_id: str, title: str) -> None:
+        """Set a title; without one, it is again the first line."""
+        self.history.rename(conversation_id, title or None)
+        QTimer.singleShot(0, self.refresh)  # once the editor is closed
+
+    @shows_errors
+    def remove(self, conversation_id: str) -> None:
+        """Remove a conversation for good, unless it gets a reply."""
+        if conversation_id == self.answering:
+            self.show_error("a reply is being written\n  stop it first")
+        else:
+            self.history.remove(conversation_id)
+            self.open("" if conversation_id == self.shown else self.shown)
 
     def send(self) -> None:
         """Ask what is typed, unless a reply is being written."""
         text = self.input.toPlainText().strip()
-        if text and self.talk.llm and not self.reply:
+        if text and self.talk.conversation and self.answering is None:
             self.input.clear()
-            self._end = 0
-            self._show("user", text)
-            self.reply, self._written = self._show("reply"), ""
-            self.reply.setPlaceholderText("…")
-            self.button.setText("Stop")
-            self.messages.append(Message("user", text))
-            self.talk.ask(list(self.messages))
+            self.page.add("user", text)
+            self._answer(self.talk.conversation.say(text), text)
+
+    def retry(self) -> None:
+        """Ask for another reply to the last message."""
+        users = [place for place, one in enumerate(self.messages) if one.role == "user"]
+        if users and self.talk.conversation and self.answering is None:
+            self._show_page(self.messages[: users[-1] + 1])
+            self._answer(self.talk.conversation.retry(), "")
 
     def stop(self) -> None:
         """End the reply; what was written stays."""
-        if self.reply:
-            self.talk.stop()
+        if self.answering is not None:
+            self.talk.conversation.cancel()
+
+    def show_error(self, text: str) -> None:
+        """Show an error below the conversation, once."""
+        if not self.page.texts or self.page.texts[-1].toPlainText() != text:
+            self.page.add("error", text)
 
     def closeEvent(self, event: QtGui.QCloseEvent) -> None:  # noqa: D102, N802
         self.hide()
+        self._looking.stop()
         self.talk.close()
+        self.history.close()
         super().closeEvent(event)
 
-    def _show(self, name: str, text: str = "") -> Text:
-        shown = Text(name, text)
-        shown.setReadOnly(True)
-        row = QtWidgets.QHBoxLayout()
-        row.addStretch(1 if name == "user" else 0)
-        row.addWidget(shown, 4)
-        self.page.insertLayout(self.page.count() - 1, row)
-        if name == "user":
-            shown.ensurePolished()  # now it has its font
-            shown.setMaximumWidth(24 + max(map(shown.fontMetrics().horizontalAdvance, text.splitlines())))
-        return shown
+    def _answer(self, reply: Iterator[str], asked: str) -> None:
+        self.answering, self._asked, self._written = self.shown, asked, ""
+        self.reply = self.page.add("reply")
+        self.reply.setPlaceholderText("…")
+        self.page.follow()
+        self.talk.do(self.talk.answer, self.shown, reply)
+        self._enable()
 
-    def _follow(self, _: int, end: int) -> None:
-        bar = self.scroll.verticalScrollBar()
-        if bar.value() >= self._end - 40:  # who has scrolled up stays there
-            bar.setValue(end)
-        self._end = end
+    def _show_page(self, messages: list[StoredMessage]) -> None:
+        is_growing = self.shown != "" and self.shown == self.answering
+        self.page.clear()
+        for message in messages[-MAX_SHOWN:-1] if is_growing else messages[-MAX_SHOWN:]:
+            self.page.add_message(message)
+        self.reply = self.page.add("reply", self._written) if is_growing else None
+        self._enable()
 
-    def _on_piece(self, piece: str) -> None:
-        self._written += piece
-        cursor = QtGui.QTextCursor(self.reply.document())
-        cursor.movePosition(QtGui.QTextCursor.End)
-        cursor.insertText(piece)
+    def _enable(self) -> None:
+        is_ready = self.talk.conversation is not None and self.answering is None
+        self.composer.enable(is_ready, self.answering is not None, can_retry=bool(self.messages))
 
-    def _on_idle(self, error: str) -> None:
-        if self.reply and self._written:
-            self.messages.append(Message("assistant", self._written))
-        elif self.reply:
-            self.reply.setPlaceholderText("No answer")
-            self.messages.pop()
-        if error:
-            self._show("error", error)
-        self.reply = None
-        self.button.setText("Send")
-        self.button.setEnabled(self.talk.llm is not None)
-        self.status.setText("Enter sends  ·  Shift-Enter begins a new line  ·  Esc stops")
+    def _look(self) -> None:
+        """Look at what other programs did to the history."""
+        if self.side.search.text():
+            return
+        before = {one.id: one.updated for one in self._listed}.get(self.shown)
+        self.refresh()
+        after = {one.id: one.updated for one in self._listed}.get(self.shown)
+        if self.answering is None and before and after and before != after:
+            self.open(self.shown)
+
+    def _on_status(self, text: str) -> None:
+        self.status.setText(text)
+        self._enable()
+
+    def _on_failed(self, text: str) -> None:
+        self.show_error(text)
+        if not self.talk.conversation:
+            self.status.setText("No model")
+
+    def _on_notice(self, text: str) -> None:
+        self.page.add("note", text, above=1 if self.reply else 0)
+
+    def _on_text(self, conversation_id: str, text: str) -> None:
+        self._written += text
+        if self.answering != conversation_id:  # its first text: now it is stored
+            self.answering = conversation_id
+            self.shown = conversation_id if self.reply else self.shown
+            self.refresh()
+        if self.reply:
+            self.reply.show_markdown_soon(self._written)
+
+    def _on_ended(self, conversation_id: str, messages: list[StoredMessage], is_kept: bool) -> None:
+        reply, self.reply, self.answering = self.reply, None, None
+        if reply and (is_kept or conversation_id == self.shown):
+            self.shown, self.messages = conversation_id, messages
+        if reply and is_kept:
+            reply.show_markdown(messages[-1].content)
+            self.page.mark_end(messages[-1])
+        elif reply:
+            self._show_page(self.messages)
+            self.input.setPlainText(self.input.toPlainText() or self._asked)
+        self.refresh()
+        self._enable()
 
 
 if __name__ == "__main__":

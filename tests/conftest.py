@@ -15,7 +15,7 @@ import pytest
 from seallm_edge import SeaLLM
 from support.loopback_hub import LoopbackHub
 
-pytest_plugins = ["support.checkpoints", "support.gguf_files", "support.workers"]
+pytest_plugins = ["support.checkpoints", "support.desktop_window", "support.gguf_files", "support.workers"]
 
 DEMO = "smollm2-135m-instruct"
 SLOW_FIXTURES = {"demo_file", "llm", "trained", "undisturbed", "seallm"}

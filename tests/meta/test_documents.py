@@ -14,8 +14,8 @@ from seallm_edge.cli.app import COMMANDS
 ROOT = Path(seallm_edge.__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
-DESKTOP = ROOT / "examples" / "desktop.py"  # a whole program, that waits for its user: tests/examples/test_desktop.py
-EXAMPLES = sorted(set((ROOT / "examples").glob("*.py")) - {DESKTOP})
+DESKTOP = (ROOT / "examples").glob("desktop*.py")  # a whole program, that waits for its user: tests/examples/
+EXAMPLES = sorted(set((ROOT / "examples").glob("*.py")) - set(DESKTOP))
 DEMO_LINES = [line.strip() for line in README.splitlines() if line.startswith("    $ seallm ")]
 
 
