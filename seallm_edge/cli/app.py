@@ -20,6 +20,7 @@ COMMANDS = {
     "merge": "seallm_edge.cli.gguf:merge",
     "verify": "seallm_edge.cli.verify:app",
     "doctor": "seallm_edge.cli.doctor:app",
+    "bench": "seallm_edge.cli.bench:app",
     "tune": "seallm_edge.cli.tune:app",
     "draft-table": "seallm_edge.cli.draft_table:app",
 }

@@ -89,6 +89,8 @@ class BatchPlanner:
         room = max(min(self._context.n_outputs, self._context.n_batch, BLOCK - 1) - n_ready, 0)
         most = [
             min(sequence.max_draft_tokens, self._context.n_ctx - len(slot_of(sequence).tokens) - 1)
+            if sequence.request.is_drafted
+            else 0
             for sequence in decoding
         ]
         drafts = self._speculation.draft(decoding, most, n_batch_tokens, room)

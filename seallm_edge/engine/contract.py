@@ -57,11 +57,17 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Request:
-    """Generation request: the prompt's `tokens`, sampling options, and the constraint that the output must satisfy."""
+    """Generation request: the prompt's `tokens`, sampling options, and the constraint that the output must satisfy.
+
+    `forced` is for benchmarks: tokens that the reply has in place of those that are sampled (teacher forcing). With
+    `is_drafted` False its steps verify no draft tokens.
+    """
 
     tokens: Sequence[int]
     sampling: Sampling
     constraint: Constraint | None = None
+    forced: Sequence[int] = ()
+    is_drafted: bool = True
 
 
 class RequestHandle(Protocol):

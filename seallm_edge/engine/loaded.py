@@ -14,6 +14,7 @@ from ..native.sampler import Sampler
 from ..plan import Plan
 from .contract import Request, Speculation
 from .core import EngineCore
+from .forced import ForcedSampler
 from .kv.host_cache import HostKVCache
 from .scheduler import Scheduler
 from .sequence import ReplySequence
@@ -129,5 +130,6 @@ def load(
     return Loaded(model, context, host_cache, bytes_per_token, speculation, counters)
 
 
-def _sampler(request: Request) -> Sampler:
-    return Sampler(request.sampling, request.constraint)
+def _sampler(request: Request) -> Sampler | ForcedSampler:
+    sampler = Sampler(request.sampling, request.constraint)
+    return ForcedSampler(sampler, len(request.tokens), request.forced) if request.forced else sampler

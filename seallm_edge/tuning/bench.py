@@ -7,13 +7,11 @@ weights loaded as long as memory suffices.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from ..machine import this_machine
+from ..machine.background import BackgroundLoad
 from .bench_process import SpeedProcess
 from .search import PROMPT_TOKENS, REPLY_TOKENS, Sample, Settings, Workload
 
@@ -40,7 +38,7 @@ class SpeedBench:
         self._load = load
         self._children: OrderedDict[tuple[str, bool], SpeedProcess] = OrderedDict()  # by variant and repacking
         self._slowest_token = 0.0
-        self._work = _Work()
+        self._background = BackgroundLoad()
 
     def measure(self, settings: Settings, workload: Workload) -> Sample:
         """Throughput of one try. Raises EngineError if the child refuses, dies or hangs."""
@@ -64,7 +62,7 @@ class SpeedBench:
 
     def background_load(self) -> float:
         """Share of all processors' time that other programs have taken since this bench was made."""
-        return self._work.background_load(child.seconds() for child in self._children.values())
+        return self._background.share(child.seconds() for child in self._children.values())
 
     def __enter__(self) -> SpeedBench:
         return self
@@ -95,41 +93,9 @@ class SpeedBench:
 
     def _end(self, kind: tuple[str, bool]) -> None:
         if child := self._children.pop(kind, None):
-            self._work.add(child.seconds())
+            self._background.add(child.seconds())
             child.close()
 
     def _patience(self, n_tokens: int) -> float:
         slowest = self._slowest_token * _HANGS or self._load.weights_bytes / _MIN_DISK_SPEED
         return _PATIENCE + n_tokens * slowest
-
-
-class _Work:
-    """Who has taken the processors' time from now on."""
-
-    def __init__(self) -> None:
-        self._ours = -_own_seconds()
-        self._busy, self._all = _processors_seconds()
-
-    def add(self, seconds: float) -> None:
-        """Count `seconds` of a process that has gone as ours."""
-        self._ours += seconds
-
-    def background_load(self, ours: Iterable[float]) -> float:
-        """The part, from 0 to 1, of all time that neither we, nor processes of ours with so many seconds, took."""
-        busy, everything = (
-            now - then for now, then in zip(_processors_seconds(), (self._busy, self._all), strict=True)
-        )
-        others = busy - self._ours - _own_seconds() - sum(ours)
-        return min(max(others / everything, 0.0), 1.0) if everything > 0 else 0.0
-
-
-def _own_seconds() -> float:
-    times = psutil.Process().cpu_times()
-    return float(times.user + times.system)
-
-
-def _processors_seconds() -> tuple[float, float]:
-    """(seconds that the processors were busy, with time stolen by other virtual machines; all their seconds)."""
-    times = psutil.cpu_times()._asdict()
-    everything = sum(seconds for name, seconds in times.items() if not name.startswith("guest"))  # it is in user's
-    return everything - times["idle"] - times.get("iowait", 0.0), everything

@@ -14,12 +14,11 @@ from statistics import median
 from typing import Any, NamedTuple, Protocol
 
 from ..errors import EngineError
+from ..machine.background import BUSY_SHARE
 
 # Benchmark workload: one chat turn of 256 prompt and 128 generated tokens.
 PROMPT_TOKENS, REPLY_TOKENS = 256, 128
 MARGIN = 0.03  # share of the defaults' time that a candidate must save
-# Above this share of other programs' load the best number of threads is another one, for a while.
-BUSY_SHARE = 0.15
 
 _STAGE_ROUNDS = 4
 _HOPELESS = (1.1, 1.0, 1 - MARGIN)  # after one round, two, three

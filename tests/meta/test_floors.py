@@ -33,7 +33,7 @@ FLOORS = (
     ("engine",),
     ("stream", "loading"),
     ("llm", FACE),
-    ("chat", "quality"),
+    ("chat", "quality", "speed"),
     ("terminal",),
     ("cli",),
 )

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -29,6 +28,7 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from seallm_edge.tuning.search import Workload, Settings
+from seallm_edge.tuning import bench as bench_module
 from seallm_edge.tuning.bench import Load, SpeedBench
 with SpeedBench(Load(Path(sys.argv[1]), 0, 10**8, 10**8)) as bench:
     bench.measure(Settings(sys.argv[2], True, 1, 32), Workload(32, 4))
@@ -180,15 +180,3 @@ def test_no_process_outlives_a_parent_that_was_killed(load: Load, settings: Sett
     while child.is_running() and child.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
-
-
-def test_what_others_took_is_what_neither_this_process_nor_its_children_did(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock: dict[str, Any] = {"busy": 100.0, "all": 1_000.0, "own": 5.0}
-    monkeypatch.setattr(bench_module, "_processors_seconds", lambda: (clock["busy"], clock["all"]))
-    monkeypatch.setattr(bench_module, "_own_seconds", lambda: clock["own"])
-    work = bench_module._Work()
-    assert work.background_load([]) == 0.0
-    clock.update(busy=110.0, all=1_020.0, own=6.0)
-    work.add(2.0)
-    assert work.background_load([1.0, 2.0]) == pytest.approx((10 - 1 - 2 - 3) / 20)
-    assert work.background_load([100.0]) == 0.0
