@@ -30,7 +30,7 @@ def bench(
     ] = None,
     seconds: Annotated[
         float, typer.Option(min=1, max=3600, help="About how long to measure; a large model takes what it needs.")
-    ] = 40.0,
+    ] = 30.0,
     compare: Annotated[
         str | None, typer.Option(help="Compare with an earlier result of --json: a file.", show_default=False)
     ] = None,

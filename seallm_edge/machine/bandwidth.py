@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -18,25 +19,24 @@ _MEMORY_SHARE = 4  # the array takes at most one part of so many of the free mem
 
 
 class BandwidthMeter:
-    """Meter of the bandwidth at which `threads` threads read main memory, each its part of one array.
-
-    `n_bytes` is the array's size. Leaving the context frees it.
+    """Meter of the bandwidth at which `threads` threads read main memory, each its part of one array. of
+    `n_bytes`. Leaving the context frees it.
     """
 
-    def __init__(self, threads: int, n_bytes: int) -> None:
-        self.n_bytes = n_bytes // threads * threads
+    def __init__(self, threads: int, n_bytes: int, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
         # Written to, or all its pages would be the one page of zeros. Float, because every CPU has vector code for it.
         self._parts: list[NDArray[np.float32]] = np.array_split(np.ones(n_bytes // 4, np.float32), threads)
 
     def measure(self, seconds: float) -> float:
         """Bytes per second, of as many whole passes as `seconds` suffice for; at least one."""
-        started = time.perf_counter()
+        started = self._clock()
         n_passes = 0
-        while n_passes == 0 or time.perf_counter() - started < seconds:
+        while n_passes == 0 or self._clock() - started < seconds:
             self._read_once()
             n_passes += 1
         n_bytes = sum(part.nbytes for part in self._parts) * n_passes
-        return n_bytes / (time.perf_counter() - started)
+        return n_bytes / (self._clock() - started)
 
     def close(self) -> None:
         """Free the array."""
