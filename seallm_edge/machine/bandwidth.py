@@ -19,8 +19,8 @@ _MEMORY_SHARE = 4  # the array takes at most one part of so many of the free mem
 
 
 class BandwidthMeter:
-    """Meter of the bandwidth at which `threads` threads read main memory, each its part of one array. of
-    `n_bytes`. Leaving the context frees it.
+    """Meter of the bandwidth at which `threads` threads read main memory, each its part of one array of
+    `n_bytes` bytes. Leaving the context frees it.
     """
 
     def __init__(self, threads: int, n_bytes: int, clock: Callable[[], float] = time.perf_counter) -> None:
