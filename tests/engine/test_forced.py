@@ -10,7 +10,7 @@ from support.eager_drafting import draft_always
 
 pytestmark = pytest.mark.slow
 
-TEXT = "nasi dan ikan, ដី និងទឹក, " * 12  # repeated, so that prompt lookup drafts
+TEXT = "nasi dan ikan, ដី និងទឹក, " * 6  # repeated, so that prompt lookup drafts
 
 
 def forced(llm: SeaLLM, tokens: list[int], *, is_drafted: bool) -> Reply:
