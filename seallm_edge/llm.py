@@ -21,7 +21,7 @@ from .plan.memory import n_cells
 from .prompt.chatml import Message, as_messages
 from .prompt.templates import ChatML
 from .reply import Reply
-from .stream import AsyncStream, Stream
+from .stream import AsyncStream, Stream, interleave
 from .text.languages import detect_language
 from .text.unicode import normalize
 
@@ -135,13 +135,23 @@ class SeaLLM:
         """`n` replies to one prompt, decoded in one batch after one prefill; see `stream`. With a `seed`, the replies
         have the seeds seed, seed + 1, and so on.
         """
+        streams = self.stream_choices(prompt, n, schema=schema, grammar=grammar, **sampling)
+        for _ in interleave(streams):
+            pass
+        return [stream.reply for stream in streams]
+
+    def stream_choices(
+        self, prompt: Prompt, n: int, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
+    ) -> list[Stream]:
+        """Start `n` replies to one prompt; see `choices`. Read them together (`seallm_edge.stream.interleave`): a
+        stream that lags some 128 deltas behind leaves the batch.
+        """
         if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= _MAX_CHOICES:
             raise InvalidOption(f"n is {n!r}", f"give a whole number from 1 to {_MAX_CHOICES}")
         tokens, words = self._read(prompt)
         seed = self.sampling.replace(sampling).seed
         seeds = [sampling if seed is None else {**sampling, "seed": seed + i} for i in range(n)]
-        streams = [self._start(tokens, words, schema, grammar, options) for options in seeds]
-        return [stream.read() for stream in streams]
+        return [self._start(tokens, words, schema, grammar, options) for options in seeds]
 
     def astream(
         self, prompt: Prompt, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any

@@ -1,9 +1,9 @@
-"""`Stream` and `AsyncStream`: one reply during decoding, for threads and for event loops."""
+"""`Stream` and `AsyncStream`: one reply during decoding, for threads and for event loops; `interleave`: several."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import TracebackType
 
 from .engine import Finished, Progress, RequestHandle, TextDelta
@@ -120,6 +120,20 @@ class Stream(Iterator[str]):
         if self._on_tokens and text.encode() == self._data:
             self._on_tokens(text, self._tokens)
         self._owner = None
+
+
+def interleave(streams: Sequence[Stream]) -> Iterator[tuple[int, str]]:
+    """Text deltas of several streams, each with the index of its stream. They are read in turn, so that no stream lags
+    behind and pauses, and all are decoded in one batch.
+    """
+    unfinished = dict(enumerate(streams))
+    while unfinished:
+        for index, stream in list(unfinished.items()):
+            delta = next(stream, None)
+            if delta is None:
+                del unfinished[index]
+            else:
+                yield index, delta
 
 
 class AsyncStream(AsyncIterator[str]):

@@ -6,7 +6,7 @@ from seallm_edge import ScriptedEngine, SeaLLM
 from seallm_edge.engine import Finished, OutputQueue, Progress, TextDelta
 from seallm_edge.errors import EngineError
 from seallm_edge.reply import TokenLogprob
-from seallm_edge.stream import Stream
+from seallm_edge.stream import Stream, interleave
 
 
 class Handle:
@@ -94,3 +94,15 @@ def test_deltas_carry_every_token_once() -> None:
         reply = llm.stream("hello", logprobs=0).read()
     assert bytes(each.token for each in reply.logprobs) == reply.text.encode()
     assert reply.usage.reply_tokens == len(reply.text.encode())
+
+
+def test_interleaved_streams_are_read_in_turn_each_to_its_end(told: list[tuple[str, list[int]]]) -> None:
+    handles = [Handle(), Handle(), Handle()]
+    for handle, texts in zip(handles, ("abc", "", "xy"), strict=True):
+        for text in texts:
+            handle.output.put(delta(text))
+        handle.output.put(Finished("stop", delta("")))
+    streams = [Stream(handle, 7) for handle in handles]
+    assert list(interleave(streams)) == [(0, "a"), (2, "x"), (0, "b"), (2, "y"), (0, "c")]
+    assert [stream.reply.text for stream in streams] == ["abc", "", "xy"]
+    assert [stream.reply.finish_reason for stream in streams] == ["stop"] * 3

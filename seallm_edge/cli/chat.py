@@ -113,7 +113,7 @@ def chosen(history: History, session: str | None, last: bool, system: str | None
         stored = history.named(session) if session else None
     if stored is not None and system is not None:
         raise InvalidOption(
-            "a stored conversation has its own system message", "leave out --system, or begin a new one"
+            "a stored conversation has its own system message", f"leave out {system}, or begin a new one"
         )
     return stored
 

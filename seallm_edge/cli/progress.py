@@ -6,18 +6,17 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from ..files.sizes import readable
 from .output import diagnostic
 
-if TYPE_CHECKING:
-    from ..stream import Stream
-
+T = TypeVar("T")
 _ERASE = "\r\x1b[K"
 _POLL_SECONDS = 0.5
+_READING = "reading the prompt"
 
 
 class ProgressLine:
@@ -82,26 +81,31 @@ class ProgressLine:
             self._terminal = None
 
 
-def text_of(stream: Stream) -> Iterator[str]:
-    """Text deltas of a stream. Until the first one, a terminal shows the share of the prompt that is prefilled."""
+def text_of(deltas: Iterator[T], prompt_share: Callable[[], float] | None = None) -> Iterator[T]:
+    """Text deltas of a reply. Until the first one, a terminal shows that the prompt is prefilled; with `prompt_share`,
+    which share of it.
+    """
     with ProgressLine() as line:
-        first = _first_delta(stream, line) if line.is_shown_to_someone else next(stream, None)
+        first = _first_delta(deltas, prompt_share, line) if line.is_shown_to_someone else next(deltas, None)
     if first is not None:
         yield first
-        yield from stream
+        yield from deltas
 
 
-def _first_delta(stream: Stream, line: ProgressLine) -> str | None:
+def _first_delta(deltas: Iterator[T], prompt_share: Callable[[], float] | None, line: ProgressLine) -> T | None:
     is_over = threading.Event()
 
     def poll() -> None:
         while not is_over.wait(_POLL_SECONDS):
-            line.show_share("reading the prompt", stream.prompt_share)
+            if prompt_share:
+                line.show_share(_READING, prompt_share())
+            else:
+                line.show(_READING)
 
     thread = threading.Thread(target=poll, name="seallm-progress", daemon=True)
     thread.start()
     try:
-        return next(stream, None)
+        return next(deltas, None)
     finally:
         is_over.set()
         thread.join()

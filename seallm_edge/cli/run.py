@@ -1,19 +1,15 @@
-"""`seallm run`: one prompt, one reply."""
+"""`seallm run`: one prompt, one reply; several with --choices; a turn of a stored conversation with --session."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from . import options
+from .answers import Answers, conversation_in
 from .output import diagnostic
-from .progress import text_of
-
-if TYPE_CHECKING:
-    from ..reply import Reply
 
 _MAX_BYTES = 1 << 20  # of a schema or a grammar
 
@@ -47,29 +43,60 @@ def run(
         ),
     ] = None,
     grammar: Annotated[str | None, typer.Option(help="Answer with a text of this GBNF grammar: a file.")] = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the reply and its figures as JSON.")] = False,
+    session: Annotated[
+        str | None,
+        typer.Option(
+            help="Answer as the next turn of the stored conversation of this title or id (`seallm sessions`), and keep "
+            "the turn; a new one gets it as its title.",
+            callback=options.as_text,
+        ),
+    ] = None,
+    choices: Annotated[
+        int | None,
+        typer.Option("--choices", "-n", help="Answer so many times, decoded together: 1 to 64."),
+    ] = None,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print the reply and its figures as JSON; with --choices, a line each.")
+    ] = False,
     stats: Annotated[bool, typer.Option("--stats", help="Print token counts and speed on stderr.")] = False,
     *,
     settings: options.Settings,
 ) -> None:
     """Answer one prompt: the answer on stdout, all else on stderr. A base model continues the text."""
+    check_session(session, choices)
     text = with_documents(read_prompt(prompt or []), files or [], encoding)
+    given = "--persona" if persona else "--system"
     system = options.system_of(system, persona)
-    form = read_form(schema, grammar)
+    asked = read_form(schema, grammar) | settings.sampling
+    answers = Answers(json_output, stats)
+    if session is not None:
+        from ..chat import History
+        from .chat import chosen
+
+        with History() as history:
+            stored = chosen(history, session, False, given if system is not None else None)
+            with options.loaded(model, {"snapshots": True} | settings.loading) as llm:
+                own = {"system": system, "persona": persona, "sampling": asked}
+                answers.turn(conversation_in(history, stored, llm, session, **own), text)
+        return
     with options.loaded(model, settings.loading) as llm:
-        asked = [*system_message(system), {"role": "user", "content": text}] if llm.is_chat_model else text
-        stream = llm.stream(asked, **form, **settings.sampling)
-        deltas = text_of(stream)
-        if json_output:
-            for _ in deltas:
-                pass
-            print(json.dumps({"model": llm.name} | stream.reply.as_dict(), ensure_ascii=False))
+        messages = [*system_message(system), {"role": "user", "content": text}] if llm.is_chat_model else text
+        if choices is None:
+            answers.one(llm, messages, asked)
         else:
-            for text in deltas:
-                print(text, end="", flush=True)
-            print(flush=True)
-        if stats:
-            diagnostic(describe(stream.reply))
+            answers.several(llm, messages, choices, asked)
+
+
+def check_session(session: str | None, choices: int | None) -> None:
+    """Check the options of a stored conversation. Raises InvalidOption."""
+    from ..errors import InvalidOption
+
+    if session is not None and not session.strip():
+        raise InvalidOption("the name of the session is empty", "give a title or an id: seallm sessions")
+    if session is not None and choices is not None:
+        raise InvalidOption(
+            "--session and --choices are both given", "leave one out: a conversation continues with one reply"
+        )
 
 
 def read_prompt(words: list[str]) -> str:
@@ -125,13 +152,3 @@ def _text_of(path: Path) -> str:
 def system_message(system: str | None) -> list[dict[str, str]]:
     """The system message, if one was given."""
     return [] if system is None else [{"role": "system", "content": system}]
-
-
-def describe(reply: Reply) -> str:
-    """One line with a reply's token counts and speed."""
-    return (
-        f"{reply.usage.prompt_tokens:,} tokens read ({reply.usage.cached_tokens:,} of them cached) "
-        f"in {reply.timings.prefill_seconds:.1f} s, {reply.usage.reply_tokens:,} tokens written, "
-        f"{reply.characters_per_second:.0f} characters/s ({reply.tokens_per_second:.1f} tokens/s), "
-        f"{reply.timings.speedup_in_words}ended by {reply.finish_reason}"
-    )

@@ -4,7 +4,7 @@ import io
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -89,8 +89,6 @@ class WatchedTerminal(io.StringIO):
 class SlowStream(Iterator[str]):
     """A stream whose first text comes after progress has been shown."""
 
-    prompt_share = 0.25
-
     def __init__(self, terminal: WatchedTerminal) -> None:
         self._terminal = terminal
         self._deltas = iter(["one ", "two"])
@@ -100,14 +98,17 @@ class SlowStream(Iterator[str]):
         return next(self._deltas)
 
 
-def test_the_share_of_the_prompt_is_shown_until_the_first_text_and_erased(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("share", "line"), [(lambda: 0.25, "reading the prompt  25%"), (None, "reading the prompt")])
+def test_the_share_of_the_prompt_is_shown_until_the_first_text_and_erased(
+    monkeypatch: pytest.MonkeyPatch, share: Callable[[], float] | None, line: str
+) -> None:
     terminal = WatchedTerminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setattr(progress, "_POLL_SECONDS", 0.01)
-    stream = progress.text_of(SlowStream(terminal))
+    stream = progress.text_of(SlowStream(terminal), share)
     assert next(stream) == "one "
     shown = terminal.getvalue()
-    assert set(shown.split("\r\x1b[K")) == {"", "reading the prompt  25%"}
+    assert set(shown.split("\r\x1b[K")) == {"", line}
     assert shown.endswith("\r\x1b[K")
     assert list(stream) == ["two"]
     assert terminal.getvalue() == shown
