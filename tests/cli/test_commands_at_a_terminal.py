@@ -91,6 +91,7 @@ class TestCommandsAtATerminal:
         child.expect("›")
         child.send("1\r")
         child.expect("the last message has no answer yet: pertanyaan")
+        child.expect("› pertanyaan\r\n")  # the end of the conversation, before the prompt
         self.leave(child)
 
     def test_the_chat_speaks_the_language_of_the_environment_and_of_lang(
