@@ -15,7 +15,7 @@ from .output import diagnostic
 from .progress import text_of
 
 if TYPE_CHECKING:
-    from ..chat import Conversation, History, StoredConversation
+    from ..chat import Conversation
     from ..llm import Prompt, SeaLLM
     from ..reply import Reply
 
@@ -90,25 +90,13 @@ class Answers:
             diagnostic(describe(reply))
 
 
-def conversation_in(
-    history: History, stored: StoredConversation | None, llm: SeaLLM, title: str, **options: Any
-) -> Conversation:
-    """Conversation that continues a stored one, or a new one of this `title`; `options` as for `Conversation`.
-
-    Raises InvalidOption for a base model.
-    """
-    from ..chat import Conversation
-    from .chat import tell
-
+def require_chat_model(llm: SeaLLM) -> None:
+    """Raise InvalidOption for a base model, which has no conversations."""
     if not llm.is_chat_model:
         raise InvalidOption(
             f"{llm.name} is a base model: it continues a text, and has no conversations",
             "leave out --session, or name a chat model",
         )
-    if stored is None:
-        return Conversation(llm, history=history, title=title, on_notice=tell, **options)
-    own = {name: value for name, value in options.items() if name not in ("system", "persona")}
-    return Conversation.resume(llm, history, stored.id, on_notice=tell, **own)
 
 
 def describe(reply: Reply) -> str:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import options
-from .output import diagnostic
+from ..errors import InvalidOption
+from . import options, stored
 
 if TYPE_CHECKING:
-    from ..chat import BackgroundLoad, Conversation, History, StoredConversation
-    from ..chat.notices import Notice
-    from ..llm import SeaLLM
+    from ..chat import Conversation, History, StoredConversation
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -39,6 +37,7 @@ def chat(
         ),
     ] = None,
     last: Annotated[bool, typer.Option("--continue", "-c", help="Continue the last conversation.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Choose the conversation to continue from a list.")] = False,
     save: Annotated[
         bool | None,
         typer.Option(
@@ -62,74 +61,35 @@ def chat(
     from ..chat import History
     from ..store import default_chat_model, locate
 
-    if save is False and (session or last):
-        from ..errors import InvalidOption
-
+    if sum((session is not None, last, resume)) > 1:
+        raise InvalidOption("--session, --continue and --resume exclude one another", "give one of them")
+    is_continued = session is not None or last or resume
+    if save is False and is_continued:
         raise InvalidOption("a stored conversation is continued, and --no-save is given", "leave out --no-save")
     given = "--persona" if persona else "--system"
     system = options.system_of(system, persona)
-    is_kept = options.is_interactive() if save is None and not (session or last) else save is not False
+    given_system = given if system is not None else None
+    is_kept = options.is_interactive() if save is None and not is_continued else save is not False
     with History() if is_kept else History.in_memory() as history:
-        stored = chosen(history, session, last, given if system is not None else None)
+        if resume and (chosen := stored.picked(history, given_system)) is None:
+            return
+        if last:
+            chosen = stored.last(history, given_system)
+        elif not resume:
+            chosen = stored.named(history, session, given_system)
         name = model or str(default_chat_model())
         locate(name)  # an unknown name is told at once
         loading = settings.loading | {"snapshots": snapshots and save is not False}
-        told: dict[str, Any] = {"sampling": settings.sampling, "on_notice": tell}
-        if stored is None:
-            told |= {"system": system, "persona": persona, "title": session}
+        told = {"sampling": settings.sampling, "system": system, "persona": persona, "title": session}
         if options.is_interactive():
-            at_terminal(history, stored, name, plain, loading, told)
+            at_terminal(history, chosen, name, plain, loading, told)
         else:
             with options.loaded(name, loading) as llm:
-                line_by_line(begun(llm, history, stored, told))
-
-
-def begun(
-    llm: SeaLLM | BackgroundLoad, history: History, stored: StoredConversation | None, told: dict[str, Any]
-) -> Conversation:
-    """Conversation that `stored` names, or a new one."""
-    from ..chat import Conversation
-
-    if stored is None:
-        return Conversation(llm, history=history, **told)
-    return Conversation.resume(llm, history, stored.id, **told)
-
-
-def chosen(history: History, session: str | None, last: bool, system: str | None) -> StoredConversation | None:
-    """Conversation to continue, None for a new one. `system` is the option that gives a system message, if one does.
-
-    Raises InvalidOption for options that exclude one another.
-    """
-    from ..errors import InvalidOption
-
-    if session is not None and last:
-        raise InvalidOption("--session and --continue are both given", "give one of them")
-    if last:
-        newest = history.conversations(1)
-        if not newest:
-            raise InvalidOption("there is no conversation to continue yet", "begin one: seallm chat")
-        stored: StoredConversation | None = history.conversation(newest[0].id)
-    else:
-        stored = history.named(session) if session else None
-    if stored is not None and system is not None:
-        raise InvalidOption(
-            "a stored conversation has its own system message", f"leave out {system}, or begin a new one"
-        )
-    return stored
-
-
-def tell(notice: Notice) -> None:
-    """Print a notice on stderr, with what mends it."""
-    from ..chat.notices import NotSaved
-    from ..hints import command_line_words
-
-    diagnostic(f"({notice})")
-    if isinstance(notice, NotSaved):
-        diagnostic(f"  {notice.error.hint.worded(command_line_words)}")
+                line_by_line(stored.conversation_over(llm, history, chosen, **told))
 
 
 def at_terminal(
-    history: History, stored: StoredConversation | None, name: str, plain: bool, loading: dict[str, Any],
+    history: History, chosen: StoredConversation | None, name: str, plain: bool, loading: dict[str, Any],
     told: dict[str, Any],
 ) -> None:  # fmt: skip
     """Chat on the screen; the model loads behind it."""
@@ -137,7 +97,7 @@ def at_terminal(
 
     load = functools.partial(options.begin_load, loading=loading)
     first = load(name)
-    conversation = begun(first, history, stored, told)
+    conversation = stored.conversation_over(first, history, chosen, **told)
     try:
         Screen(conversation, plain, name=model_name(name), load=load).run()
     finally:

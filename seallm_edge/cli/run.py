@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from . import options
-from .answers import Answers, conversation_in
+from . import options, stored
+from .answers import Answers, require_chat_model
 from .output import diagnostic
 
 _MAX_BYTES = 1 << 20  # of a schema or a grammar
@@ -71,13 +71,13 @@ def run(
     answers = Answers(json_output, stats)
     if session is not None:
         from ..chat import History
-        from .chat import chosen
 
         with History() as history:
-            stored = chosen(history, session, False, given if system is not None else None)
+            chosen = stored.named(history, session, given if system is not None else None)
             with options.loaded(model, {"snapshots": True} | settings.loading) as llm:
-                own = {"system": system, "persona": persona, "sampling": asked}
-                answers.turn(conversation_in(history, stored, llm, session, **own), text)
+                require_chat_model(llm)
+                told = {"system": system, "persona": persona, "title": session, "sampling": asked}
+                answers.turn(stored.conversation_over(llm, history, chosen, **told), text)
         return
     with options.loaded(model, settings.loading) as llm:
         messages = [*system_message(system), {"role": "user", "content": text}] if llm.is_chat_model else text

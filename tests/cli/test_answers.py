@@ -13,7 +13,7 @@ import typer
 
 from seallm_edge import ScriptedEngine, SeaLLM
 from seallm_edge.chat import Conversation, History
-from seallm_edge.cli.answers import Answers, conversation_in
+from seallm_edge.cli.answers import Answers, require_chat_model
 from seallm_edge.errors import EngineError, InvalidOption, SeaLLMError
 from seallm_edge.hints import command_line_words
 
@@ -91,11 +91,10 @@ class TestSession:
         done = seallm("run", DEMO, "Hi", *options)
         assert (done.returncode, done.stdout, done.stderr.decode()) == (1, b"", words)
 
-    def test_a_base_model_has_no_conversations(self, home: Path) -> None:
-        with SeaLLM.from_engine(ScriptedEngine([], chats=False)) as llm, History() as history:
-            with pytest.raises(InvalidOption) as error:
-                conversation_in(history, None, llm, "S")
-            assert history.conversations() == []
+    def test_a_base_model_has_no_conversations(self) -> None:
+        llm = SeaLLM.from_engine(ScriptedEngine([], chats=False))
+        with pytest.raises(InvalidOption) as error:
+            require_chat_model(llm)
         assert error.value.worded(command_line_words) == (
             "scripted is a base model: it continues a text, and has no conversations\n"
             "  leave out --session, or name a chat model"
