@@ -34,6 +34,7 @@ def silent_keyboard() -> Iterator[None]:
     before = termios.tcgetattr(sys.stdin)
     silent = [*before[:6], [*before[6]]]
     silent[3] &= ~(termios.ECHO | termios.ICANON)  # canonical mode would cut a line of 4,096 bytes
+    silent[3] |= termios.NOFLSH  # Ctrl-C would drop what is on its way to the terminal, half an escape sequence too
     silent[0] &= ~termios.ICRNL  # Enter is c-m, as at the prompt
     for character in ("VSUSP", "VDSUSP"):  # a stopped program would leave the terminal divided
         if hasattr(termios, character):

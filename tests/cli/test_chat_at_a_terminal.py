@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,63 +18,13 @@ if sys.platform == "win32":
     pytest.skip("a POSIX terminal", allow_module_level=True)
 
 from seallm_edge.chat import History
+from support.chat import ANSWER, BACKSPACE, CAPITAL, CTRL_C, CTRL_D, DEMO, ENTER, GREEDY, LOADED, Chat
 from support.terminal import Terminal
 
-DEMO = "smollm2-135m-instruct"
-CAPITAL = "What is the capital of Japan?"
-ANSWER = "The capital of Japan is Tokyo."
 STORY = "Tell me a very long story about a village."
-GREEDY = ("--temperature", "0", "--max-tokens", "24", "--context", "1024")
 ENDLESS = (*GREEDY, "--max-tokens", "900", "--repeat-penalty", "1")
-ENTER, CTRL_C, CTRL_D, BACKSPACE, UP = "\r", "\x03", "\x04", "\x7f", "\x1b[A"
 STAND_IN = "SmolLM2-135M-Instruct: English stand-in for trying seallm-edge out; it is no SeaLLMs model"
 HEADING = [f"{DEMO}. /help lists the commands.", STAND_IN]
-LOADED = " tokens ("  # in the status line
-
-
-class Chat(Terminal):
-    """Terminal of 24 rows and 100 columns with a chat, loaded and at its prompt."""
-
-    def __init__(self, command: list[str], columns: int = 100, env: dict[str, str] | None = None) -> None:
-        super().__init__(command, rows=24, columns=columns, env=env)
-        self.wait_for(LOADED)
-
-    def ask(self, message: str, expected: str) -> None:
-        """Send a message, wait for a part of the reply, and for the prompt after it."""
-        self.type(message + ENTER)
-        self.wait_for(expected)
-        self.wait_for_prompt()
-
-    def wait_for_prompt(self, line: str = "›") -> None:
-        """Wait until the chat has an input line, and the status under it says how full the context is."""
-        self.wait_for(lambda rows: LOADED in "".join(rows[-1:]) and any(row == line for row in rows[-24:]))
-
-    def conversation(self) -> list[str]:
-        """All rows but the status at the bottom and the free ones above it."""
-        rows = self.text().splitlines()
-        rows = rows[:-1] if LOADED in rows[-1] or "Ctrl-C stops" in rows[-1] else rows
-        while rows and not rows[-1]:
-            rows.pop()
-        return rows
-
-    def leave(self) -> int | None:
-        """Exit code after Ctrl-D."""
-        self.type(CTRL_D)
-        return self.end()
-
-
-@pytest.fixture
-def start(seallm) -> Iterator:  # type: ignore[no-untyped-def]
-    chats: list[Chat] = []
-
-    def start(*options: str, columns: int = 100, env: dict[str, str] | None = None) -> Chat:
-        chats.append(Chat(seallm.command("chat", DEMO, *(options or GREEDY)), columns, env))
-        return chats[-1]
-
-    yield start
-    for chat in chats:
-        if chat.child.isalive():
-            chat.kill()
 
 
 def modes(chat: Chat) -> str:

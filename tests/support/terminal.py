@@ -59,6 +59,7 @@ class Terminal:
         self.child.delaybeforesend = None
         self._screen.write_process_input = lambda answer: self.child.send(answer.encode())  # where the cursor is
         self.seconds = 60.0
+        self.output = b""  # all of it, escape sequences included
 
     def type(self, keys: str) -> None:
         """Send keys."""
@@ -97,11 +98,13 @@ class Terminal:
     def read(self, seconds: float) -> bool:
         """Take what the command prints within a time: whether it still runs."""
         try:
-            self._stream.feed(self.child.read_nonblocking(1 << 16, timeout=seconds))
+            data = self.child.read_nonblocking(1 << 16, timeout=seconds)
         except pexpect.TIMEOUT:
             return True
         except pexpect.EOF:
             return False
+        self.output += data
+        self._stream.feed(data)
         return True
 
     def wait_for(self, expected: str | Callable[[list[str]], bool]) -> None:
