@@ -54,14 +54,16 @@ class Pane:
         program = [sys.executable, "-c", "from seallm_edge.cli import main; main()", "chat", *arguments]
         environment = {**os.environ, "SEALLM_HOME": str(home), "TERM": "xterm-256color"}
         environment.pop("TMUX", None)
-        self.started = time.monotonic()
+        waiting = ["sh", "-c", 'echo ready; read -r go; exec "$@"', "sh", *program]  # tmux starts before the clock does
         self._tmux = subprocess.Popen(
-            ["tmux", "-L", self._name, "-f", "/dev/null", "-C", "new-session", "-x", "100", "-y", "30", *program],
+            ["tmux", "-L", self._name, "-f", "/dev/null", "-C", "new-session", "-x", "100", "-y", "30", *waiting],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment,
         )  # fmt: skip
         self._changed = threading.Condition()
         self._output = b""
         threading.Thread(target=self._listen, daemon=True).start()
+        self.wait(b"ready")
+        self.started = self.type("\r")
 
     def type(self, keys: str) -> float:
         """Send keys: the time at which they went."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..documents import Document, as_message_part, fit, read_document
+from .. import documents
 from .chunk_pass import ChunkPass
 from .conversation import Conversation
 
@@ -23,8 +23,8 @@ class Attachment:
     """
 
     path: Path
-    document: Document
-    whole: Document
+    document: documents.Document
+    whole: documents.Document
     n_tokens: int
     n_left: int
     is_in_parts: bool = False
@@ -63,12 +63,12 @@ class Attachments:
 
         Raises DocumentError, or UncertainEncoding where its `encoding` must be given.
         """
-        document = read_document(path, encoding)
+        document = documents.read_document(path, encoding)
         waiting = self._waiting_tokens()
-        markup = self._count(as_message_part(replace(document, text="")))
-        part = fit(document.text, self._count, max(0, self._space() - waiting - markup))
+        markup = self._count(documents.as_message_part(replace(document, text="")))
+        part = documents.fit(document.text, self._count, max(0, self._space() - waiting - markup))
         fitting = document if part.is_whole else replace(document, text=part.text)
-        n_tokens = self._count(as_message_part(fitting))
+        n_tokens = self._count(documents.as_message_part(fitting))
         return Attachment(path, fitting, document, n_tokens, self._conversation.space_left - waiting - n_tokens)
 
     def chunk_pass(self, attachment: Attachment, question: str, notes: Iterable[str] = ()) -> ChunkPass:
@@ -85,7 +85,7 @@ class Attachments:
 
     def joined(self, text: str, notes: Iterable[str] = ()) -> str:
         """Message with the waiting documents, then `notes` on those read in parts, then `text`."""
-        whole = (as_message_part(one.document) for one in self._waiting if not one.is_in_parts)
+        whole = (documents.as_message_part(one.document) for one in self._waiting if not one.is_in_parts)
         return "\n".join([*whole, *notes, text])
 
     def clear(self) -> None:

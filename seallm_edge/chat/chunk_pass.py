@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
-from ..documents import Document, Part, as_message_part, chunks
+from .. import documents
 from ..errors import InvalidOption
 from ..hints import Hint, Option
 from ..prompt.chatml import Message
@@ -41,7 +41,7 @@ class ChunkPass:
     those taken so far. Raises InvalidOption where the question leaves too little of the context for a part.
     """
 
-    def __init__(self, conversation: Conversation, document: Document, question: str, space: int) -> None:
+    def __init__(self, conversation: Conversation, document: documents.Document, question: str, space: int) -> None:
         self._conversation = conversation
         self._document = document
         self._question = question
@@ -55,7 +55,7 @@ class ChunkPass:
                 f"the question leaves {max(0, self._budget):,} of {n_ctx:,} tokens for each part of {document.name}",
                 Hint("shorten it, or give a larger {context}", context=Option("context")),
             )
-        self.parts: tuple[Part, ...] = tuple(chunks(document.text, self._count, self._budget))
+        self.parts: tuple[documents.Part, ...] = tuple(documents.chunks(document.text, self._count, self._budget))
         self.notes: list[Note] = []
 
     @property
@@ -108,7 +108,7 @@ class ChunkPass:
                 self.notes.append(Note(number, text or "-", is_cut))
 
     def _prompt(self, number: int, text: str, n_parts: int) -> list[Message]:
-        part = as_message_part(replace(self._document, text=text))
+        part = documents.as_message_part(replace(self._document, text=text))
         task = (
             f"This is part {number} of {n_parts} of the document. Write short notes on what it says about the "
             'following, in the language of the question. Write only "-" if it says nothing about it.'

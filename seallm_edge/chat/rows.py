@@ -6,7 +6,7 @@ A row of a damaged file raises sqlite3.DatabaseError; an id that does not exist 
 from __future__ import annotations
 
 import json
-import secrets
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -145,7 +145,7 @@ def insert_tree(connection: sqlite3.Connection, tree: ConversationTree) -> str:
 
 def new_id() -> str:
     """Random id of a conversation: ten hexadecimal digits."""
-    return secrets.token_hex(5)
+    return os.urandom(5).hex()
 
 
 def insert_message(connection: sqlite3.Connection, new: StoredMessage) -> int:

