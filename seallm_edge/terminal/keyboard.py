@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from prompt_toolkit.styles import Style
 
 PROMPT = "› "
+# Erase from the start of a row on. The usual sequence alone, at the first row, is for tmux a cleared screen, which it
+# would add to the scrollback at each key of an input that fills the terminal.
+_ERASE_DOWN = "\x1b[K\x1b7\x1b[B\r\x1b[J\x1b8"
 _MAX_KEPT = 10_000  # characters of a message in the file of earlier messages
 
 
@@ -163,6 +166,10 @@ def _redraw_complex_scripts(session: PromptSession[str]) -> None:
     """
 
     was_ascii = True
+    output = session.app.output
+
+    def erase_down() -> None:
+        output.write_raw(_ERASE_DOWN)
 
     def redraw(buffer: Any) -> None:
         nonlocal was_ascii
@@ -172,10 +179,11 @@ def _redraw_complex_scripts(session: PromptSession[str]) -> None:
             free_rows = renderer._min_available_height  # which `erase` forgets, and the status line would go
             renderer.erase()
             renderer._min_available_height = free_rows
-            session.app.output.write_raw("\r")
-            session.app.output.erase_down()
+            output.write_raw("\r")
+            output.erase_down()
         was_ascii = is_ascii
 
+    output.erase_down = erase_down  # type: ignore[method-assign]
     session.default_buffer.on_text_changed += redraw
     session.default_buffer.on_cursor_position_changed += redraw
 
