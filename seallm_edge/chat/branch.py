@@ -16,6 +16,7 @@ from .history import History
 from .records import ConversationTree, Role, State, StoredConversation, StoredMessage
 
 T = TypeVar("T")
+_LONGEST_PREFILL_SECONDS = 600.0  # of another program; a reply that has no text yet is its own for so long
 _RETRY_SECONDS = 30.0  # between tries to write the file again: a locked one takes 5 seconds to refuse
 
 
@@ -102,21 +103,25 @@ class Branch:
         self._stand_at(messages)
 
     def stand_at_newest(self, message_id: int) -> None:
-        """Stand at the newest message below a message, or at itself. Raises HistoryError."""
-        while children := self.history.children(message_id):
+        """Stand at the newest message with text below a message, or at itself. Raises HistoryError."""
+        while children := self._children(message_id):
             message_id = children[-1].id
         self.stand_at(message_id)
 
     def settle_end(self) -> str | None:
-        """Remove a reply without text from the end: its program was killed during the prefill. An earlier reply to the
-        same message takes its place; without one, the text of the message is returned.
+        """Leave a reply without text at the end out: its program was killed during the prefill, or is still at it, and
+        so it is removed only some time later. An earlier reply to the same message takes its place; without one, the
+        text of the message is returned.
         """
         while self.messages and self.messages[-1].role == "assistant" and not self.messages[-1].content:
-            self.discard()
+            if time.time() - self.messages[-1].created < _LONGEST_PREFILL_SECONDS:
+                self._stand_at(self.messages[:-1])
+            else:
+                self.discard()
         if not self.messages or self.messages[-1].role != "user":
             return None
         user = self.messages[-1]
-        if not self.history.children(user.id):
+        if not self._children(user.id):
             return user.content
         self.stand_at_newest(user.id)
         return None
@@ -190,6 +195,10 @@ class Branch:
     def id(self) -> str:
         """Id of the conversation; "" before its first message."""
         return self.conversation.id if self.conversation else ""
+
+    def _children(self, message_id: int) -> list[StoredMessage]:
+        """Messages with text that follow a message."""
+        return [one for one in self.history.children(message_id) if one.content]
 
     def _remove_if_empty(self) -> None:
         if not self.messages and self.conversation and not self._kept(lambda: self.history.tree(self.id).messages):

@@ -195,7 +195,7 @@ class Conversation:
 
     def branches(self) -> list[StoredMessage]:
         """Last messages of all branches, the oldest first. Raises HistoryError."""
-        messages = self.tree().messages if self.id else ()
+        messages = [one for one in self.tree().messages if one.content] if self.id else []
         parents = {one.parent for one in messages}
         return [one for one in messages if one.id not in parents]
 

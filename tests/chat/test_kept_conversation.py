@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from seallm_edge import EngineError, InvalidOption, Message, ScriptedEngine, SeaLLM
-from seallm_edge.chat import ContextBudget, Conversation, History
+from seallm_edge.chat import ContextBudget, Conversation, History, branch
 from seallm_edge.chat.notices import Notice, NotSaved, TurnsDropped, Unanswered
 from seallm_edge.errors import HistoryError, HistoryUnavailable
 
@@ -374,7 +374,40 @@ def test_a_message_whose_program_was_killed_before_the_reply_can_be_answered(his
         assert notices == [Unanswered("Apa kabar?")]
         assert texts(resumed) == ["Hi", "Halo!", "Apa kabar?"]
         assert "".join(resumed.retry()) == "Baik."
-        assert [one.content for one in again.children(user)] == ["Baik."]
+        assert [one.content for one in again.children(user)] == ["", "Baik."]
+        assert [one.content for one in resumed.branches()] == ["Baik."]
+
+
+def test_a_reply_that_is_without_text_for_long_is_removed(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(branch, "_LONGEST_PREFILL_SECONDS", 0.0)
+    conversation = Conversation(model("Halo!"), history=history)
+    say(conversation, "Hi")
+    user = history.add_message(conversation.id, conversation.stored_messages[-1].id, "user", "Apa kabar?")
+    history.add_message(conversation.id, user, "assistant", "", state="streaming")
+    with History(history.file) as again:
+        Conversation.resume(model("x"), again, conversation.id, on_notice=lambda _: None)
+        assert again.children(user) == []
+
+
+def test_a_conversation_opened_during_another_programs_prefill_lets_that_go_on(history: History) -> None:
+    conversation = Conversation(model("Halo!", "Baik."), history=history)
+    say(conversation, "Hi")
+
+    append, is_first = conversation._branch.append, [True]
+
+    def append_later(text: str) -> None:
+        """Store a delta; before the first one another program opens the conversation."""
+        if is_first and is_first.pop():
+            with History(history.file) as other:
+                theirs = Conversation.resume(model("Siapa?"), other, conversation.id, on_notice=lambda _: None)
+                assert texts(theirs) == ["Hi", "Halo!", "Apa kabar?"]
+                assert say(theirs, "Siapa?") == "Siapa?"
+        append(text)
+
+    conversation._branch.append = append_later  # type: ignore[method-assign]
+    assert say(conversation, "Apa kabar?") == "Baik."
+    contents = {one.content: one.state for one in history.tree(conversation.id).messages}
+    assert contents == dict.fromkeys(("Hi", "Halo!", "Apa kabar?", "Siapa?", "Baik."), "complete")
 
 
 def test_a_killed_prefill_of_a_retry_leaves_the_earlier_answer(history: History) -> None:
