@@ -104,7 +104,7 @@ class ChatWindow(QtWidgets.QWidget):
         last = self.messages[-1] if self.messages else None
         is_prefilling = last is not None and last.state == "streaming" and not last.content
         self.talk.wanted = conversation_id
-        # another program's prefill would be taken for one that was killed
+        # a reply of another program that has no text yet is shown once it has some
         self.talk.do(self.talk.open, conversation_id, is_prefilling and time.time() - last.created < PREFILL_SECONDS)
         self.refresh()
         if not conversation_id:

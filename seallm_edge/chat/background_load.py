@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..errors import SeaLLMError
 from ..native.interruptible import THREAD_NAME
 
 if TYPE_CHECKING:
@@ -16,10 +17,6 @@ Load = Callable[[OnProgress], "SeaLLM"]
 
 _LOOK_UP_SECONDS = 0.1  # Windows lets Ctrl-C through between two waits only
 _GRACE_SECONDS = 2.0  # for a load that was cancelled: it ends within one tensor
-
-
-class LoadCancelled(Exception):
-    """Raised inside a load that `close` ends, by its progress callback."""
 
 
 class BackgroundLoad:
@@ -62,7 +59,7 @@ class BackgroundLoad:
         while not self._ended.wait(_LOOK_UP_SECONDS):
             pass
         if self._llm is None:
-            raise self._error or LoadCancelled
+            raise self._error or _ended()
         return self._llm
 
     def close(self) -> None:
@@ -89,4 +86,8 @@ class BackgroundLoad:
     def _on_progress(self, share: float) -> None:
         self.share = share
         if self._is_cancelled:
-            raise LoadCancelled
+            raise _ended()
+
+
+def _ended() -> SeaLLMError:
+    return SeaLLMError("the load of the model was ended", "load it again")

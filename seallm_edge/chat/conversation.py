@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,7 @@ class Conversation:
         self._unsaved: list[Branch] = []  # of conversations left before, whose file failed
         self._turn: Turn | None = None  # under way
         self._is_cancelled = self._may_readmit = False
+        self._lock = threading.Lock()
 
     @classmethod
     def resume(
@@ -111,7 +113,9 @@ class Conversation:
         return self._begin(self._last_user_place, text)
 
     def cancel(self) -> None:
-        """End the reply that was begun last, from any thread, before its prefill too; the text read so far is kept."""
+        """End the reply that was begun last, from any thread, before its prefill too; the text read so far is kept. One
+        that waits for the model's load ends after that.
+        """
         self._is_cancelled = True
         if turn := self._turn:
             turn.stream.cancel()
@@ -167,7 +171,8 @@ class Conversation:
     @property
     def prompt_share(self) -> float | None:
         """Share of the prompt that is prefilled for the reply under way; None without one, or once it has text."""
-        return self._turn.prompt_share if self._turn else None
+        turn = self._turn
+        return turn.prompt_share if turn else None
 
     @property
     def id(self) -> str:
@@ -235,10 +240,11 @@ class Conversation:
     @property
     def _window(self) -> PromptWindow:
         window, branch = PromptWindow(self.llm, self.budget, self.system), self._branch
-        if self._may_readmit:  # turns that left a smaller context come back, if this one holds them all
-            self._may_readmit = False
-            if branch.context_start and self.llm.is_chat_model and window.fits(branch.messages, 0):
-                branch.context_start = 0
+        with self._lock:  # a prefill may run beside
+            if self._may_readmit:  # turns that left a smaller context come back, if this one holds them all
+                self._may_readmit = False
+                if branch.context_start and self.llm.is_chat_model and window.fits(branch.messages, 0):
+                    branch.context_start = 0
         return window
 
     def _begin(self, place: Callable[[], int], text: str | None) -> Generator[str, None, None]:

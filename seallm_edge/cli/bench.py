@@ -28,9 +28,7 @@ def bench(
             autocompletion=options.complete_model,
         ),
     ] = None,
-    seconds: Annotated[
-        float, typer.Option(min=1, max=3600, help="About how long to measure; a large model takes what it needs.")
-    ] = 30.0,
+    seconds: options.Seconds = 30.0,
     compare: Annotated[
         str | None, typer.Option(help="Compare with an earlier result of --json: a file.", show_default=False)
     ] = None,

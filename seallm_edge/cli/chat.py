@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +12,7 @@ from . import options, stored
 
 if TYPE_CHECKING:
     from ..chat import Conversation, History, StoredConversation
+    from ..chat.notices import Notice
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -97,9 +97,10 @@ def at_terminal(
 
     load = functools.partial(options.begin_load, loading=loading)
     first = load(name)
-    conversation = stored.conversation_over(first, history, chosen, **told)
+    notices: list[Notice] = []
+    conversation = stored.conversation_over(first, history, chosen, on_notice=notices.append, **told)
     try:
-        Screen(conversation, plain, name=model_name(name), load=load).run()
+        Screen(conversation, plain, name=name, notices=notices, load=load).run()
     finally:
         (conversation.load or first).close()
 
@@ -116,8 +117,3 @@ def line_by_line(conversation: Conversation) -> None:
                 print(flush=True)
     finally:
         conversation.save()
-
-
-def model_name(name: str) -> str:
-    """Name of a model as it is shown: without the folder and the ending of a path."""
-    return Path(name).name.removesuffix(".gguf")

@@ -65,6 +65,13 @@ def _name(param: CallbackParam) -> str:
     return param.opts[0] if param.param_type_name == "option" else (param.name or "the arguments").upper()
 
 
+def as_seconds(value: float) -> float:
+    """Number of seconds. Raises BadParameter for a value that is none, which no limit refuses."""
+    if value != value:
+        raise typer.BadParameter("give a number of seconds")
+    return value
+
+
 def is_interactive() -> bool:
     """Whether a user sits at the terminal that standard input comes from."""
     return sys.stdin is not None and sys.stdin.isatty()
@@ -96,6 +103,12 @@ Drafting = Annotated[
     typer.Option(
         help='Speculative decoding: the same text, faster. "auto" (the default), "off", or a smaller model as the '
         "draft model."
+    ),
+]
+Seconds = Annotated[
+    float,
+    typer.Option(
+        min=1, max=3600, callback=as_seconds, help="About how long to measure; a large model takes what it needs."
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Load even where memory seems too small.")]
@@ -195,8 +208,7 @@ def loaded(model: str, loading: dict[str, Any]) -> Iterator[SeaLLM]:
     with ProgressLine() as line:
         llm = SeaLLM(model, **loading, on_progress=functools.partial(line.show_share, "loading"))
     with llm:
-        if llm.card and llm.card.stand_in:
-            diagnostic(f"{llm.card.title}: {llm.card.stand_in}")
+        _tell_stand_in(llm)
         yield llm
 
 
@@ -208,11 +220,15 @@ def begin_load(model: str, loading: dict[str, Any]) -> BackgroundLoad:
         from ..llm import SeaLLM
 
         llm = SeaLLM(model, **loading, on_progress=on_progress)
-        if llm.card and llm.card.stand_in:
-            diagnostic(f"{llm.card.title}: {llm.card.stand_in}")
+        _tell_stand_in(llm)
         return llm
 
     return BackgroundLoad(load, is_waiting=True)
+
+
+def _tell_stand_in(llm: SeaLLM) -> None:
+    if llm.card and llm.card.stand_in:
+        diagnostic(f"{llm.card.title}: {llm.card.stand_in}")
 
 
 def given(**options: Any) -> dict[str, Any]:

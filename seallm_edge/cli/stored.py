@@ -41,22 +41,25 @@ def picked(history: History, system_option: str | None) -> StoredConversation | 
 
     if not is_interactive():
         raise InvalidOption("--resume asks at a terminal, and standard input is none", "give --session NAME")
+    if system_option is not None:
+        raise InvalidOption("a stored conversation has its own system message", _ANOTHER.format(option=system_option))
     id_ = pick(history, _ask)
-    return _with_own_system(history.conversation(id_) if id_ else None, system_option)
+    return history.conversation(id_) if id_ else None
 
 
 def conversation_over(
     llm: SeaLLM | BackgroundLoad, history: History, stored: StoredConversation | None, **options: Any
 ) -> Conversation:
     """Conversation that continues a stored one, or a new one; `options` as for `Conversation`. Its notices are printed
-    on stderr.
+    on stderr unless `on_notice` is among them.
     """
     from ..chat import Conversation
 
+    options = {"on_notice": tell, **options}
     if stored is None:
-        return Conversation(llm, history=history, on_notice=tell, **options)
+        return Conversation(llm, history=history, **options)
     own = {name: value for name, value in options.items() if name not in ("system", "persona", "title")}
-    return Conversation.resume(llm, history, stored.id, on_notice=tell, **own)
+    return Conversation.resume(llm, history, stored.id, **own)
 
 
 def tell(notice: Notice) -> None:

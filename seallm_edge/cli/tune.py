@@ -25,9 +25,7 @@ NAMES = {"threads": "threads", "repack": "repacking", "variant": "CPU code", "n_
 @app.command()
 def tune(
     model: options.ModelArgument,
-    seconds: Annotated[
-        float, typer.Option(min=1, max=3600, help="About how long to measure; a large model takes what it needs.")
-    ] = 30.0,
+    seconds: options.Seconds = 30.0,
     forget: Annotated[bool, typer.Option("--forget", help="Measure nothing; drop the saved settings.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     force: options.Force = False,

@@ -71,11 +71,14 @@ class SpeedReport:
             "decode, tokens/s": self.decode,
             "memory bandwidth, GB/s": self.bandwidth.scaled(1e-9),
         }
-        return fixed | {
-            f"{language.code}, characters/s": language.with_drafting(self.decode)
-            or language.characters_per_second(self.decode)
+        plain = {
+            f"{language.code}, characters/s": language.characters_per_second(self.decode) for language in self.languages
+        }
+        drafted = {
+            f"{language.code} with drafting, characters/s": language.with_drafting(self.decode)
             for language in self.languages
         }
+        return fixed | plain | {name: figure for name, figure in drafted.items() if figure}
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""

@@ -22,17 +22,17 @@ read -r end || { stty "$settings" <&3; printf %s "$1"; }
 
 
 class TerminalGuard:
-    """Guard of the terminal on stdout, as a context manager; leaving it ends the guard. None on Windows."""
+    """Guard of the terminal on stdin, as a context manager; leaving it ends the guard. None on Windows."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> TerminalGuard:
-        if sys.platform != "win32" and sys.stdout.isatty():
+        if sys.platform != "win32" and sys.stdin.isatty():
             with contextlib.suppress(OSError):
                 self._process = subprocess.Popen(
                     ["/bin/sh", "-c", _SCRIPT, "sh", RESET],
-                    stdin=subprocess.PIPE, stdout=sys.stdout.fileno(), stderr=subprocess.PIPE,
+                    stdin=subprocess.PIPE, stdout=sys.stdin.fileno(), stderr=subprocess.PIPE,
                     start_new_session=True,  # Ctrl-C at the terminal is not for it
                 )  # fmt: skip
                 _pipe(self._process.stderr).read(1)  # now it knows the settings

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import Completer
     from prompt_toolkit.history import History
+    from prompt_toolkit.output import Output
     from prompt_toolkit.styles import Style
 
 PROMPT = "› "
@@ -73,6 +74,16 @@ class InputLine:
         except EOFError:
             return None
 
+    @property
+    def has_editing(self) -> bool:
+        """Whether prompt-toolkit is there: without it lines are read as the terminal gives them."""
+        return self._session is not None
+
+    def remember(self, message: str) -> None:
+        """Add a message that was read elsewhere to the earlier ones."""
+        if self._session:
+            self._session.history.append_string(message)
+
     def refresh(self) -> None:
         """Show the status anew, from any thread."""
         if self._session:
@@ -101,7 +112,17 @@ def _session(
         key_bindings=bindings(hinted),
         bottom_toolbar=status,
         style=_style(),
+        output=_terminal_output(),
     )
+
+
+def _terminal_output() -> Output | None:
+    """Output for the prompt where stdout is no terminal but stderr is; None for the usual one."""
+    if sys.stdout.isatty() or sys.stderr is None or not sys.stderr.isatty():
+        return None
+    from prompt_toolkit.output import create_output
+
+    return create_output(stdout=sys.stderr)
 
 
 def _style() -> Style:
@@ -112,7 +133,9 @@ def _style() -> Style:
 
 
 def _output_above_prompt() -> contextlib.AbstractContextManager[None]:
-    """Context in which other threads print above the prompt."""
+    """Context in which other threads print above the prompt; stdout that is no terminal stays as it is."""
+    if not sys.stdout.isatty():
+        return contextlib.nullcontext()
     from prompt_toolkit.patch_stdout import patch_stdout
 
     return patch_stdout(raw=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..chat.notices import Notice, NotSaved, TurnsDropped, Unanswered
+from ..text.lines import one_line
 from ..translations import _, ngettext
+
+_MAX_TEXT = 60  # grapheme clusters of a message in a notice
 
 if TYPE_CHECKING:
     from ..documents import DocumentNotice
@@ -20,7 +23,7 @@ def notice_words(notice: Notice) -> str:
     if isinstance(notice, NotSaved):
         return _("this conversation is not saved for now: {reason}").format(reason=notice.error.message)
     if isinstance(notice, Unanswered):
-        return _("the last message has no answer yet: {text}").format(text=notice.text)
+        return _("the last message has no answer yet: {text}").format(text=one_line(notice.text, _MAX_TEXT))
     return str(notice)
 
 

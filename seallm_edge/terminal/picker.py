@@ -10,10 +10,12 @@ from collections.abc import Callable
 from ..chat import History
 from ..chat.records import ConversationSummary
 from ..chat.search import fold
+from ..text.lines import one_line
 from ..translations import _
 from .printing import conversation_row, number_in, tell
 
 _N_LISTED = 10
+_MAX_WORDS = 60  # grapheme clusters of what was searched for, in a notice
 _N_MATCHES = 1_000  # messages that a search for words reads
 
 
@@ -40,7 +42,7 @@ def pick(history: History, ask: Callable[[str], str | None], current: str = "") 
         elif found := matching(history, words):
             listed, n_shown = found, _show(found, 0, current)
         else:
-            tell(_("no conversation holds {words}").format(words=repr(words)))
+            tell(_("no conversation holds {words}").format(words=f"'{one_line(words, _MAX_WORDS)}'"))
 
 
 def matching(history: History, words: str) -> list[ConversationSummary]:

@@ -66,14 +66,14 @@ class Prefilling:
             self._thread = self._stream = None
 
     def _run(self) -> None:
-        load = self._conversation.load
-        while load and load.is_loading:
+        while (load := self._conversation.load) and (load.is_loading or load.error):
+            if load.error:
+                self._on_load_error(load.error)
+                if self._conversation.load is load:
+                    return
             if self._stopped.wait(_LOOK_UP_SECONDS):
                 return
             self._on_loading()
-        if load and load.error:
-            self._on_load_error(load.error)
-            return
         with contextlib.suppress(SeaLLMError, OSError):
             self._follow()
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 
 from ..chat.records import ConversationSummary
 from ..text.lines import local_minute
 from ..text.width import cells, one_row
+from .size import terminal_size
 
 _WIDE = 72  # columns from which a list of conversations has their ids and times
 _DAY = len("2026-01-31")
@@ -21,7 +21,7 @@ def tell(text: str) -> None:
 
 def n_columns() -> int:
     """Columns that a line may take: all but the last, where some terminals break a line at once."""
-    return max(20, shutil.get_terminal_size().columns - 1)
+    return max(20, terminal_size().columns - 1)
 
 
 def row(start: str, text: str) -> str:

@@ -9,7 +9,6 @@ ref: https://vt100.net/docs/vt510-rm/DECSTBM.html
 from __future__ import annotations
 
 import io
-import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -17,6 +16,7 @@ from typing import TextIO
 
 from ..text.unicode import clusters, visible
 from ..text.width import cells
+from .size import terminal_size
 from .typed_ahead import TypedAhead
 
 MIN_ROWS, MIN_COLUMNS = 6, 20
@@ -33,7 +33,7 @@ def fits_on_terminal() -> bool:
     """Whether stdin and stdout are a terminal with room for the area. On Windows there is none: keys cannot be read
     while a reply streams.
     """
-    columns, rows = shutil.get_terminal_size()
+    columns, rows = terminal_size()
     is_terminal = sys.platform != "win32" and sys.stdin.isatty() and sys.stdout.isatty()
     return is_terminal and rows >= MIN_ROWS and columns >= MIN_COLUMNS
 
@@ -49,7 +49,7 @@ class ReplyArea:
         self._on_resize = on_resize
         self._output = output or sys.stdout
         self._lock = threading.Lock()
-        self._size = shutil.get_terminal_size()
+        self._size = terminal_size()
         self._status = ""
         self._is_open = self._has_text = False
 
@@ -73,12 +73,14 @@ class ReplyArea:
 
     def note(self, text: str) -> None:
         """Print lines in the reply, between its own."""
-        self.write(("\r\n" if self._has_text else "") + text + "\r\n")
+        has_text = self._has_text
+        self.write(("\r\n" if has_text else "") + text + "\r\n")
+        self._has_text = False  # the next one begins a row anyway
 
     def show_status(self, status: str) -> None:
         """Show the status line."""
         with self._lock:
-            if self._is_open and (status != self._status or self._size != shutil.get_terminal_size()):
+            if self._is_open and (status != self._status or self._size != terminal_size()):
                 self._status = status
                 self._print(self._resized() + self._status_row() + self._cursor())
 
@@ -98,7 +100,7 @@ class ReplyArea:
 
         The cursor stands in the input row, wherever the terminal has moved that; the saved one may be wrong now.
         """
-        size = shutil.get_terminal_size()
+        size = terminal_size()
         if size == self._size:
             return ""
         self._size = size

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from ..chat import BackgroundLoad, Conversation
 from ..chat.notices import Notice, NotSaved, Unanswered
 from ..errors import ContextOverflow, InvalidOption, SeaLLMError, worded
 from ..hints import command_line_words
+from ..text.unicode import visible
 from ..translations import _
 from .bindings import LEAVE_HINT
 from .commands import LEAVE, Commands, show_end
@@ -24,6 +24,7 @@ from .prefilling import Prefilling
 from .printing import tell
 from .reading_ahead import reading_ahead, silent_keyboard
 from .reply_area import Notes, ReplyArea, fits_on_terminal
+from .size import terminal_size
 from .status import StatusLine
 from .typed_ahead import TypedAhead
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 class Screen:
     """Chat screen of one conversation, until the user leaves. `name` is shown until the model is loaded, by default its
-    own; `load` begins to load another one.
+    own; `load` begins to load another one. `notices` are told at the start.
 
     `is_plain` shows replies as raw text, not as Markdown, and no status line; so do a pipe and a terminal without
     escape sequences.
@@ -47,20 +48,23 @@ class Screen:
         is_plain: bool = False,
         *,
         name: str | None = None,
+        notices: Sequence[Notice] = (),
         load: Callable[[str], BackgroundLoad] | None = None,
     ) -> None:
         self._conversation = conversation
-        self._name = name or conversation.llm.name
+        self._name = name or conversation.llm.name  # or path, as `load` takes it
         self._earlier_name: str | None = None  # of the model before /model
         self._load = load
+        self._notices = notices
         self._is_plain = is_plain or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb"
         self._typed = TypedAhead()
         self._message = ""  # that is answered; Ctrl-C before the first token gives it back
         self._is_leaving = False  # at the next Ctrl-C
-        self._status = StatusLine(conversation, self._name)
+        self._status = StatusLine(conversation, shown_name(self._name))
         self._prefilling = Prefilling(conversation, self._load_failed, self._refresh)
         self._commands = Commands(conversation, self)
         self._input: InputLine | None = None
+        self._questions: InputLine | None = None
         self._read_line: Callable[[], str | None] = self._read_from_keyboard
         conversation.on_notice = self._tell_notice
 
@@ -72,9 +76,12 @@ class Screen:
             if read_line is None:
                 stack.enter_context(TerminalGuard())
                 self._input = self._input_line()
+                self._questions = InputLine(status=self._prompt_status)
             else:
                 self._read_line = read_line
             self._greet()
+            for notice in self._notices:
+                self._tell_notice(notice)
             stack.callback(self._save)
             while (line := self._read_line()) is not None and self._handle(line):
                 pass
@@ -88,14 +95,15 @@ class Screen:
         locate(name)
         self._begin_load(name)
         self._earlier_name, self._name = self._name, name
-        tell(_("({model} continues this conversation)").format(model=name))
+        tell(_("({model} continues this conversation)").format(model=shown_name(name)))
 
     def _begin_load(self, name: str) -> None:
         assert self._load
-        if load := self._conversation.load:  # two models may need more memory than there is
-            load.close()
+        earlier = self._conversation.load
         self._conversation.change_model(self._load(name))
-        self._status.name = name
+        self._status.name = shown_name(name)
+        if earlier:  # before the other one loads: two models may need more memory than there is
+            earlier.close()
 
     def _load_failed(self, error: BaseException) -> None:
         """Return to the model before /model; without one, end the screen with the error. Called in another thread."""
@@ -111,7 +119,11 @@ class Screen:
             self._input.refresh()
 
     def _greet(self) -> None:
-        print(_("{model}. /help lists the commands.").format(model=self._name))
+        greeting = _("{model}. /help lists the commands.").format(model=shown_name(self._name))
+        if sys.stdout.isatty() or self._input is None:
+            print(greeting)
+        else:
+            tell(greeting)
         if self._conversation.messages:
             show_end(self._conversation)
 
@@ -120,11 +132,14 @@ class Screen:
             tell(_("(not all of this chat could be saved)"))
 
     def _input_line(self) -> InputLine:
-        status = None if self._is_plain else self._status.at_prompt
         return InputLine(
-            self._completer(), self._input_history(),
-            status=status, on_text=self._prefilling.typed, on_shown=self._begin_to_load,
+            self._completer(), self._input_history(), status=self._prompt_status,
+            on_text=self._prefilling.typed, on_shown=self._begin_to_load,
         )  # fmt: skip
+
+    @property
+    def _prompt_status(self) -> Callable[[], str] | None:
+        return None if self._is_plain else self._status.at_prompt
 
     def _begin_to_load(self) -> None:
         """Let the model load, now that the prompt is there: both would have to share the interpreter."""
@@ -143,11 +158,14 @@ class Screen:
 
     def _read_from_keyboard(self) -> str | None:
         """Next message: one that was typed during the last reply, or one from the input line."""
+        assert self._input
         if self._typed.waiting:
             message = self._typed.waiting.popleft()
-            print(f"{PROMPT}{message}")
+            self._input.remember(message)
+            print(PROMPT + visible(message).replace("\n", "\n  "))
             return message
-        assert self._input
+        if not self._input.has_editing:
+            self._begin_to_load()
         self._prefilling.start()
         try:
             return self._input.read(*self._typed.take(), is_hinted=self._is_leaving)
@@ -158,6 +176,7 @@ class Screen:
     def _handle(self, line: str) -> bool:
         """Run a command, or answer a message: whether the chat goes on."""
         self._message = line
+        command = None
         try:
             command = self._commands.named(line)
             if command is not None:
@@ -167,10 +186,15 @@ class Screen:
             if line.strip():
                 self._commands.send(line)
         except (SeaLLMError, OSError) as error:
-            if self._load_error() is error and not self._earlier_name:
+            if self._load_error() is not error:
+                self._tell_error(error)
+                return True
+            self._typed.take_back("" if command else line)
+            if not self._earlier_name:
                 raise
-            self._tell_error(error)
-        except KeyboardInterrupt:  # during a command
+            self._load_failed(error)
+        except KeyboardInterrupt:  # during a command, or before a reply
+            self._typed.take_back("" if command else line)
             tell(_("(stopped)"))
         return True
 
@@ -214,7 +238,7 @@ class Screen:
     @contextlib.contextmanager
     def _reply_area(self, on_resize: Callable[[int], None]) -> Generator[Callable[[str], None], None, None]:
         """Context in which a reply is written with the given function, and keys are read ahead."""
-        if self._input is None or self._is_plain or not fits_on_terminal():
+        if self._input is None or not self._input.has_editing or self._is_plain or not fits_on_terminal():
             with silent_keyboard():
                 yield lambda text: print(text, end="", flush=True)
             return
@@ -245,12 +269,12 @@ class Screen:
 
         if self._is_plain:
             return PlainStream()
-        return MarkdownStream(shutil.get_terminal_size().columns, Style.of_environment(os.environ))
+        return MarkdownStream(terminal_size().columns, Style.of_environment(os.environ))
 
     def ask(self, question: str) -> str | None:
         """Answer of the user to a question; None at the end of input."""
         tell(question)
-        return self._read_line()
+        return self._questions.read() if self._questions else self._read_line()
 
     def clear(self) -> None:
         """Clear the screen, and what it can scroll back to."""
@@ -261,3 +285,8 @@ class Screen:
         tell(worded(error, command_line_words))
         if isinstance(error, ContextOverflow) and self._conversation.budget.when_full == "stop":
             tell(_("  or start over with /new"))
+
+
+def shown_name(name: str) -> str:
+    """Name of a model as it is shown: without the folder and the ending of a path."""
+    return Path(name).name.removesuffix(".gguf")

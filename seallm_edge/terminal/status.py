@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ from ..chat import Conversation
 from ..errors import SeaLLMError
 from ..text.width import cells
 from ..translations import _
+from .size import terminal_size
 
 _BAR_CELLS = 12
 _SEPARATOR = " · "
@@ -52,9 +52,13 @@ class StatusLine:
             return _joined([self.name, loading, *waiting])
         seconds = time.monotonic() - (self._written_at or self._begun_at)
         if not self._written_at:
-            return _joined([self._conversation.llm.name, self._reading(seconds), *waiting])
+            return _joined([self._model_name(), self._reading(seconds), *waiting])
         speed = _speed(self._n_characters / seconds) if seconds > _PATIENCE_SECONDS else ""
-        return _joined([self._conversation.llm.name, speed, *waiting, _("Ctrl-C stops")])
+        return _joined([self._model_name(), speed, *waiting, _("Ctrl-C stops")])
+
+    def _model_name(self) -> str:
+        load = self._conversation.load
+        return self.name if load and (load.is_loading or load.error) else self._conversation.llm.name
 
     def _loading(self) -> str:
         load = self._conversation.load
@@ -115,7 +119,7 @@ def bar(share: float) -> str:
 
 def _joined(parts: Sequence[str]) -> str:
     """Parts on one line. Of those that have no room the model's name goes first, then the last ones."""
-    room = shutil.get_terminal_size().columns - 1
+    room = terminal_size().columns - 1
     shown = [part for part in parts if part]
     while cells(_SEPARATOR.join(shown)) > room and len(shown) > 1:
         shown.pop(0 if shown[0] == parts[0] else -1)

@@ -289,3 +289,59 @@ def test_an_unknown_model_is_told_before_the_prompt_and_a_damaged_one_ends_the_c
     damaged = Terminal(seallm.command("chat", str(file)))
     assert damaged.end() == 1
     assert "damaged.gguf" in damaged.lines()[-2]
+
+
+def test_without_prompt_toolkit_each_line_is_a_message(seallm) -> None:  # type: ignore[no-untyped-def]
+    python, flag, code, *arguments = seallm.command("chat", DEMO, *GREEDY)
+    without = f"import sys; sys.modules['prompt_toolkit'] = None; {code}"
+    chat = Terminal([python, flag, without, *arguments], columns=100)
+    chat.wait_for("›")
+    chat.type(CAPITAL + ENTER)
+    chat.wait_for(ANSWER)
+    chat.wait_until_quiet()
+    assert chat.lines()[-2:] == [ANSWER, "›"]
+    chat.type(CTRL_D)
+    assert chat.end() == 0
+
+
+def test_with_stdout_in_a_file_the_prompt_is_on_the_terminal_and_only_answers_in_the_file(
+    seallm, tmp_path: Path  # type: ignore[no-untyped-def]
+) -> None:  # fmt: skip
+    command = " ".join(f"'{part}'" for part in seallm.command("chat", DEMO, *GREEDY))
+    chat = Terminal(["/bin/sh", "-c", f"{command} > '{tmp_path / 'answers.txt'}'"], columns=100)
+    answers = tmp_path / "answers.txt"
+    chat.wait_for("SmolLM2")
+    chat.type(CAPITAL + ENTER)
+    chat.wait_for(lambda _: answers.read_text(encoding="utf-8").endswith("\n"))
+    chat.wait_until_quiet()
+    chat.type(CTRL_D)
+    assert chat.end() == 0
+    assert answers.read_text(encoding="utf-8") == f"{ANSWER}\n"
+
+
+def test_a_question_is_not_answered_by_a_message_that_waits(start, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "log.txt").write_text("The weather was calm on that day.\n" * 600, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    chat = start(*ENDLESS, "--max-tokens", "60")
+    chat.type(STORY + ENTER)
+    chat.wait_for("characters/s")
+    chat.type("See @log.txt" + ENTER + CAPITAL + ENTER)
+    chat.wait_for("send its beginning (y)")
+    chat.wait_for_prompt()
+    chat.type("n" + ENTER)
+    chat.wait_for("(the message was not sent)")
+    chat.wait_for(f"› {CAPITAL}")
+    chat.wait_for_prompt()
+    assert chat.leave() == 0
+
+
+def test_a_model_that_cannot_be_loaded_leaves_the_one_before(start, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    damaged = tmp_path / "damaged.gguf"
+    damaged.write_bytes(b"GGUF" + bytes(100))
+    chat = start()
+    chat.type(f"/model {damaged}" + ENTER)
+    chat.wait_for("(damaged continues this conversation)")
+    chat.wait_for(lambda rows: any("damaged.gguf" in row and "/model" not in row for row in rows))
+    chat.wait_for_prompt()
+    chat.ask(CAPITAL, ANSWER)
+    assert chat.leave() == 0

@@ -72,6 +72,8 @@ def test_an_unchanged_machine_is_within_the_spread(tmp_path: Path) -> None:
         "memory bandwidth, GB/s",
         "en, characters/s",
         "my, characters/s",
+        "en with drafting, characters/s",
+        "my with drafting, characters/s",
     ]
     assert {(round(change.times_as_fast, 9), change.is_within_spread) for change in comparison.changes} == {(1.0, True)}
     assert comparison.differences == ()
@@ -95,10 +97,18 @@ def test_a_faster_machine_is_told_with_what_differs(tmp_path: Path) -> None:
             "decode, tokens/s": {"before": 41.0, "now": 82.0, "times_as_fast": 2.0, "is_within_spread": False},
             "memory bandwidth, GB/s": {"before": 10.0, "now": 10.0, "times_as_fast": 1.0, "is_within_spread": True},
             "en, characters/s": {
-                "before": pytest.approx(186.345), "now": pytest.approx(372.69), "times_as_fast": 2.0,
+                "before": pytest.approx(184.5), "now": pytest.approx(369.0), "times_as_fast": 2.0,
                 "is_within_spread": False,
             },
             "my, characters/s": {
+                "before": pytest.approx(20.5), "now": pytest.approx(41.0), "times_as_fast": 2.0,
+                "is_within_spread": False,
+            },
+            "en with drafting, characters/s": {
+                "before": pytest.approx(186.345), "now": pytest.approx(372.69), "times_as_fast": 2.0,
+                "is_within_spread": False,
+            },
+            "my with drafting, characters/s": {
                 "before": pytest.approx(38.9), "now": pytest.approx(77.8), "times_as_fast": 2.0,
                 "is_within_spread": False,
             },

@@ -96,10 +96,12 @@ def test_it_stops_while_the_model_loads_and_tells_of_a_load_that_failed() -> Non
 
 def test_a_context_that_is_too_small_ends_it_silently() -> None:
     errors: list[BaseException] = []
-    talk = Conversation(SeaLLM.from_engine(ScriptedEngine(["Halo!"], n_ctx=100)))
+    engine = ScriptedEngine(["Halo!"] * 9, n_ctx=100)
+    talk = Conversation(SeaLLM.from_engine(engine))
     prefilling = Prefilling(talk, errors.append, lambda: None)
     prefilling.start()
     prefilling.typed("long " * 100)
     time.sleep(0.5)
     prefilling.stop()
+    assert not any("long" in prompt for prompt in engine.prompts)
     assert errors == []

@@ -18,6 +18,8 @@ from .showing import show_end
 _N_LISTED = 10
 _MAX_SNIPPET = 200  # grapheme clusters
 
+_MAX_LINE = 60  # grapheme clusters of a title or of words in a notice
+
 
 class Conversations:
     """Commands that list, find, open, name and export conversations."""
@@ -69,7 +71,7 @@ class Conversations:
         if not title:
             raise InvalidOption("there is no title", "/rename TITLE")
         self._conversation.rename(title)
-        tell(_("(this conversation is now {title})").format(title=repr(title)))
+        tell(_("(this conversation is now {title})").format(title=f"'{one_line(title, _MAX_LINE)}'"))
 
     def _search(self, words: str) -> None:
         found = self._conversation.history.search(words, _N_LISTED)
@@ -77,7 +79,7 @@ class Conversations:
             snippet = one_line(one.snippet, _MAX_SNIPPET)
             print(f"{one.conversation}  {local_minute(one.created)}  {one.role}: {snippet}")
         if not found:
-            tell(_("no message holds {words}").format(words=repr(words)))
+            tell(_("no message holds {words}").format(words=f"'{one_line(words, _MAX_LINE)}'"))
 
     def _export(self, file: str) -> None:
         path = typed_path(file)

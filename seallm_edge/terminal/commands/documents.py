@@ -44,18 +44,20 @@ class Documents:
 
         Where a document is refused, or the turn is not kept, the message is not sent, and what waited before waits.
         """
-        before, is_ready = self._attachments.waiting, False
+        before, is_kept = self._attachments.waiting, False
         try:
             is_ready = all(self._attach_mentioned(path) for path in mentioned_files(text))
+            message = self._message(text) if is_ready else None
+            if message is None:
+                tell(_("(the message was not sent)"))
+            else:
+                is_kept = self._face.answer((turn or self._conversation.say)(message))
         finally:
-            if not is_ready:
+            if is_kept:
+                self._attachments.clear()
+                self._notes.clear()
+            else:
                 self._attachments.restore(before)
-        message = self._message(text) if is_ready else None
-        if message is None:
-            tell(_("(the message was not sent)"))
-        elif self._face.answer((turn or self._conversation.say)(message)):
-            self._attachments.clear()
-            self._notes.clear()
 
     def _file(self, argument: str) -> None:
         if not argument:
