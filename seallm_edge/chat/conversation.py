@@ -113,9 +113,7 @@ class Conversation:
         return self._begin(self._last_user_place, text)
 
     def cancel(self) -> None:
-        """End the reply that was begun last, from any thread, before its prefill too; the text read so far is kept. One
-        that waits for the model's load ends after that.
-        """
+        """End the reply begun last, from any thread; one that waits for the model's load ends after that."""
         self._is_cancelled = True
         if turn := self._turn:
             turn.stream.cancel()

@@ -16,7 +16,8 @@ _DAY = len("2026-01-31")
 def tell(text: str) -> None:
     """Print a line beside the conversation, on stderr if that is open."""
     if sys.stderr is not None:
-        print(text, file=sys.stderr)
+        sys.stderr.write(f"{text}\n")  # at once: Ctrl-C between a text and its line feed would join two lines
+        sys.stderr.flush()
 
 
 def n_columns() -> int:
