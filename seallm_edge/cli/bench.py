@@ -21,13 +21,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def bench(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            help="A name from `seallm models`, or the path of a GGUF; default: the largest installed chat model.",
-            autocompletion=options.complete_model,
-        ),
-    ] = None,
+    model: options.ChatModelArgument = None,
     seconds: options.Seconds = 30.0,
     compare: Annotated[
         str | None, typer.Option(help="Compare with an earlier result of --json: a file.", show_default=False)
@@ -129,11 +123,11 @@ def _facts(report: SpeedReport) -> list[tuple[str, str]]:
 def _figures(report: SpeedReport) -> list[tuple[str, str, str]]:
     facts = report.circumstances
     return [
-        (f"read {report.n_prompt} tokens", *_worded(report.prefill.words("{:.1f}".format), "tokens/s")),
-        (f"first token after {report.n_prompt} tokens", *_worded(report.ttft.words("{:.2f}".format), "s")),
-        ("write", *_worded(report.decode.words("{:.1f}".format), "tokens/s")),
+        (f"prefill of {report.n_prompt} tokens", *_worded(report.prefill.words("{:.1f}".format), "tokens/s")),
+        (f"time to first token after {report.n_prompt} tokens", *_worded(report.ttft.words("{:.2f}".format), "s")),
+        ("decode", *_worded(report.decode.words("{:.1f}".format), "tokens/s")),
         ("memory bandwidth", *_worded(report.bandwidth.scaled(1e-9).words("{:.1f}".format), "GB/s")),
-        ("  of which writing reaches", f"{facts.bandwidth_share:.0%}", ""),
+        ("  share that decode reaches", f"{facts.bandwidth_share:.0%}", ""),
     ]
 
 

@@ -20,13 +20,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 @options.with_settings
 def chat(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            help="A name from `seallm models`, or the path of a GGUF; default: the largest installed chat model.",
-            autocompletion=options.complete_model,
-        ),
-    ] = None,
+    model: options.ChatModelArgument = None,
     system: options.System = None,
     persona: options.Persona = None,
     session: Annotated[

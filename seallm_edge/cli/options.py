@@ -89,6 +89,13 @@ ModelArgument = Annotated[
     str,
     typer.Argument(help="A name from `seallm models`, or the path of a GGUF.", autocompletion=complete_model),
 ]
+ChatModelArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="A name from `seallm models`, or the path of a GGUF; default: the largest installed chat model.",
+        autocompletion=complete_model,
+    ),
+]
 Context = Annotated[
     int | None,
     typer.Option(help="Context in tokens; default: what fits, at most 8192."),

@@ -79,8 +79,10 @@ def _with_own_system(stored: StoredConversation | None, system_option: str | Non
 
 
 def _ask(question: str) -> str | None:
+    from ..terminal.printing import PROMPT
+
     diagnostic(question)
     try:
-        return input("› ")
+        return input(PROMPT)
     except EOFError:
         return None

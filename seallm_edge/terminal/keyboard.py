@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..translations import _
 from .bindings import bindings
+from .printing import PROMPT
 from .typed_ahead import unquoted
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from prompt_toolkit.output import Output
     from prompt_toolkit.styles import Style
 
-PROMPT = "› "
 # Erase from the start of a row on. The usual sequence alone, at the first row, is for tmux a cleared screen, which it
 # would add to the scrollback at each key of an input that fills the terminal.
 _ERASE_DOWN = "\x1b[K\x1b7\x1b[B\r\x1b[J\x1b8"
@@ -110,7 +110,7 @@ def _session(
         complete_while_typing=False,
         history=input_history(history),
         key_bindings=bindings(hinted),
-        bottom_toolbar=status,
+        bottom_toolbar=status and (lambda: f"{status()} "),  # a sign at the end of the line would be drawn twice
         style=_style(),
         output=_terminal_output(),
     )
@@ -151,6 +151,12 @@ def _count_spacing_marks() -> None:
     utils.wcwidth = _width  # type: ignore[assignment,attr-defined]
 
 
+def _width(char: str) -> int:
+    import wcwidth
+
+    return 1 if unicodedata.category(char) == "Mc" else wcwidth.wcwidth(char)
+
+
 def input_history(file: Path | None) -> History:
     """Earlier messages in a file that only its owner can read; in memory where it cannot be written."""
     from prompt_toolkit.history import FileHistory, InMemoryHistory
@@ -173,12 +179,6 @@ def input_history(file: Path | None) -> History:
                 opened.read(1)
             return InputHistory(str(file))
     return InMemoryHistory()
-
-
-def _width(char: str) -> int:
-    import wcwidth
-
-    return 1 if unicodedata.category(char) == "Mc" else wcwidth.wcwidth(char)
 
 
 def _redraw_complex_scripts(session: PromptSession[str]) -> None:

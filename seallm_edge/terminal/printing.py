@@ -9,6 +9,7 @@ from ..text.lines import local_minute
 from ..text.width import cells, one_row
 from .size import terminal_size
 
+PROMPT = "› "
 _WIDE = 72  # columns from which a list of conversations has their ids and times
 _DAY = len("2026-01-31")
 

@@ -11,17 +11,17 @@ from __future__ import annotations
 import io
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TextIO
 
 from ..text.unicode import clusters, visible
-from ..text.width import cells
+from ..text.width import cells, fitting
+from .printing import PROMPT
 from .size import terminal_size
 from .typed_ahead import TypedAhead
 
 MIN_ROWS, MIN_COLUMNS = 6, 20
 _N_ROWS = 2  # below the region
-_PROMPT = "› "
 _SAVE, _RESTORE, _ERASE_LINE, _ERASE_BELOW = "\x1b7", "\x1b8", "\x1b[K", "\x1b[J"
 _WRAP_ON, _WRAP_OFF, _ALL_ROWS = "\x1b[?7h", "\x1b[?7l", "\x1b[r"
 _PASTE_ON, _PASTE_OFF = "\x1b[?2004h", "\x1b[?2004l"
@@ -111,25 +111,25 @@ class ReplyArea:
         return self._input_row() + self._status_row() + self._cursor()
 
     def _status_row(self) -> str:
-        shown = "".join(_fitting(clusters(self._status), self._size.columns - 1))
+        shown = "".join(fitting(clusters(self._status), self._size.columns - 1))
         return f"{self._at(self._size.lines)}{_WRAP_OFF}{_ERASE_LINE}\x1b[2m{shown}\x1b[0m{_WRAP_ON}"
 
     def _input_row(self) -> str:
         before, after = self._parts()
-        return f"{self._at(self._size.lines - 1)}{_WRAP_OFF}{_ERASE_LINE}{_PROMPT}{before}{after}{_WRAP_ON}"
+        return f"{self._at(self._size.lines - 1)}{_WRAP_OFF}{_ERASE_LINE}{PROMPT}{before}{after}{_WRAP_ON}"
 
     def _cursor(self) -> str:
         """Move the cursor to its place in the input row: the text before it says where that is."""
-        return f"{self._at(self._size.lines - 1)}{_WRAP_OFF}{_PROMPT}{self._parts()[0]}{_WRAP_ON}"
+        return f"{self._at(self._size.lines - 1)}{_WRAP_OFF}{PROMPT}{self._parts()[0]}{_WRAP_ON}"
 
     def _parts(self) -> tuple[str, str]:
         """(input before the cursor that has room, input behind it)."""
         text, position = self._typed.text, self._typed.position
         columns = self._size.columns
-        nearest = reversed(list(clusters(one_row(text[max(0, position - 4 * columns) : position]))))
-        before = "".join(reversed(_fitting(nearest, columns * 2 // 3)))
-        behind = clusters(one_row(text[position : position + columns]))
-        return before, "".join(_fitting(behind, columns - len(_PROMPT) - cells(before) - 1))
+        nearest = reversed(list(clusters(in_one_row(text[max(0, position - 4 * columns) : position]))))
+        before = "".join(reversed(fitting(nearest, columns * 2 // 3)))
+        behind = clusters(in_one_row(text[position : position + columns]))
+        return before, "".join(fitting(behind, columns - len(PROMPT) - cells(before) - 1))
 
     def _at(self, row: int) -> str:
         return f"\x1b[{row};1H"
@@ -139,18 +139,7 @@ class ReplyArea:
         self._output.flush()
 
 
-def _fitting(parts: Iterable[str], room: int) -> list[str]:
-    """First of the clusters, as many as fit in `room` cells."""
-    kept = []
-    for cluster in parts:
-        room -= cells(cluster)
-        if room < 0:
-            break
-        kept.append(cluster)
-    return kept
-
-
-def one_row(text: str) -> str:
+def in_one_row(text: str) -> str:
     """Text on one row: line feeds and control characters as pictures."""
     return visible(text).replace("\n", "⏎").replace("\t", " ")
 

@@ -18,10 +18,10 @@ from ..translations import _
 from .bindings import LEAVE_HINT
 from .commands import LEAVE, Commands, show_end
 from .guard import TerminalGuard
-from .keyboard import PROMPT, InputLine
+from .keyboard import InputLine
 from .notices import notice_words
 from .prefilling import Prefilling
-from .printing import tell
+from .printing import PROMPT, tell
 from .reading_ahead import reading_ahead, silent_keyboard
 from .reply_area import Notes, ReplyArea, fits_on_terminal
 from .size import terminal_size
@@ -175,8 +175,7 @@ class Screen:
 
     def _handle(self, line: str) -> bool:
         """Run a command, or answer a message: whether the chat goes on."""
-        self._message = line
-        command = None
+        self._message, command = line, None
         try:
             command = self._commands.named(line)
             if command is not None:
@@ -189,12 +188,12 @@ class Screen:
             if self._load_error() is not error:
                 self._tell_error(error)
                 return True
-            self._typed.take_back("" if command else line)
+            self._typed.take_back("" if command else self._message)
             if not self._earlier_name:
                 raise
             self._load_failed(error)
         except KeyboardInterrupt:  # during a command, or before a reply
-            self._typed.take_back("" if command else line)
+            self._typed.take_back("" if command else self._message)
             tell(_("(stopped)"))
         return True
 
@@ -209,6 +208,7 @@ class Screen:
             with self._reply_area(rendered.resize) as write, contextlib.closing(deltas):
                 try:
                     for delta in deltas:
+                        self._message = ""  # it is kept from now on
                         self._status.add(delta)
                         write(rendered.feed(delta))
                 finally:

@@ -7,6 +7,7 @@ larger, in emoji made of several code points the second.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 from .lines import one_line
@@ -23,13 +24,18 @@ def one_row(text: str, n_cells: int) -> str:
     line = one_line(text, max(1, n_cells) + 1)
     if cells(line) <= n_cells:
         return line
-    kept, width = [], 1  # of the ellipsis
-    for cluster in graphemes(line):
-        width += cells(cluster)
-        if width > n_cells:
+    return "".join(fitting(graphemes(line), n_cells - 1)).rstrip("… ") + "…"
+
+
+def fitting(parts: Iterable[str], n_cells: int) -> list[str]:
+    """First of the grapheme clusters, as many as take `n_cells` cells at most on any terminal."""
+    kept = []
+    for cluster in parts:
+        n_cells -= cells(cluster)
+        if n_cells < 0:
             break
         kept.append(cluster)
-    return "".join(kept).rstrip("… ") + "…"
+    return kept
 
 
 def is_disputed(text: str) -> bool:

@@ -127,6 +127,39 @@ def test_a_paste_of_many_lines_is_one_message(start) -> None:  # type: ignore[no
         assert history.tree(stored.id).messages[0].content == "\n".join(lines)
 
 
+def test_a_conversation_is_resumed_with_its_last_turn_on_the_screen(start) -> None:  # type: ignore[no-untyped-def]
+    chat = start()
+    chat.ask(CAPITAL, ANSWER)
+    assert chat.leave() == 0
+    again = start("--continue", *GREEDY)
+    again.wait_for_prompt()
+    assert again.conversation() == [HEADING[0], f"› {CAPITAL}", ANSWER, STAND_IN, "›"]
+    again.ask("/context", "What is the capital of Japan?")
+    assert again.leave() == 0
+
+
+def test_a_second_ctrl_c_while_the_model_loads_leaves_at_once(seallm) -> None:  # type: ignore[no-untyped-def]
+    python, flag, code, *arguments = seallm.command("chat", DEMO, *GREEDY)
+    slowly = """
+import seallm_edge.llm, time
+def load(*arguments, on_progress, **options):
+    for _ in range(6_000):
+        on_progress(0.1)
+        time.sleep(0.05)
+seallm_edge.llm.SeaLLM = load
+"""
+    chat = Terminal([python, flag, slowly + code, *arguments], columns=100)
+    chat.wait_for("loading")
+    chat.type(CAPITAL + ENTER)
+    chat.wait_for(lambda rows: rows[-2] == "›" and "loading" in rows[-1])
+    chat.type(CTRL_C)
+    chat.wait_for("(stopped before the answer: your message was taken back)")
+    chat.wait_for(lambda rows: rows.count(f"› {CAPITAL}") == 2)
+    chat.type(CTRL_C)
+    chat.seconds = 20.0  # the load would take five minutes
+    assert chat.end() == 130
+
+
 def test_commands_do_what_help_says(start) -> None:  # type: ignore[no-untyped-def]
     chat = start()
     for command, answer in (
@@ -160,6 +193,15 @@ def test_ctrl_c_stops_a_reply_keeps_it_and_the_chat_goes_on(start) -> None:  # t
         (stored,) = history.conversations()
         reply = history.tree(stored.id).messages[1]
         assert (reply.state, reply.content.split()) == ("cut", " ".join(shown[3:-2]).split())
+
+
+def test_ctrl_c_as_a_reply_has_ended_gives_no_message_back(start) -> None:  # type: ignore[no-untyped-def]
+    chat = start()
+    chat.ask(CAPITAL, ANSWER)
+    chat.type(CTRL_C)
+    chat.wait_for("(Ctrl-C again, or Ctrl-D, leaves)")
+    chat.wait_for_prompt()
+    assert chat.conversation() == [*HEADING, f"› {CAPITAL}", ANSWER, "(Ctrl-C again, or Ctrl-D, leaves)", "›"]
 
 
 def test_keys_typed_during_a_reply_are_echoed_below_it_and_answered_after_it(start) -> None:  # type: ignore[no-untyped-def]

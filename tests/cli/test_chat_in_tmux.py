@@ -80,6 +80,28 @@ def test_the_cursor_stands_behind_what_is_typed(text: str, pane: Pane) -> None:
     assert row.index("X") <= last + 2
 
 
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("km", f"{DEMO} · 0 នៃ 1,024 token (0%)"),
+        ("lo", f"{DEMO} · 0 ຈາກ 1,024 ໂທເຄັນ (0%)"),
+        ("th", f"{DEMO} · 0 จาก 1,024 โทเค็น (0%)"),
+        ("my", f"{DEMO} · token 1,024 အနက် 0 (0%)"),
+        ("ta", f"{DEMO} · 1,024 டோக்கன்களில் 0 (0%)"),
+    ],
+)
+def test_the_status_line_is_drawn_once_in_every_script(code: str, status: str, pane: Pane) -> None:
+    pane.type(f"/lang {code}\r")
+    pane.wait_for(lambda rows: status in rows)
+
+
+def test_a_status_line_that_ends_with_a_sign_has_it_once(pane: Pane) -> None:
+    pane.type("/lang km\r")
+    pane.type("Count to twenty.\r")
+    pane.wait_for(lambda rows: any("វិនាទី" in row and "token" in row for row in rows))
+    assert not any("ទីី" in row for row in pane.rows())
+
+
 @pytest.mark.parametrize("letter", ["a", "ก"])
 def test_an_input_that_fills_the_screen_does_not_flood_the_scrollback(letter: str, pane: Pane) -> None:
     pane.type("\x1b[200~" + "\n".join(f"line {number}" for number in range(30)) + "\x1b[201~")
