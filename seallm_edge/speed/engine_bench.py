@@ -15,7 +15,7 @@ from ..text.unicode import normalize
 
 
 @dataclass(frozen=True)
-class Turn:
+class RequestSpeed:
     """Speeds of one request: prefill and decode in tokens/s, seconds to the first token."""
 
     prefill: float
@@ -32,11 +32,11 @@ class EngineBench:
             self.texts = {code: vocabulary.tokenize(normalize(text)) for code, text in PROSE.items()}
         self._all = [token for tokens in self.texts.values() for token in tokens]
 
-    def turn(self, n_prompt: int, n_reply: int) -> Turn:
+    def request(self, n_prompt: int, n_reply: int) -> RequestSpeed:
         """Prefill of `n_prompt` tokens and decode of `n_reply` behind them, without draft tokens."""
         reply = self._reply(_repeated(self._all, n_prompt), _repeated(self.texts["en"], n_reply), is_drafted=False)
         timings = reply.timings
-        return Turn(n_prompt / timings.prefill_seconds, timings.ttft_seconds, decode_speed(reply))
+        return RequestSpeed(n_prompt / timings.prefill_seconds, timings.ttft_seconds, decode_speed(reply))
 
     def drafting_gain(self, tokens: Sequence[int]) -> float:
         """Speed of decoding `tokens` with draft tokens, relative to the same without.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..machine.background import BUSY_SHARE
+from ..machine.contention import BUSY_SHARE
 
 Kind = Literal["paging", "other programs", "threads", "gpu", "memory bandwidth", "computation"]
 # Share of the bandwidth from which on it is the limit. A bare read is never interrupted by arithmetic, and decode is.

@@ -14,14 +14,14 @@ from typing import Any
 from ..engine import Engine
 from ..loading import LoadTarget, load_engine, resolve
 from ..machine import this_machine
-from ..machine.background import BackgroundLoad
 from ..machine.bandwidth import BandwidthMeter, array_bytes
+from ..machine.contention import ContentionMeter
 from ..machine.resident import page_faults, peak_bytes
 from ..native.backends import load_backends
 from ..plan import LoadOptions
 from ..text.languages import LANGUAGES
 from ..tuning import saved_settings
-from .engine_bench import EngineBench, Turn
+from .engine_bench import EngineBench, RequestSpeed
 from .figures import Figure
 from .limit import Circumstances
 from .report import LanguageSpeed, SpeedReport
@@ -74,19 +74,19 @@ class _Run:
     def report(self) -> SpeedReport:
         """Measure everything."""
         schedule = self._warm_up()
-        background, faults = BackgroundLoad(), page_faults()
+        background, faults = ContentionMeter(), page_faults()
         languages = self._languages(schedule)
         memory = self._memory()
-        turns, bandwidth = self._turns(schedule)
-        decode = Figure.of([turn.decode for turn in turns])
+        requests, bandwidth = self._requests(schedule)
+        decode = Figure.of([request.decode for request in requests])
         facts = self._circumstances(decode, bandwidth, background.share(), faults)
         return SpeedReport(
             model=self._model_facts(),
             machine=_machine_facts(),
             settings=self._settings_facts(),
             n_prompt=schedule.n_prompt,
-            prefill=Figure.of([turn.prefill for turn in turns]),
-            ttft=Figure.of([turn.ttft_seconds for turn in turns]),
+            prefill=Figure.of([request.prefill for request in requests]),
+            ttft=Figure.of([request.ttft_seconds for request in requests]),
             decode=decode,
             bandwidth=bandwidth,
             languages=languages,
@@ -97,9 +97,9 @@ class _Run:
     def _warm_up(self) -> Schedule:
         self._on_step("warming up")
         for _ in range(2):  # pages come in, threads start, steps find their cost
-            turn = self._bench.turn(_WARM_PROMPT, _WARM_REPLY)
-        schedule = Schedule(self._seconds, turn.prefill, turn.decode, len(_CODES))
-        self._bench.turn(schedule.n_prompt, schedule.n_reply)
+            request = self._bench.request(_WARM_PROMPT, _WARM_REPLY)
+        schedule = Schedule(self._seconds, request.prefill, request.decode, len(_CODES))
+        self._bench.request(schedule.n_prompt, schedule.n_reply)
         if schedule.n_part:
             self._bench.drafting_gain(self._bench.part("my", 0, schedule.n_part))
         return schedule
@@ -119,17 +119,17 @@ class _Run:
             for code, found in gains.items()
         )
 
-    def _turns(self, schedule: Schedule) -> tuple[list[Turn], Figure]:
-        turns: list[Turn] = []
+    def _requests(self, schedule: Schedule) -> tuple[list[RequestSpeed], Figure]:
+        requests: list[RequestSpeed] = []
         speeds: list[float] = []
         with BandwidthMeter(self._target.plan.threads, array_bytes(this_machine().memory_available)) as meter:
-            while len(turns) < MAX_ROUNDS and (len(turns) < MIN_ROUNDS or not self._is_over()):
+            while len(requests) < MAX_ROUNDS and (len(requests) < MIN_ROUNDS or not self._is_over()):
                 self._on_step("memory bandwidth")
                 speeds.append(meter.measure(BANDWIDTH_SECONDS))
                 self._on_step(f"a prompt of {schedule.n_prompt} tokens and a reply")
-                turns.append(self._bench.turn(schedule.n_prompt, schedule.n_reply))
+                requests.append(self._bench.request(schedule.n_prompt, schedule.n_reply))
                 self._n_tokens += schedule.n_reply
-        return turns, Figure.of(speeds)
+        return requests, Figure.of(speeds)
 
     def _is_over(self) -> bool:
         return time.monotonic() - self._started > self._seconds

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..machine import this_machine
-from ..machine.background import BackgroundLoad
+from ..machine.contention import ContentionMeter
 from .bench_process import SpeedProcess
 from .search import PROMPT_TOKENS, REPLY_TOKENS, Sample, Settings, Workload
 
@@ -38,7 +38,7 @@ class SpeedBench:
         self._load = load
         self._children: OrderedDict[tuple[str, bool], SpeedProcess] = OrderedDict()  # by variant and repacking
         self._slowest_token = 0.0
-        self._background = BackgroundLoad()
+        self._background = ContentionMeter()
 
     def measure(self, settings: Settings, workload: Workload) -> Sample:
         """Throughput of one try. Raises EngineError if the child refuses, dies or hangs."""

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any, NamedTuple, Protocol
 
 from ..errors import EngineError
-from ..machine.background import BUSY_SHARE
+from ..machine.contention import BUSY_SHARE
 
 # Benchmark workload: one chat turn of 256 prompt and 128 generated tokens.
 PROMPT_TOKENS, REPLY_TOKENS = 256, 128

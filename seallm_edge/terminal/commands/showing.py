@@ -13,7 +13,7 @@ from ...text.lines import one_line
 from ...text.unicode import visible
 from ...translations import _, language, marked, ngettext
 from ..clipboard import copy, last_code_block
-from ..printing import tell
+from ..printing import PROMPT, tell
 from .entry import Entry, Face
 
 _MAX_LINE = 40  # grapheme clusters of a message beside its figures
@@ -126,6 +126,6 @@ def show_end(conversation: Conversation) -> None:
     if (n := len(messages) - 2) > 0:
         tell(ngettext("({n:,} earlier message)", "({n:,} earlier messages)", n).format(n=n))
     for one in messages[-2:]:
-        mark = "› " if one.role == "user" else ""
+        mark = PROMPT if one.role == "user" else ""
         cut = " " + _("(cut)") if one.state != "complete" else ""
         print(f"{mark}{visible(one.content)}{cut}")

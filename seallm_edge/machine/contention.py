@@ -1,4 +1,4 @@
-"""`BackgroundLoad`: how much of all processors' time other programs take, while a benchmark runs."""
+"""`ContentionMeter`: CPU time that other programs take while a benchmark runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psutil
 BUSY_SHARE = 0.15
 
 
-class BackgroundLoad:
+class ContentionMeter:
     """Share of all processors' time that was taken by neither this process nor its children, since it was made."""
 
     def __init__(self) -> None:

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from seallm_edge.machine import background
+from seallm_edge.machine import contention
 
 
 def test_what_others_took_is_what_neither_this_process_nor_its_children_did(monkeypatch: pytest.MonkeyPatch) -> None:
     clock: dict[str, Any] = {"busy": 100.0, "all": 1_000.0, "own": 5.0}
-    monkeypatch.setattr(background, "_processors_seconds", lambda: (clock["busy"], clock["all"]))
-    monkeypatch.setattr(background, "_own_seconds", lambda: clock["own"])
-    load = background.BackgroundLoad()
+    monkeypatch.setattr(contention, "_processors_seconds", lambda: (clock["busy"], clock["all"]))
+    monkeypatch.setattr(contention, "_own_seconds", lambda: clock["own"])
+    load = contention.ContentionMeter()
     assert load.share() == 0.0
     clock.update(busy=110.0, all=1_020.0, own=6.0)
     load.add(2.0)
