@@ -142,14 +142,15 @@ def reference() -> str:
 
 def block_outputs(blocks: list[str]) -> list[str | None]:
     """Output of each block, all run in one process."""
-    outputs: list[str | None] = json.loads(output_of(["-c", BLOCKS_IN_TURN], stdin=json.dumps(blocks)))
+    with tempfile.TemporaryDirectory() as folder:  # blocks write files
+        outputs: list[str | None] = json.loads(output_of(["-c", BLOCKS_IN_TURN], json.dumps(blocks), Path(folder)))
     return outputs
 
 
-def output_of(arguments: list[str], stdin: str = "") -> str:
+def output_of(arguments: list[str], stdin: str = "", folder: Path = ROOT) -> str:
     """Standard output of Python with these arguments; where it fails, the update ends with its messages."""
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, input=stdin, capture_output=True, encoding="utf-8", cwd=ROOT, check=False)
+    done = subprocess.run(command, input=stdin, capture_output=True, encoding="utf-8", cwd=folder, check=False)
     if done.returncode:
         sys.exit(f"{shlex.join(arguments)}\n{done.stderr}")
     return done.stdout

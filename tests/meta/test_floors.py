@@ -29,7 +29,7 @@ FLOORS = (
     ),
     ("catalogue", "native"),
     ("plan",),
-    ("drafting", "store", "tuning", "convert"),
+    ("drafting", "convert", "store", "tuning"),
     ("engine",),
     ("stream", "loading"),
     ("llm", FACE),
