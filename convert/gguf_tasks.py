@@ -6,7 +6,8 @@ from pathlib import Path
 
 from seallm_edge.catalogue.recipes import recipe_named
 from seallm_edge.errors import InvalidOption, ModelFileError
-from seallm_edge.files.hashes import listed_hashes, sha256_of, sidecar_of
+from seallm_edge.files.companions import sidecar_of
+from seallm_edge.files.hashes import listed_hashes, sha256_of
 from seallm_edge.gguf_file import SPLIT_KEYS, read_header, split_name
 from seallm_edge.gguf_file.types import TENSOR_TYPES
 from seallm_edge.hints import Hint, Option

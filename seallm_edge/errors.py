@@ -8,6 +8,8 @@ SeaLLMError
 │   └── OutputExists     its output file exists already
 ├── HubError             the hub or the network refused, or retries failed
 │   └── HashMismatch     a downloaded file has another hash than the hub lists
+├── StoreError           models on this computer that cannot be listed, added or removed
+│   └── StoreBusy        another process is getting the same model
 ├── InvalidOption        an unknown option, or an invalid value (also a ValueError)
 ├── DraftTableError      an n-gram table that is damaged, or is for another tokenizer
 ├── DocumentError        a user's document that cannot be read into text
@@ -111,6 +113,14 @@ class HashMismatch(HubError):
         self.found = found
         problem = f"{file} was damaged on its way: its hash is {found[:12]}…, the hub's is {expected[:12]}…"
         super().__init__(problem, "start again; if it happens twice, use another network", url)
+
+
+class StoreError(SeaLLMError):
+    """The models on this computer cannot be read or changed: permissions, a later version's index, a wrong file."""
+
+
+class StoreBusy(StoreError):
+    """Another process is getting the same file."""
 
 
 class InvalidOption(SeaLLMError, ValueError):

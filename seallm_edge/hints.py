@@ -37,9 +37,12 @@ Wording = Callable[[Option | Command], str]
 # Python functions for commands.
 _FUNCTIONS = {
     "convert": "seallm_edge.convert.convert",
+    "list": "seallm_edge.store.installed",
     "merge": "seallm_edge.convert.merge",
-    "models": "seallm_edge.store.installed",
+    "models": "seallm_edge.catalogue.cards.cards",
+    "pull": "seallm_edge.store.pull",
     "quantize": "seallm_edge.convert.quantize",
+    "rm": "seallm_edge.store.remove",
     "run": "seallm_edge.SeaLLM.complete",
     "sessions": "seallm_edge.chat.History.conversations",
     "tune": "seallm_edge.tuning.tune",

@@ -20,7 +20,7 @@ from .machine import this_machine
 from .native.backends import load_backends
 from .plan import LoadOptions, Plan, make_plan
 from .plan.memory import n_cells
-from .store import locate
+from .store import check_recorded, locate, mark_used
 from .tuning import saved_settings
 
 logger = logging.getLogger("seallm_edge")
@@ -71,6 +71,7 @@ def resolve(model: str | Path, options: LoadOptions | None = None) -> LoadTarget
     """
     header = read_header(locate(model))
     identity, card = fingerprint(header), match_header(header)
+    check_recorded(header, identity)
     tuned = saved_settings.find(identity)
     backends = load_backends(prefer=tuned.variant if tuned else "")
     plan = make_plan(header, this_machine(), options, gpus=backends.gpus, tuned=tuned, row_types=backends.row_types)
@@ -84,6 +85,7 @@ def load_engine(
 ) -> LlamaEngine:
     """Load a resolved model. `on_progress` gets a share from 0 to 1. Raises InvalidOption or EngineError."""
     folder = _snapshots_folder(options.snapshots)
+    mark_used(target.header.path)
     return LlamaEngine(
         target.header.path,
         target.plan,

@@ -20,6 +20,21 @@ def models_dir() -> Path:
     return home() / "models"
 
 
+def incoming_dir() -> Path:
+    """Folder of unfinished downloads and conversions, on the disk of the models folder."""
+    return models_dir() / ".incoming"
+
+
+def index_file() -> Path:
+    """File of the index of models."""
+    return models_dir() / "index.json"
+
+
+def default_model_file() -> Path:
+    """File with the name of the model that is used where none is named."""
+    return home() / "default-model"
+
+
 def cache_dir() -> Path:
     """Folder of reproducible data: verdicts on CPU variants, measurements."""
     return home() / "cache"

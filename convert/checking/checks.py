@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from seallm_edge.errors import ConversionError, InvalidOption, ModelFileError, did_you_mean
+from seallm_edge.files.companions import report_of
 from seallm_edge.files.hashes import sha256_of
 from seallm_edge.gguf_file import Header, read_header, read_parts
 from seallm_edge.gguf_file.types import TENSOR_TYPES
@@ -21,7 +22,7 @@ from ..writing.journal import Errors
 from ..writing.layout import TensorLocation, TensorSpec
 from ..writing.writer import Output
 from .bounds import dequantized, within_bound
-from .report import Report, TensorError, report_path
+from .report import Report, TensorError
 from .verification import check_finite, check_tokens
 
 NONE, QUICK, FULL = MODES = ("none", "quick", "full")
@@ -98,7 +99,7 @@ class Checks:
         done += ["trial"] if self.is_runnable else []
         hashes = {path.name: sha256_of(partial) for path, partial in zip(output.paths, output.partials, strict=True)}
         report = Report(content.name, content.label, self.source_name, hashes, tensors, text, done)
-        report.write(report_path(output.paths[0]))
+        report.write(report_of(output.paths[0]))
         return report
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,8 +17,6 @@ from seallm_edge.files.hashes import SHA256
 from seallm_edge.gguf_file.types import TENSOR_TYPES
 
 from .bounds import relative_rmse
-
-_ENDING = re.compile(r"(-\d{5}-of-\d{5})?\.gguf$")
 
 
 @dataclass(frozen=True)
@@ -118,11 +115,6 @@ class Report:
 
     def _sums(self) -> tuple[list[float], list[float]]:
         return [tensor.squared_error for tensor in self.tensors], [tensor.squared for tensor in self.tensors]
-
-
-def report_path(model: Path) -> Path:
-    """Path of a model's report: beside the file, or beside the first part of a split model."""
-    return model.with_name(_ENDING.sub("", model.name) + ".report.json")
 
 
 def recorded_hashes(path: Path) -> dict[str, str]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seallm_edge.errors import ConversionError, ModelFileError
-from seallm_edge.files.hashes import listed_hashes, sidecar_of
+from seallm_edge.files.companions import report_of, sidecar_of
+from seallm_edge.files.hashes import listed_hashes
 from seallm_edge.files.sizes import readable
 from seallm_edge.gguf_file import Header, read_header
 from seallm_edge.native.trial import PROMPT, Trial, try_model
@@ -20,7 +21,7 @@ from seallm_edge.text.samples import TEXTS, language_of
 from seallm_edge.text.unicode import normalize
 
 from .contents import COPY_AGAIN, read_contents
-from .report import recorded_hashes, report_path
+from .report import recorded_hashes
 
 if TYPE_CHECKING:
     from ..writing.pipeline import Progress
@@ -41,11 +42,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Verification:
-    """A GGUF that passed all `checks`, and the result of its trial."""
+    """A GGUF that passed all `checks`, the result of its trial, and the sha256 of its files by name."""
 
     header: Header
     checks: tuple[Check, ...]
     trial: Trial
+    sha256s: Mapping[str, str]
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -83,7 +85,7 @@ def verify_file(
     check_finite(path, trial)
     took = f"{readable(trial.resident_bytes)} of memory, {trial.seconds:.1f} s"
     passed("trial", f"{_printable(PROMPT + trial.text)} … ({took})")
-    return Verification(header, tuple(checks), trial)
+    return Verification(header, tuple(checks), trial, hashes)
 
 
 def check_tokens(trial: Trial) -> None:
@@ -121,7 +123,7 @@ def check_hashes(paths: tuple[Path, ...], hashes: Mapping[str, str]) -> dict[str
     """
     sidecars = [sidecar_of(path) for path in paths]
     witnesses = {sidecar: listed_hashes(sidecar) for sidecar in sidecars if sidecar.exists()}
-    if (report := report_path(paths[0])).exists():
+    if (report := report_of(paths[0])).exists():
         witnesses[report] = recorded_hashes(report)
     found: dict[str, tuple[str, list[str]]] = {}
     for path in paths:

@@ -10,11 +10,11 @@ from pathlib import Path
 from seallm_edge.errors import ModelFileError
 
 from . import atomic
+from .companions import SIDECAR_SUFFIX, sidecar_of
 from .disk_space import translated_errors
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")  # ref: GNU coreutils, sha256sum
-_ENDING = ".sha256"
 
 
 def sha256_of(path: Path) -> str:
@@ -24,11 +24,6 @@ def sha256_of(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelFileError(path, f"cannot be read: {error.strerror}", "check the disk") from error
-
-
-def sidecar_of(path: Path) -> Path:
-    """Path of the sidecar that lists the sha256 of `path`, or of all parts if it is a first part."""
-    return path.with_name(path.name + _ENDING)
 
 
 def write_sidecar(path: Path, hashes: Mapping[str, str]) -> None:
@@ -47,7 +42,7 @@ def listed_hashes(sidecar: Path) -> dict[str, str]:
         raise ModelFileError(sidecar, f"cannot be read: {error.strerror}", "check the file's permissions") from error
     matches = [match for line in lines if (match := _LINE.fullmatch(line))]
     listed = {Path(match[2]).name: match[1].lower() for match in matches}
-    if sidecar.name.removesuffix(_ENDING) not in listed:
-        problem = f"does not tell the sha256 of {sidecar.name.removesuffix(_ENDING)}"
+    if sidecar.name.removesuffix(SIDECAR_SUFFIX) not in listed:
+        problem = f"does not tell the sha256 of {sidecar.name.removesuffix(SIDECAR_SUFFIX)}"
         raise ModelFileError(sidecar, problem, "write it with sha256sum, or remove it")
     return listed

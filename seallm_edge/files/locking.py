@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any
+
+_POLL_SECONDS = 0.02
 
 
 def locked_alone(file: IO[Any]) -> bool:
@@ -17,6 +23,18 @@ def locked_alone(file: IO[Any]) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def waited_lock(path: Path, seconds: float) -> Iterator[None]:
+    """Lock on the file `path`, made if it is missing. Raises TimeoutError after `seconds` of waiting, and OSError."""
+    end = time.monotonic() + seconds
+    with path.open("a+b", buffering=0) as file:
+        while not locked_alone(file):
+            if time.monotonic() > end:
+                raise TimeoutError(f"{path} is locked")
+            time.sleep(_POLL_SECONDS)
+        yield
 
 
 def _locked_on_windows(descriptor: int) -> bool:

