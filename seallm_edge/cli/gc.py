@@ -13,7 +13,7 @@ from . import options
 from .output import diagnostic, plain, print_table
 
 if TYPE_CHECKING:
-    from ..store import Garbage
+    from ..store import Garbage, Kind
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -45,11 +45,11 @@ def command(
     print(f"{readable(remove_garbage(found))} freed")
 
 
-def _kinds(names: list[str]) -> list[str]:
+def _kinds(names: list[str]) -> list[Kind]:
     from ..store import Kind
 
     for name in names:
-        if name not in list(Kind):
+        if name not in set(Kind):
             raise InvalidOption(f"{name!r} is no kind of garbage", f"give {', '.join(Kind)}")
     return [Kind(name) for name in names] or list(Kind)
 

@@ -10,6 +10,8 @@ from ..files.sizes import readable
 from .output import diagnostic, plain, print_json, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..store import Installed
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -22,16 +24,17 @@ def command(
     json_output: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """List the models on this computer: size, type, when used and verified, and where from."""
-    from ..store import default_model, installed, missing
+    from ..store import default_model, installed, missing, used_times
 
-    here, chosen = installed(), default_model()
+    here, chosen, used = installed(), default_model(), used_times()
     gone = [entry for entry in missing() if entry.is_linked]
+    described = [describe(model, used) for model in here]
     if json_output:
         lost = [{"path": str(entry.path), "origin": entry.origin} for entry in gone]
-        print_json({"models": [describe(model) for model in here], "missing": lost, "default": chosen})
+        print_json({"models": described, "missing": lost, "default": chosen})
         return
     if here:
-        rows = [_row(describe(model), chosen) for model in here]
+        rows = [_row(facts, chosen) for facts in described]
         print_table(("model", "size", "type", "id", "used", "verified", "from"), rows, numbers=("size",))
     else:
         diagnostic("no model is on this computer\n  see what there is: seallm models")
@@ -39,13 +42,12 @@ def command(
         diagnostic(f"not there now: {plain(str(entry.path))}")
 
 
-def describe(model: Installed) -> dict[str, Any]:
-    """Facts of an installed model; sizes in bytes, times in seconds since 1970."""
-    from ..store import last_used
-    from ..store.installed import package_of
+def describe(model: Installed, used: Mapping[str, float]) -> dict[str, Any]:
+    """Facts of an installed model; sizes in bytes, times in seconds since 1970. `used` is `store.used_times()`."""
+    from ..store.index import relative
 
-    entry, package = model.entry, package_of(model.path)
-    origin = entry.origin if entry and entry.origin else f"pip:{package}" if package else ""
+    entry = model.entry
+    origin = entry.origin if entry and entry.origin else f"pip:{model.package}" if model.package else ""
     return {
         "name": model.name,
         "path": str(model.path),
@@ -55,18 +57,18 @@ def describe(model: Installed) -> dict[str, Any]:
         "card": model.card.name if model.card else None,
         "id": model.id,
         "sha256": {file.place.name: file.sha256 for file in entry.files if file.sha256} if entry else {},
-        "used": last_used(model.path),
+        "used": used.get(relative(model.path)),
         "verified": entry.verified if entry else None,
         "added": entry.added if entry else None,
         "origin": origin,
         "license": entry.license if entry else "",
-        "linked": bool(entry and entry.is_linked),
+        "linked": bool(entry and entry.is_linked and not model.package),
     }
 
 
 def _row(facts: dict[str, Any], chosen: str | None) -> tuple[str, ...]:
     mark = " (default)" if chosen and chosen.casefold() in (facts["name"].casefold(), facts["card"]) else ""
-    place = " (linked)" if facts["linked"] and not facts["origin"].startswith("pip:") else ""
+    place = " (linked)" if facts["linked"] else ""
     return (
         plain(facts["name"]) + mark,
         readable(facts["size"]),

@@ -112,9 +112,7 @@ def _rebuild() -> None:
     from ..store import rebuild
 
     with ProgressLine() as line:
-        recorded, errors = rebuild(
-            lambda model, done, total: line.show_bytes(f"reading {model.name}", done, total),
-        )
+        recorded, errors = rebuild(lambda model, done, total: line.show_bytes(f"reading {model.name}", done, total))
     for error in errors:
         diagnostic(error.worded(command_line_words))
-    print(f"{len(recorded)} models in the index")
+    print(f"{len(recorded)} model{'s' * (len(recorded) != 1)} in the index")

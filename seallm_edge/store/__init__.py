@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .adding import add, find_content, record_in_place
 from .checking import check_recorded
-from .defaults import default_model, last_used, mark_used, set_default_model
+from .defaults import default_model, last_used, mark_used, set_default_model, used_times
 from .garbage import Garbage, Kind, find_garbage, remove_garbage
 from .index import Entry, StoredFile
 from .installed import Installed, installed, missing
@@ -51,5 +51,6 @@ __all__ = [
     "remove",
     "remove_garbage",
     "set_default_model",
+    "used_times",
     "verify_installed",
 ]

@@ -38,7 +38,7 @@ def set_default_model(name: str | None) -> None:
 
 def mark_used(path: Path) -> None:
     """Note that a model was loaded now. Where the home cannot be written, nothing is noted."""
-    used, written, now = _used(), index.relative(path), time.time()
+    used, written, now = used_times(), index.relative(path), time.time()
     if now - used.get(written, 0) < _USED_AGAIN_SECONDS:
         return
     with contextlib.suppress(OSError):
@@ -48,11 +48,11 @@ def mark_used(path: Path) -> None:
 
 def last_used(path: Path) -> float | None:
     """When a model was loaded last, in seconds since 1970; None where that is unknown."""
-    return _used().get(index.relative(path))
+    return used_times().get(index.relative(path))
 
 
-def _used() -> dict[str, float]:
-    """Times by path, as the index writes it."""
+def used_times() -> dict[str, float]:
+    """When models were loaded last, in seconds since 1970, by path as the index writes it."""
     with contextlib.suppress(OSError, ValueError, AttributeError, RecursionError):
         data = json.loads((paths.cache_dir() / _USED).read_text(encoding="utf-8"))
         return {str(path): float(when) for path, when in data.items() if isinstance(when, int | float)}

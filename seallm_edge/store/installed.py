@@ -25,7 +25,7 @@ class Installed:
     index ("" if unknown).
 
     For a split model, `path` is the first part, and `size` the sum of all parts. `entry` is its record in the index, if
-    it has one.
+    it has one; `package` the Python package that its file belongs to, if any.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Installed:
     card: Card | None
     type_name: str
     entry: Entry | None = None
+    package: str = ""
 
     @property
     def id(self) -> str:
@@ -53,8 +54,9 @@ def installed() -> list[Installed]:
     """
     known = {entry.path: entry for entry in index.entries()}
     linked = (path for path, entry in known.items() if entry.is_linked and entry.is_here)
-    found = dict.fromkeys((*_files(), *linked))
-    return sorted(_distinct(_installed(path, known.get(path)) for path in found), key=lambda one: one.name.casefold())
+    found = dict.fromkeys(linked, "") | dict(_files())
+    models = _distinct(_installed(path, known.get(path), package) for path, package in found.items())
+    return sorted(models, key=lambda model: model.name.casefold())
 
 
 def installed_at(path: Path) -> Installed:
@@ -68,12 +70,12 @@ def missing() -> list[Entry]:
     return [entry for entry in index.entries() if not entry.is_here]
 
 
-def _installed(path: Path, entry: Entry | None) -> Installed:
+def _installed(path: Path, entry: Entry | None, package: str) -> Installed:
     part = split_name(path)
     name = part.model if part else path.stem
     size = sum(file.stat().st_size for file in _parts(path))
     type_name = _type_in(name) or (entry.type_name if entry else "")
-    return Installed(name, path, size, match(name), type_name, entry)
+    return Installed(name, path, size, match(name), type_name, entry, package)
 
 
 def _distinct(found: Iterable[Installed]) -> list[Installed]:
@@ -92,37 +94,27 @@ def _parts(path: Path) -> Iterator[Path]:
         yield from takewhile(Path.is_file, (path.with_name(name.part(n)) for n in range(2, name.count + 1)))
 
 
-def _files() -> Iterator[Path]:
-    """Model files; for a split model, the first part only. What is unfinished is in folders with a dot before."""
-    for folder in (paths.models_dir(), *_demo_folders()):
+def _files() -> Iterator[tuple[Path, str]]:
+    """Model files, each with its package; for a split model, the first part only.
+
+    What is unfinished is in folders with a dot before their names.
+    """
+    for folder, package in ((paths.models_dir(), ""), *_package_folders()):
         if folder.is_dir():
             found = (path for path in folder.rglob("*") if path.suffix.lower() == ".gguf" and path.is_file())
             shown = (path for path in found if not _is_hidden(path.relative_to(folder)))
-            yield from (path for path in shown if (part := split_name(path)) is None or part.number == 1)
+            yield from ((path, package) for path in shown if (part := split_name(path)) is None or part.number == 1)
 
 
 def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def package_of(path: Path) -> str | None:
-    """Python package that a model's file belongs to."""
-    for card in cards().values():
-        if card.package and any(folder in path.parents for folder in _folders_of(card)):
-            return card.package
-    return None
-
-
-def _demo_folders() -> Iterator[Path]:
+def _package_folders() -> Iterator[tuple[Path, str]]:
     """Folders of the packages named by cards; the packages are not imported."""
-    for card in cards().values():
-        yield from _folders_of(card)
-
-
-def _folders_of(card: Card) -> Iterator[Path]:
-    if card.package:
-        spec = importlib.util.find_spec(card.package.replace("-", "_"))
-        yield from (Path(folder) for folder in (spec.submodule_search_locations if spec else None) or ())
+    for package in filter(None, (card.package for card in cards().values())):
+        spec = importlib.util.find_spec(package.replace("-", "_"))
+        yield from ((Path(folder), package) for folder in (spec.submodule_search_locations if spec else None) or ())
 
 
 def _type_in(stem: str) -> str:

@@ -11,7 +11,7 @@ from ..errors import StoreError
 from ..files.companions import companions
 from . import index
 from .defaults import default_model, set_default_model
-from .installed import Installed, package_of
+from .installed import Installed
 from .locate import find_installed, is_named
 
 
@@ -27,10 +27,12 @@ class Removal:
 def plan_removal(name: str) -> Removal:
     """Removal of an installed model, by any of its names; nothing is removed yet. Raises ModelNotFound, StoreError."""
     model = find_installed(name)
-    if model.entry and model.entry.is_linked and not package_of(model.path):
+    if model.package:
+        raise StoreError(
+            f"{model.name} belongs to the Python package {model.package}", f"pip uninstall {model.package}"
+        )
+    if model.entry and model.entry.is_linked:
         return Removal(model, (), 0)
-    if package := package_of(model.path):
-        raise StoreError(f"{model.name} belongs to the Python package {package}", f"pip uninstall {package}")
     beside = [companion for file in model.files for companion in companions(file)]
     files = (*model.files, *dict.fromkeys(beside))
     return Removal(model, files, sum(file.stat().st_size for file in files))

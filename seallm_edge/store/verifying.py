@@ -15,7 +15,7 @@ from ..gguf_file import read_header
 from ..hints import Command, Hint
 from . import index
 from .index import Entry, described, stored_file
-from .installed import Installed, installed, package_of
+from .installed import Installed, installed
 
 Progress = Callable[[int, int], None]  # bytes read, and in all
 _CHUNK_BYTES = 1 << 20
@@ -45,7 +45,7 @@ def record_verified(model: Installed, found: Mapping[str, str]) -> Verified:
     Raises ModelFileError, StoreError.
     """
     header = read_header(model.path)
-    known = {file.place.name: file.sha256 for file in model.entry.files} if model.entry else {}
+    known = _pinned(model)
     for part in header.parts:
         if (pinned := known.get(part.name)) and pinned != found[part.name]:
             problem = f"its sha256 is {found[part.name][:12]}…, and it was added with {pinned[:12]}…"
@@ -56,6 +56,14 @@ def record_verified(model: Installed, found: Mapping[str, str]) -> Verified:
     files = tuple(stored_file(part, found[part.name]) for part in header.parts)
     index.put(described(header, files, **facts, verified=now))
     return Verified(model, dict(found), any(known.values()))
+
+
+def _pinned(model: Installed) -> dict[str, str | None]:
+    """sha256 by file name: those in the index, else the one that the card gives for its package's file."""
+    if model.entry and model.entry.sha256:
+        return {file.place.name: file.sha256 for file in model.entry.files}
+    published = model.card.file_sha256.get(model.type_name) if model.card else None
+    return {model.path.name: published} if published and model.package else {}
 
 
 def rebuild(progress: Callable[[Installed, int, int], None] | None = None) -> tuple[list[Installed], list[SeaLLMError]]:
@@ -70,7 +78,7 @@ def rebuild(progress: Callable[[Installed, int, int], None] | None = None) -> tu
     errors: list[SeaLLMError] = []
     fresh: dict[str, Entry] = {entry.files[0].path: entry for entry in linked}
     for model in installed():
-        if package_of(model.path) or (model.entry and model.entry.is_linked):
+        if model.package or (model.entry and model.entry.is_linked):
             continue
         try:
             entry = _from_file(model, progress)
