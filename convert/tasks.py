@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seallm_edge.catalogue.recipes import DEFAULT_TYPE, recipe_named
 from seallm_edge.errors import InvalidOption
@@ -18,6 +19,9 @@ from .run import Source, Task
 from .sources.checkpoint import open_checkpoint
 from .sources.files import open_files
 from .writing.layout import lay_out
+
+if TYPE_CHECKING:
+    from seallm_edge.hub import Network
 
 
 def named_recipe(type_name: str) -> UserRecipe:
@@ -52,14 +56,16 @@ def checkpoint_task(
     out: str | Path | None = None,
     imatrix: str | Path | None = None,
     part_bytes: int | None = None,
+    network: Network | None = None,
 ) -> Task:
     """Conversion of a checkpoint by each of `recipes`. Reads no weights, except a tied model's own output matrix.
 
+    A checkpoint on a hub is streamed over `network`, whose `stop` ends the conversion with HubError.
     Raises CheckpointError, ConversionError, HubError and InvalidOption.
     """
     _check_distinct(recipes)
     importance = read_imatrix(imatrix) if imatrix else None
-    files = open_files(source)
+    files = open_files(source, network)
     checkpoint = open_checkpoint(files)
     mapped = map_checkpoint(checkpoint)
     plans = {}

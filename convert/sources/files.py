@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path, PurePath
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from seallm_edge.errors import CheckpointError
 from seallm_edge.hints import Command, Hint
 
 from .shards import LocalShard, Shard
+
+if TYPE_CHECKING:
+    from seallm_edge.hub import Network
 
 HUB_PREFIX = "hf:"
 _POINTER = b"version https://git-lfs"  # ref: git-lfs docs/spec.md; a pointer file, where the real one is not fetched
@@ -108,15 +111,15 @@ def _check_no_pointer(path: Path, content: bytes | bytearray) -> None:
         raise CheckpointError(path, "is a Git LFS pointer, not the file itself", "fetch the files: git lfs pull")
 
 
-def open_files(source: str | Path) -> Files:
-    """Open the checkpoint files of `source`: a folder, a .safetensors, or `hf:ORG/NAME[@REVISION]`.
+def open_files(source: str | Path, network: Network | None = None) -> Files:
+    """Open the checkpoint files of `source`: a folder, a .safetensors, or `hf:ORG/NAME[@REVISION]` over `network`.
 
     Raises CheckpointError, and for a hub HubError and InvalidOption.
     """
     if isinstance(source, str) and source.startswith(HUB_PREFIX):
         from .hub_files import HubFiles
 
-        return HubFiles(source.removeprefix(HUB_PREFIX))
+        return HubFiles(source.removeprefix(HUB_PREFIX), network)
     path = Path(source)
     if path.is_dir():
         return LocalFiles(path)

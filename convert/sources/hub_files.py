@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from seallm_edge.catalogue import cards
 from seallm_edge.errors import CheckpointError
-from seallm_edge.hub import RemoteFile, Repository, open_repository
+from seallm_edge.hub import Network, RemoteFile, Repository, open_repository
 
 from .shards import ShardStream
 
@@ -17,10 +17,13 @@ _HEAD_BYTES = 1 << 18  # usually a shard's whole header: one request instead of 
 
 
 class HubFiles:
-    """Checkpoint files of the repository `spec`: "ORG/NAME" or "ORG/NAME@REVISION"."""
+    """Checkpoint files of the repository `spec`: "ORG/NAME" or "ORG/NAME@REVISION".
 
-    def __init__(self, spec: str) -> None:
-        self._repository = open_repository(spec, on_trouble=_log.warning)
+    `network` None is one whose trouble is logged.
+    """
+
+    def __init__(self, spec: str, network: Network | None = None) -> None:
+        self._repository = open_repository(spec, network or Network(on_trouble=_log.warning))
         self._small: dict[str, bytes] = {}
         self.path = PurePosixPath(self._repository.id)
 

@@ -9,39 +9,69 @@ import contextlib
 import importlib.metadata
 import os
 import re
+import socket
 import ssl
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ..errors import HubError
-from .patience import OnTrouble, Patience, Stop, Trouble
+from .addresses import Endpoint, check_encrypted, has_fingerprint, is_loopback, without_secrets
+from .network import Network
+from .patience import Stop, Trouble
 from .refusals import LOG_IN_TO_NETWORK, Wanted, check_kind, check_status
 
 if TYPE_CHECKING:
     import httpx2
 
-_DEFAULT_ENDPOINT = "https://huggingface.co"
 _MAX_REDIRECTS = 5
 _MAX_CONNECT_SECONDS = 15.0  # seconds
 _REDIRECTS = {301, 302, 303, 307, 308}
 _CHECK_ENDPOINT = "check HF_ENDPOINT"
+_BLOCK_BYTES = 1 << 16
 
 
 class Answer:
-    """HTTP response whose body is not read yet: a file or a part of it. The owner closes it."""
+    """HTTP response whose body is not read yet: a file or a part of it. The owner closes it.
 
-    def __init__(self, hub: Hub, response: httpx2.Response, told: dict[str, str]) -> None:
+    Reads wait for the network's rate limit, and are counted in its traffic.
+    """
+
+    def __init__(self, hub: Hub, response: httpx2.Response, told: dict[str, str], stop: Stop) -> None:
         self.status = response.status_code
         self.headers = response.headers
         self.host = _host(response.url)
         self.told_by_hub = told
         self._hub = hub
         self._response = response
+        self._stop = stop
         self._chunks = response.iter_raw()
         self._rest = memoryview(b"")
 
     def readinto(self, target: memoryview) -> int:
         """Read body bytes into `target`: their number, 0 at the end. Raises Trouble."""
+        network = self._hub.network
+        granted = network.limit.grant(len(target), self._stop) if network.limit else len(target)
+        count = self._read_some(target[:granted])
+        if network.limit:
+            network.limit.give_back(granted - count)
+        network.traffic.add(count)
+        return count
+
+    def read_all(self, most: int) -> bytes:
+        """Read the whole body. Raises Trouble, and ValueError if it is longer than `most` bytes."""
+        body, block = bytearray(), memoryview(bytearray(_BLOCK_BYTES))
+        while count := self.readinto(block):
+            body += block[:count]
+            if len(body) > most:
+                raise ValueError(f"more than {most} bytes")
+        return bytes(body)
+
+    def close(self) -> None:
+        """Close the connection. May be called twice."""
+        self._response.close()
+
+    def _read_some(self, target: memoryview) -> int:
         if not self._rest:
             with self._hub.translated(self._response.url):
                 self._rest = memoryview(next(self._chunks, b""))
@@ -50,42 +80,35 @@ class Answer:
         self._rest = self._rest[count:]
         return count
 
-    def read_all(self, most: int) -> bytes:
-        """Read the whole body. Raises Trouble, and ValueError if it is longer than `most` bytes."""
-        with self._hub.translated(self._response.url):
-            body = bytearray(self._rest)
-            for chunk in self._chunks:
-                body += chunk
-                if len(body) > most:
-                    raise ValueError(f"more than {most} bytes")
-        return bytes(body)
-
-    def close(self) -> None:
-        """Close the connection. May be called twice."""
-        self._response.close()
-
 
 class Hub:
-    """HTTP client for the hub of the environment (HF_ENDPOINT, HF_TOKEN, proxies), with timeouts by `patience`.
+    """HTTP client for one hub or one server, as `network` says, and with the environment's proxies and certificates.
 
     Keeps no connection between two requests, so there is nothing to close.
     """
 
-    def __init__(self, patience: Patience, on_trouble: OnTrouble | None) -> None:
-        """Raises HubError if the environment forbids the network or its settings are invalid."""
+    def __init__(self, network: Network, endpoint: Endpoint, token: str | None = None) -> None:
+        """Raises HubError if the network's settings are invalid. `token` is sent to the endpoint only."""
         import httpx2
 
-        self.patience = patience
-        self.on_trouble = on_trouble
-        self.endpoint = endpoint()
-        self.token = _token()
+        self.network = network
+        self.endpoint = endpoint.address
+        self.token = None if endpoint.fingerprint else token
+        self._fingerprint = endpoint.fingerprint
+        patience = network.patience
         slowest = httpx2.Timeout(patience.stall_seconds, connect=min(patience.stall_seconds, _MAX_CONNECT_SECONDS))
         try:
             self._origin = _origin(httpx2.URL(self.endpoint))
-            self._client = httpx2.Client(timeout=slowest, limits=httpx2.Limits(max_keepalive_connections=0))
+            self._client = httpx2.Client(
+                timeout=slowest,
+                limits=httpx2.Limits(max_keepalive_connections=0),
+                verify=_trust(endpoint.fingerprint),
+                trust_env=not endpoint.fingerprint,  # a share is on the local network: no proxy leads to it
+            )
         except (ImportError, ValueError, OSError, httpx2.InvalidURL) as error:
             # A SOCKS proxy whose package is not installed, a proxy or an endpoint that is no URL, certificates.
-            raise HubError(f"the network's settings cannot be used: {error}", "check HTTPS_PROXY, ALL_PROXY") from error
+            hint = "check HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE"
+            raise HubError(f"the network's settings cannot be used: {error}", hint) from error
 
     def open(self, url: str, wanted: Wanted, stop: Stop, span: str = "") -> Answer:
         """Send a GET request for `url`, or for a range of it (`span`, "bytes=5-"). Raises Trouble, HubError.
@@ -98,17 +121,18 @@ class Hub:
         with self.translated(url):
             target = httpx2.URL(url)
         for _ in range(_MAX_REDIRECTS + 1):
+            stop.check(wanted.file or wanted.repository, url)
             response = self._send(target, stop, span)
             is_hub = _origin(target) == self._origin
             if is_hub:
                 told |= response.headers
             if response.status_code not in _REDIRECTS:
-                return self._checked(Answer(self, response, told), is_hub, wanted)
+                return self._checked(Answer(self, response, told, stop), is_hub, wanted)
             response.close()
             with self.translated(target):
                 target = redirected(target, response.headers.get("location", ""))
         problem = f"{target.host} redirects more than {_MAX_REDIRECTS} times"
-        raise HubError(problem, LOG_IN_TO_NETWORK, url=str(target))
+        raise HubError(problem, LOG_IN_TO_NETWORK, url=without_secrets(str(target)))
 
     @contextlib.contextmanager
     def translated(self, url: httpx2.URL | str) -> Iterator[None]:
@@ -120,12 +144,12 @@ class Hub:
         except httpx2.ConnectTimeout as error:
             raise Trouble(f"{_host(url)} does not answer") from error
         except httpx2.TimeoutException as error:
-            raise Trouble(f"nothing came from {_host(url)} for {self.patience.stall_seconds:g} s") from error
+            raise Trouble(f"nothing came from {_host(url)} for {self.network.patience.stall_seconds:g} s") from error
         except httpx2.ConnectError as error:
             if (refused := _certificate_problem(error)) is not None:
                 problem = f"the certificate of {_host(url)} is not trusted: {refused}"
-                hint = f"set this computer's clock, or {LOG_IN_TO_NETWORK}"
-                raise HubError(problem, hint, url=str(url)) from error
+                hint = f"set this computer's clock, or {LOG_IN_TO_NETWORK}; the address of a share ends in #…"
+                raise HubError(problem, hint, url=without_secrets(str(url))) from error
             reason = re.sub(r"^\[(Errno|WinError) -?\d+\] ", "", str(error))
             raise Trouble(f"no connection to {_host(url)} ({reason})") from error
         except (httpx2.NetworkError, httpx2.RemoteProtocolError) as error:
@@ -133,9 +157,11 @@ class Hub:
         except httpx2.ProxyError as error:
             raise Trouble(f"the proxy refuses: {error}") from error
         except (httpx2.TransportError, httpx2.InvalidURL) as error:
-            raise HubError(f"{str(url)!r} cannot be asked for: {error}", _CHECK_ENDPOINT, url=str(url)) from error
+            shown = without_secrets(str(url))
+            raise HubError(f"{shown!r} cannot be asked for: {error}", _CHECK_ENDPOINT, url=shown) from error
 
     def _send(self, url: httpx2.URL, stop: Stop, span: str) -> httpx2.Response:
+        check_encrypted(str(url))
         # A compressed response could not be resumed at a byte offset of the file.
         headers = {
             "Accept-Encoding": "identity",
@@ -145,9 +171,33 @@ class Hub:
             headers["Range"] = span
         if self.token and _origin(url) == self._origin:
             headers["Authorization"] = f"Bearer {self.token}"
+
+        def watch(event: str, info: Mapping[str, Any]) -> None:
+            self._watch(event, info, stop)
+
         with self.translated(url):
-            request = self._client.build_request("GET", url, headers=headers, extensions={"trace": stop.watch})
+            request = self._client.build_request("GET", url, headers=headers, extensions={"trace": watch})
             return self._client.send(request, stream=True)
+
+    def _watch(self, event: str, info: Mapping[str, Any], stop: Stop) -> None:
+        """Note the socket of a new connection; check its certificate before the request is sent.
+
+        The HTTP client's `trace` extension calls this on every event.
+        """
+        if not (extra := getattr(info.get("return_value"), "get_extra_info", None)):
+            return
+        opened = extra("socket")
+        stop.watch(opened)
+        if event.endswith("connect_tcp.complete") and (limit := self.network.limit):
+            # What the system receives ahead of us is not limited.
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, limit.receive_buffer)
+        if event.endswith("start_tls.complete") and self._fingerprint:
+            certificate = extra("ssl_object").getpeercert(binary_form=True)
+            if not has_fingerprint(certificate or b"", self._fingerprint):
+                opened.close()
+                problem = f"{self._origin} is another computer than the one whose address you were given"
+                hint = "ask for the address again: it ends in a new #… each time that sharing starts"
+                raise HubError(problem, hint, url=self.endpoint)
 
     def _checked(self, answer: Answer, is_hub: bool, wanted: Wanted) -> Answer:
         try:
@@ -159,22 +209,20 @@ class Hub:
         return answer
 
 
-def endpoint() -> str:
-    """Address of the hub: HF_ENDPOINT if it is set, else huggingface.co."""
-    return (os.environ.get("HF_ENDPOINT") or _DEFAULT_ENDPOINT).rstrip("/")
-
-
 def redirected(url: httpx2.URL, location: str) -> httpx2.URL:
     """URL that `url` redirects to. Raises HubError if it drops encryption or is no http(s) URL."""
     target = url.join(location)
     if not location or target.scheme not in ("http", "https"):
-        raise HubError(f"{url.host} redirects to {location!r}", _CHECK_ENDPOINT, url=str(url))
-    if url.scheme == "https" and target.scheme == "http":
-        raise HubError(f"{url.host} redirects to {target.host} without encryption", LOG_IN_TO_NETWORK, url=str(url))
+        raise HubError(f"{url.host} redirects to {location!r}", _CHECK_ENDPOINT, url=without_secrets(str(url)))
+    is_local = url.scheme == "http" and is_loopback(url.host) and is_loopback(target.host)
+    if target.scheme == "http" and not is_local:
+        problem = f"{url.host} redirects to {target.host} without encryption"
+        raise HubError(problem, LOG_IN_TO_NETWORK, url=without_secrets(str(url)))
     return target
 
 
-def _token() -> str | None:
+def saved_token() -> str | None:
+    """The user's token for the hub, if there is one. Raises HubError, also if the environment forbids the network."""
     import httpx2
     import huggingface_hub
 
@@ -194,7 +242,24 @@ def _origin(url: httpx2.URL) -> str:
 
 
 def _host(url: httpx2.URL | str) -> str:
-    return url if isinstance(url, str) else url.netloc.decode("ascii")
+    return urlsplit(url).netloc.rpartition("@")[2] if isinstance(url, str) else url.netloc.decode("ascii")
+
+
+def _trust(fingerprint: str) -> ssl.SSLContext | bool:
+    """What the client accepts: any certificate where its fingerprint is checked, else those of known authorities.
+
+    REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE name a file of authorities for other programs; the client reads only
+    SSL_CERT_FILE and SSL_CERT_DIR.
+    """
+    if fingerprint:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    if any(map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR"))):
+        return True
+    bundle = next(filter(None, map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))), None)
+    return ssl.create_default_context(cafile=bundle) if bundle else True
 
 
 def _certificate_problem(error: BaseException) -> str | None:

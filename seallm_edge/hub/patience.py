@@ -10,9 +10,9 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from ..errors import HubError
 
@@ -52,20 +52,43 @@ class Trouble(Exception):
 
 
 class Stop:
-    """Stop signal: ends another thread's wait or read, except during name lookup and connecting."""
+    """Stop signal: ends other threads' waits and reads, its own and its children's.
+
+    A name lookup or a connection attempt goes on to its own timeout.
+    """
 
     def __init__(self) -> None:
         self._event = threading.Event()
         self._socket: socket.socket | None = None
+        self._children: weakref.WeakSet[Stop] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def child(self) -> Stop:
+        """A signal of its own, which is set with this one too."""
+        made = Stop()
+        with self._lock:
+            self._children.add(made)
+        if self.is_set():
+            made.set()
+        return made
 
     def set(self) -> None:
         """Stop waits and reads, present and future. May be called twice."""
         self._event.set()
         self._shut_down()
+        with self._lock:
+            children = list(self._children)
+        for child in children:
+            child.set()
 
     def is_set(self) -> bool:
         """Whether `set` was called."""
         return self._event.is_set()
+
+    def check(self, what: str, url: str = "") -> None:
+        """Raise HubError if `set` was called."""
+        if self.is_set():
+            raise HubError(f"the reading of {what} was ended", url=url)
 
     def sleep(self, seconds: float) -> None:
         """Wait `seconds`, or until `set` is called."""
@@ -73,12 +96,11 @@ class Stop:
         while (left := end - time.monotonic()) > 0 and not self._event.wait(min(left, _MAX_SLEEP)):
             pass
 
-    def watch(self, _event: str, info: Mapping[str, Any]) -> None:
-        """Remember the socket: the HTTP client's `trace` extension calls this on every event."""
-        if extra := getattr(info.get("return_value"), "get_extra_info", None):
-            self._socket = extra("socket")
-            if self.is_set():
-                self._shut_down()
+    def watch(self, opened: socket.socket) -> None:
+        """Remember the socket that a thread is about to read, to shut it down."""
+        self._socket = opened
+        if self.is_set():
+            self._shut_down()
 
     def _shut_down(self) -> None:
         if self._socket is not None:

@@ -14,14 +14,17 @@ from urllib.parse import quote
 from ..errors import HubError, InvalidOption, did_you_mean
 from ..files.hashes import SHA256
 from ..files.sizes import readable
-from .connection import Hub, endpoint
+from .addresses import endpoint_of
+from .connection import Hub, saved_token
 from .digest import Digest, PlainDigest, new_sha256
-from .patience import OnTrouble, Patience, Retries, Stop, Trouble
+from .file_names import harmless_names
+from .network import Network
+from .patience import Retries, Trouble
 from .refusals import LOG_IN_TO_NETWORK, Wanted
+from .source import RemoteSource
 from .stream import FileStream
-from .transfer import ByteRange, Transfer
+from .transfer import Transfer
 
-_PATIENT = Patience()
 # Few retries, so that a user without a network sees the error within seconds; no download can be lost yet.
 _OPENING_RETRIES = 3
 _MAX_SMALL_FILE = 64 << 20
@@ -55,12 +58,16 @@ class Repository:
     license_link: str | None
     _hub: Hub = field(repr=False, compare=False)
 
-    def read(self, name: str) -> bytes:
-        """Read a file of at most 64 MiB, and check its hash. Raises HubError, HashMismatch."""
+    def file(self, name: str) -> RemoteFile:
+        """The file of that name. Raises HubError, with the nearest name, if there is none."""
         if name not in self.files:
             problem = f"{self.id} has no file {name}{did_you_mean(name, self.files)}"
             raise HubError(problem, f"see its files: {self._hub.endpoint}/{self.id}/tree/{self.revision}")
-        file = self.files[name]
+        return self.files[name]
+
+    def read(self, name: str) -> bytes:
+        """Read a file of at most 64 MiB, and check its hash. Raises HubError, HashMismatch."""
+        file = self.file(name)
         if file.size > _MAX_SMALL_FILE:
             problem = f"{name} of {self.id} is {readable(file.size)}, too large for what it should be"
             raise HubError(problem, "check that the repository is a model's")
@@ -91,19 +98,33 @@ class Repository:
                 rest = rest[transfer.readinto(rest) :]
         return bytes(data)
 
-    def _transfer(self, file: RemoteFile, start: int, end: int) -> Transfer:
+    def source(self, file: RemoteFile) -> RemoteSource:
+        """Source for the download of `file`."""
         url = f"{self._hub.endpoint}/{self.id}/resolve/{quote(self.revision, safe='')}/{quote(file.name)}"
-        wanted = Wanted(self._hub.endpoint, self.id, self.revision, file.name, bool(self._hub.token))
-        return Transfer(self._hub, ByteRange(url, wanted, file.size, file.sha256, start, end))
+        return RemoteSource(
+            name=file.name.rpartition("/")[2],
+            size=file.size,
+            sha256=file.sha256,
+            identity=f"{self.id}@{self.revision}/{file.name}",
+            blob_id=file.blob_id,
+            url=url,
+            wanted=Wanted(self._hub.endpoint, self.id, self.revision, file.name, bool(self._hub.token)),
+            hub=self._hub,
+        )
+
+    def _transfer(self, file: RemoteFile, start: int, end: int) -> Transfer:
+        return self.source(file).transfer(start, end)
 
 
-def open_repository(spec: str, patience: Patience = _PATIENT, on_trouble: OnTrouble | None = None) -> Repository:
+def open_repository(spec: str, network: Network | None = None) -> Repository:
     """Open the repository `ORG/NAME` or `ORG/NAME@REVISION` (branch, tag or commit) at its current commit.
 
-    `on_trouble` gets a message before each retry, from the thread that reads. Raises InvalidOption, HubError.
+    Raises InvalidOption, HubError.
     """
-    name, revision = parse_spec(spec)
-    hub = Hub(patience, on_trouble)
+    network = network or Network()
+    endpoint = endpoint_of(network.endpoint)
+    name, revision = parse_spec(spec, network.endpoint)
+    hub = Hub(network, endpoint, None if endpoint.fingerprint else saved_token())
     url = f"{hub.endpoint}/api/models/{name}/revision/{quote(revision, safe='')}?blobs=true"
     listing = _listing(hub, url, Wanted(hub.endpoint, name, revision, has_token=bool(hub.token)))
     try:
@@ -113,12 +134,12 @@ def open_repository(spec: str, patience: Patience = _PATIENT, on_trouble: OnTrou
         raise HubError(problem, "use another hub in HF_ENDPOINT", url=url) from error
 
 
-def parse_spec(spec: str) -> tuple[str, str]:
+def parse_spec(spec: str, endpoint: str | None = None) -> tuple[str, str]:
     """Parse a repository spec or the URL of its page: (`ORG/NAME`, revision), "main" by default.
 
-    Raises InvalidOption.
+    Pages are those of huggingface.co and of the hub at `endpoint`, HF_ENDPOINT by default. Raises InvalidOption.
     """
-    hosts = "|".join(map(re.escape, (*_HOSTS, endpoint().partition("://")[2])))
+    hosts = "|".join(map(re.escape, (*_HOSTS, endpoint_of(endpoint).address.partition("://")[2])))
     page = re.fullmatch(rf"https?://(?:{hosts})/([^/]+/[^/]+?)(?:/tree/([^/]+))?/?", spec)
     bare = "@".join(filter(None, page.groups())) if page else spec
     match = _SPEC.fullmatch(bare)
@@ -129,14 +150,16 @@ def parse_spec(spec: str) -> tuple[str, str]:
 
 
 def _listing(hub: Hub, url: str, wanted: Wanted) -> Any:
-    stop = Stop()
-    patience = replace(hub.patience, retries=min(hub.patience.retries, _OPENING_RETRIES))
-    retries = Retries(patience, stop, hub.on_trouble, url)
+    network = hub.network
+    stop = network.stop.child()
+    patience = replace(network.patience, retries=min(network.patience.retries, _OPENING_RETRIES))
+    retries = Retries(patience, stop, network.on_trouble, url)
     while True:
         try:
             with contextlib.closing(hub.open(url, wanted, stop)) as answer:
                 return json.loads(answer.read_all(_MAX_LISTING))
         except Trouble as trouble:
+            stop.check(wanted.repository, url)
             retries.wait_after(trouble)
         except (ValueError, RecursionError) as error:
             raise HubError(f"{hub.endpoint} sends no listing of {wanted.repository}", LOG_IN_TO_NETWORK, url) from error
@@ -148,7 +171,8 @@ def _repository(hub: Hub, listing: Any) -> Repository:
         raise TypeError(f"its commit is {commit!r}")
     license_id = card.get("license_name") or card.get("license")
     link = card.get("license_link")
-    files = [_file(entry) for entry in listing["siblings"] if _is_harmless(entry["rfilename"])]
+    harmless = set(harmless_names(entry["rfilename"] for entry in listing["siblings"]))
+    files = [_file(entry) for entry in listing["siblings"] if entry["rfilename"] in harmless]
     return Repository(
         id=parse_spec(listing["id"])[0],
         revision=commit,
@@ -173,11 +197,6 @@ def _file(entry: Mapping[str, Any]) -> RemoteFile:
         # A large file's blob is the pointer to it, not its content.
         blob_id=blob_id if not large and _GIT_BLOB.fullmatch(blob_id) else None,
     )
-
-
-def _is_harmless(name: str) -> bool:
-    """Whether a file name stays inside its folder on every system."""
-    return name.isprintable() and not set(name) & set("\\:") and not {"", ".", ".."} & set(name.split("/"))
 
 
 def _digest_from(file: RemoteFile, offset: int, state: bytes | None) -> tuple[Digest | None, int]:

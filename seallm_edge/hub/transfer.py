@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from ..errors import HubError
+from .addresses import without_secrets
 from .connection import Answer, Hub
-from .patience import Retries, Stop, Trouble
+from .patience import Retries, Trouble
 from .refusals import Wanted
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
@@ -31,16 +34,22 @@ class ByteRange:
 
 
 class Transfer:
-    """Transfer of a byte range from its start to its end. One thread reads; any other may close it."""
+    """Transfer of a byte range from its start to its end. One thread reads; any other may close it.
 
-    def __init__(self, hub: Hub, span: ByteRange) -> None:
+    `seams` are the offsets at which a later connection went on from an earlier one. `tags` are the file's known ETags
+    by host.
+    """
+
+    def __init__(self, hub: Hub, span: ByteRange, tags: Mapping[str, str] = MappingProxyType({})) -> None:
         self.position = span.start
+        self.seams: list[int] = []
         self._hub = hub
         self._range = span
-        self._stop = Stop()
-        self._retries = Retries(hub.patience, self._stop, hub.on_trouble, span.url)
+        network = hub.network
+        self._stop = network.stop.child()
+        self._retries = Retries(network.patience, self._stop, network.on_trouble, without_secrets(span.url))
         self._answer: Answer | None = None
-        self._tags: dict[str, str] = {}
+        self._tags = dict(tags)
         self._reading = threading.Lock()
 
     def readinto(self, target: memoryview) -> int:
@@ -74,10 +83,12 @@ class Transfer:
                 self._disconnect()
                 if not self._stop.is_set():
                     self._retries.wait_after(trouble, f" at {_progress(self.position, self._range)}")
-        raise HubError(f"the reading of {self._range.wanted.file} was ended", url=self._range.url)
+        raise HubError(f"the reading of {self._range.wanted.file} was ended", url=without_secrets(self._range.url))
 
     def _connected(self) -> Answer:
         first, last = self.position, self._range.end - 1
+        if first > self._range.start:
+            self.seams.append(first)
         span = ""
         if self._range.end < self._range.size:
             span = f"bytes={first}-{last}"
@@ -117,7 +128,7 @@ class Transfer:
     def _changed(self, how: str) -> HubError:
         wanted = self._range.wanted
         problem = f"{wanted.file} of {wanted.repository} changed while it was read: {how}"
-        return HubError(problem, "start again", url=self._range.url)
+        return HubError(problem, "start again", url=without_secrets(self._range.url))
 
     def _pass_over(self, answer: Answer, n: int) -> None:
         """Skip `n` bytes that a server without range requests sends again."""

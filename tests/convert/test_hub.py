@@ -6,7 +6,6 @@ import re
 import subprocess
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 
 from seallm_edge.convert import convert, convert_many
 from seallm_edge.errors import CheckpointError, ConversionError, HashMismatch, HubError, InvalidOption
-from seallm_edge.hub import Patience, open_repository
+from seallm_edge.hub import Network, Patience, open_repository
 
 pytestmark = pytest.mark.slow
 
@@ -41,9 +40,9 @@ def served(hub: Any, source: Path) -> Path:
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waits between tries."""
-    patience = Patience(first_wait=0, longest_wait=0)
+    quick = Network(patience=Patience(first_wait=0, longest_wait=0))
     monkeypatch.setattr(
-        "seallm_edge.convert.sources.hub_files.open_repository", partial(open_repository, patience=patience)
+        "seallm_edge.convert.sources.hub_files.open_repository", lambda spec, _network: open_repository(spec, quick)
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from seallm_edge import HubError
-from seallm_edge.hub import FileStream, Patience, Repository, open_repository
+from seallm_edge.hub import FileStream, Network, Patience, Repository, open_repository
 
 NAME = "SeaLLMs/tiny"
 WEIGHTS = random.Random(5).randbytes(300_000)
@@ -45,7 +45,7 @@ def opened(hub, folder: Path, told: list[str]) -> Callable[..., Repository]:
     def open_it(**patience: Any) -> Repository:
         hub.add_repository(NAME, folder)
         few = {"stall_seconds": 2, "retries": 3, "first_wait": 0, "longest_wait": 0} | patience
-        return open_repository(NAME, Patience(**few), told.append)
+        return open_repository(NAME, Network(patience=Patience(**few), on_trouble=told.append))
 
     return open_it
 

@@ -10,10 +10,10 @@ import huggingface_hub
 import pytest
 
 from seallm_edge import HubError
-from seallm_edge.hub import Patience, open_repository
+from seallm_edge.hub import Network, Patience, open_repository
 from support.loopback_hub import LoopbackHub
 
-ONCE = Patience(stall_seconds=600, retries=0)
+ONCE = Network(patience=Patience(stall_seconds=600, retries=0))
 NAME = "SeaLLMs/tiny"
 needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl to make a certificate with")
 
@@ -45,7 +45,7 @@ def https_hub(hub, certificate: Path, folder: Path, monkeypatch: pytest.MonkeyPa
 @needs_openssl
 def test_a_file_comes_through_encryption_and_drops(https_hub, folder: Path) -> None:
     https_hub.trouble(on="/tokenizer.json", drop_after=30_000)
-    repository = open_repository(NAME, Patience(first_wait=0))
+    repository = open_repository(NAME, Network(patience=Patience(first_wait=0)))
     assert repository.read("tokenizer.json") == (folder / "tokenizer.json").read_bytes()
     assert https_hub.sent["tokenizer.json"] == 40_000
 
@@ -63,7 +63,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(https_hub, mon
     monkeypatch.delenv("SSL_CERT_FILE")
     told: list[str] = []
     with pytest.raises(HubError) as caught:
-        open_repository(NAME, Patience(), told.append)
+        open_repository(NAME, Network(on_trouble=told.append))
     host = https_hub.host
     assert caught.value.message == f"the certificate of {host} is not trusted: self-signed certificate"
     assert str(caught.value.hint).startswith("set this computer's clock, or open a web page in a browser")
@@ -92,7 +92,7 @@ def test_closing_from_another_thread_ends_an_encrypted_read(https_hub) -> None:
 
 def test_the_proxy_of_the_environment_is_used(hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add_repository(NAME, folder)
-    monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
+    monkeypatch.setenv("HF_ENDPOINT", "http://localhost:9")
     monkeypatch.setenv("HTTP_PROXY", hub.url)
     assert open_repository(NAME, ONCE).read("config.json") == (folder / "config.json").read_bytes()
 

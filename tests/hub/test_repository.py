@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from seallm_edge import HashMismatch, HubError, InvalidOption
-from seallm_edge.hub import Patience, RemoteFile, open_repository
+from seallm_edge.hub import Network, Patience, RemoteFile, open_repository
 from seallm_edge.hub.repository import parse_spec
 
-ONCE = Patience(stall_seconds=2, retries=0)
+ONCE = Network(patience=Patience(stall_seconds=2, retries=0))
 LOG_IN = "log in with: hf auth login (or set HF_TOKEN)"
 
 
