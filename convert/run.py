@@ -16,6 +16,7 @@ from pathlib import Path
 from seallm_edge.errors import ConversionError, InvalidOption
 from seallm_edge.files.disk_space import check_output, check_space, make_models_dir
 from seallm_edge.files.hashes import sha256_of, write_sidecar
+from seallm_edge.files.record_file import partial_path
 from seallm_edge.hints import Hint, Option
 
 from .checking.checks import QUICK, Checks, check_mode
@@ -24,7 +25,7 @@ from .sources.shards import Shard
 from .writing.journal import Fingerprint
 from .writing.layout import Layout
 from .writing.pipeline import Job, Progress, Statistics, default_threads, end_of, write_weights
-from .writing.writer import Output, opened_output, part_paths, partial_path
+from .writing.writer import Output, opened_output, part_paths
 
 _MAX_THREADS = 256
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from seallm_edge.errors import CheckpointError, ConversionError
 from seallm_edge.files.atomic import sync_folder
 from seallm_edge.files.disk_space import translated_errors
-from seallm_edge.files.locking import locked_alone
 from seallm_edge.files.positioned import PositionedFile
+from seallm_edge.files.record_file import journal_path, partial_path
 from seallm_edge.hints import Hint, Option
 
 from .journal import Fingerprint, Journal, ResumePoint
@@ -93,14 +93,14 @@ class Output:
         self.close()
         for path in self.partials:
             path.unlink(missing_ok=True)
-        self._journal.remove()
+        self._journal.file.remove()
 
     def _rename(self) -> None:
         for partial, path in reversed(list(zip(self.partials, self.paths, strict=True))):
             if partial.exists():  # else an earlier run has renamed it
                 partial.replace(path)
         sync_folder(self.paths[0].parent)
-        self._journal.remove()
+        self._journal.file.remove()
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -139,11 +139,6 @@ def opened_output(plan: Layout, out: Path, fingerprint: Fingerprint, restart: bo
             raise
 
 
-def partial_path(path: Path) -> Path:
-    """Path of the file until it is finished."""
-    return path.with_name(path.name + ".partial")
-
-
 def _are_there(partials: list[Path], plan: Layout) -> bool:
     sizes = [partial.stat().st_size if partial.exists() else -1 for partial in partials]
     return sizes == [part.size for part in plan.parts]
@@ -157,10 +152,9 @@ def _make_whole_sized(path: Path, part: PartFile) -> None:
 
 def _locked_journal(path: Path, stack: contextlib.ExitStack) -> Journal:
     """Locked journal beside `path`. Raises ConversionError if another conversion holds the lock."""
-    journal = Journal(path.with_name(path.name + ".journal"))
-    stack.callback(journal.close)
-    # The other conversion may have ended, and removed its journal, between our opening and our locking it.
-    if not (locked_alone(journal.file) and journal.is_in_place()):
+    journal = Journal(journal_path(path))
+    stack.callback(journal.file.close)
+    if not journal.file.lock():
         problem = f"another conversion is writing {partial_path(path)}"
         raise ConversionError(problem, Hint("wait for it, or give another name with {out}", out=Option("out")))
     return journal

@@ -19,6 +19,7 @@ from .sizes import readable
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
 _OUT = Option("out")
 _ANOTHER_OUT = Hint("give another path with {out}", out=_OUT)
+_TOO_LARGE = Hint("use a disk whose file system is exFAT, NTFS, APFS or ext4")
 _BLOCK = 512  # bytes; the unit of st_blocks on every file system
 
 
@@ -52,19 +53,20 @@ def check_output(out: Path, force: bool) -> None:
             )
 
 
-def check_space(out: Path, size: int, written: Iterable[Path] = ()) -> None:
-    """Raise ConversionError if the disk of `out` lacks space for `size` bytes, less those allocated to `written`."""
+def check_space(out: Path, size: int, written: Iterable[Path] = (), hint: Hint | None = None) -> None:
+    """Raise ConversionError if the disk of `out` lacks space for `size` bytes, less those allocated to `written`.
+
+    `hint` takes the place of one about the options of a conversion; its field {missing} is filled.
+    """
     needed = size - allocated(written)
     free = shutil.disk_usage(out.parent).free
     if free < needed:
         problem = f"{out.name} takes {readable(size)} but {out.parent} has {readable(free)} free"
-        hint = Hint(
-            "free {missing}, give another disk with {out}, or choose a smaller {type}",
-            missing=readable(needed - free),
-            out=_OUT,
-            type=Option("type"),
+        default = Hint(
+            "free {missing}, give another disk with {out}, or choose a smaller {type}", out=_OUT, type=Option("type")
         )
-        raise ConversionError(problem, hint)
+        chosen = hint or default
+        raise ConversionError(problem, Hint(chosen.text, **chosen.parts, missing=readable(needed - free)))
 
 
 def allocated(paths: Iterable[Path]) -> int:
@@ -77,16 +79,24 @@ def allocated(paths: Iterable[Path]) -> int:
 
 
 @contextlib.contextmanager
-def translated_errors(out: Path, size: int, written: Iterable[Path] = ()) -> Iterator[None]:
-    """Turn OSError during the writing of `out`, of `size` bytes in all, into ConversionError."""
+def translated_errors(
+    out: Path, size: int, written: Iterable[Path] = (), elsewhere: Hint = _ANOTHER_OUT
+) -> Iterator[None]:
+    """Turn OSError during the writing of `out`, of `size` bytes in all, into ConversionError.
+
+    `elsewhere` is the hint that another place would mend it.
+    """
     try:
         yield
     except PermissionError as error:
-        raise _not_writable(out.parent) from error
+        raise _not_writable(out.parent, elsewhere) from error
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise _full(out, size, written) from error
-        raise ConversionError(f"cannot write {out}: {error.strerror or error}", _ANOTHER_OUT) from error
+        if error.errno == errno.EFBIG:
+            problem = f"the disk of {out.parent} cannot hold a file of {readable(size)} (FAT32 ends at 4.29 GB)"
+            raise ConversionError(problem, _TOO_LARGE) from error
+        raise ConversionError(f"cannot write {out}: {error.strerror or error}", elsewhere) from error
 
 
 def _full(out: Path, size: int, written: Iterable[Path]) -> ConversionError:
@@ -95,5 +105,5 @@ def _full(out: Path, size: int, written: Iterable[Path]) -> ConversionError:
     return ConversionError(problem, "free as much, then run the same command again: it resumes")
 
 
-def _not_writable(folder: Path) -> ConversionError:
-    return ConversionError(f"the folder {folder} is not writable", _ANOTHER_OUT)
+def _not_writable(folder: Path, elsewhere: Hint = _ANOTHER_OUT) -> ConversionError:
+    return ConversionError(f"the folder {folder} is not writable", elsewhere)

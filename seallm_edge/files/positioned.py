@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import threading
@@ -37,6 +38,17 @@ class PositionedFile:
         """Start read-ahead of these bytes, where the system has posix_fadvise."""
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._file.fileno(), offset, n_bytes, os.POSIX_FADV_WILLNEED)
+
+    def truncate(self, size: int) -> None:
+        """Cut the file off behind `size` bytes. Raises OSError."""
+        self._file.truncate(size)
+
+    def check_limit(self, size: int) -> None:
+        """Raise OSError (EFBIG) if the file system is known to hold no file of `size` bytes, as FAT32 above 4 GiB."""
+        try:
+            os.lseek(self._file.fileno(), max(0, size - 1), os.SEEK_SET)
+        except OSError as error:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG)) from error
 
     def sync(self) -> None:
         """Sync written bytes to the disk. Raises OSError."""

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from ..errors import HubError
 from .addresses import Endpoint, check_encrypted, has_fingerprint, is_loopback, without_secrets
+from .body import Body
 from .network import Network
 from .patience import Stop, Trouble
 from .refusals import LOG_IN_TO_NETWORK, Wanted, check_kind, check_status
@@ -45,14 +46,14 @@ class Answer:
         self._hub = hub
         self._response = response
         self._stop = stop
-        self._chunks = response.iter_raw()
-        self._rest = memoryview(b"")
+        self._body = Body(response)
 
     def readinto(self, target: memoryview) -> int:
         """Read body bytes into `target`: their number, 0 at the end. Raises Trouble."""
         network = self._hub.network
         granted = network.limit.grant(len(target), self._stop) if network.limit else len(target)
-        count = self._read_some(target[:granted])
+        with self._hub.translated(self._response.url):
+            count = self._body.readinto(target[:granted])
         if network.limit:
             network.limit.give_back(granted - count)
         network.traffic.add(count)
@@ -70,15 +71,6 @@ class Answer:
     def close(self) -> None:
         """Close the connection. May be called twice."""
         self._response.close()
-
-    def _read_some(self, target: memoryview) -> int:
-        if not self._rest:
-            with self._hub.translated(self._response.url):
-                self._rest = memoryview(next(self._chunks, b""))
-        count = min(len(self._rest), len(target))
-        target[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
 
 
 class Hub:
@@ -134,6 +126,21 @@ class Hub:
         problem = f"{target.host} redirects more than {_MAX_REDIRECTS} times"
         raise HubError(problem, LOG_IN_TO_NETWORK, url=without_secrets(str(target)))
 
+    def answers(self, stop: Stop) -> bool:
+        """Whether the endpoint sends any HTTP answer."""
+        import httpx2
+
+        try:
+            with self.translated(self.endpoint):
+                self._send(httpx2.URL(self.endpoint), stop, "", "HEAD").close()
+        except Trouble:
+            return False
+        return True
+
+    def over(self, network: Network) -> Hub:
+        """This hub over another `network`."""
+        return Hub(network, Endpoint(self.endpoint, self._fingerprint), self.token)
+
     @contextlib.contextmanager
     def translated(self, url: httpx2.URL | str) -> Iterator[None]:
         """Turn the HTTP client's errors into Trouble, or HubError for a permanent failure."""
@@ -143,8 +150,6 @@ class Hub:
             yield
         except httpx2.ConnectTimeout as error:
             raise Trouble(f"{_host(url)} does not answer") from error
-        except httpx2.TimeoutException as error:
-            raise Trouble(f"nothing came from {_host(url)} for {self.network.patience.stall_seconds:g} s") from error
         except httpx2.ConnectError as error:
             if (refused := _certificate_problem(error)) is not None:
                 problem = f"the certificate of {_host(url)} is not trusted: {refused}"
@@ -152,7 +157,9 @@ class Hub:
                 raise HubError(problem, hint, url=without_secrets(str(url))) from error
             reason = re.sub(r"^\[(Errno|WinError) -?\d+\] ", "", str(error))
             raise Trouble(f"no connection to {_host(url)} ({reason})") from error
-        except (httpx2.NetworkError, httpx2.RemoteProtocolError) as error:
+        except (httpx2.TimeoutException, TimeoutError) as error:
+            raise Trouble(f"nothing came from {_host(url)} for {self.network.patience.stall_seconds:g} s") from error
+        except (httpx2.NetworkError, httpx2.RemoteProtocolError, OSError) as error:
             raise Trouble(f"the connection to {_host(url)} was lost") from error
         except httpx2.ProxyError as error:
             raise Trouble(f"the proxy refuses: {error}") from error
@@ -160,7 +167,7 @@ class Hub:
             shown = without_secrets(str(url))
             raise HubError(f"{shown!r} cannot be asked for: {error}", _CHECK_ENDPOINT, url=shown) from error
 
-    def _send(self, url: httpx2.URL, stop: Stop, span: str) -> httpx2.Response:
+    def _send(self, url: httpx2.URL, stop: Stop, span: str, method: str = "GET") -> httpx2.Response:
         check_encrypted(str(url))
         # A compressed response could not be resumed at a byte offset of the file.
         headers = {
@@ -176,7 +183,7 @@ class Hub:
             self._watch(event, info, stop)
 
         with self.translated(url):
-            request = self._client.build_request("GET", url, headers=headers, extensions={"trace": watch})
+            request = self._client.build_request(method, url, headers=headers, extensions={"trace": watch})
             return self._client.send(request, stream=True)
 
     def _watch(self, event: str, info: Mapping[str, Any], stop: Stop) -> None:

@@ -12,7 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import HubError
 
@@ -33,6 +33,10 @@ class Patience:
     first_wait: float = 1.0
     longest_wait: float = 30.0
     longest_asked_wait: float = 300.0
+
+    def at_most(self, retries: int) -> Patience:
+        """This patience with at most `retries` in a row."""
+        return replace(self, retries=min(self.retries, retries))
 
     def wait_after(self, failures: int, asked: float | None) -> float:
         """Seconds until the next retry: those that the hub asked for, else by exponential backoff."""

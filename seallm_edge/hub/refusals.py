@@ -39,6 +39,11 @@ _REFUSALS = {
     "404": _NO_REPOSITORY,
     "404 of a file": _NO_FILE,
     "416": ("{file} of {repository} changed while it was read: it is shorter now", "start again"),
+    "404 of a URL": ("{host} has no {file}", "check the address, or copy it again from the page where you found it"),
+    "refused URL": (
+        "{host} refuses {file} (status {status})",
+        "copy its address again from the page where you found it: it may have expired, or ask to log in",
+    ),
     "511": ("the network asks to log in (status 511)", LOG_IN_TO_NETWORK),
 }
 _PASSING = {408, 425, 429}
@@ -46,13 +51,17 @@ _PASSING = {408, 425, 429}
 
 @dataclass(frozen=True)
 class Wanted:
-    """Requested resource: a repository of the hub at `endpoint`, at a revision, or a `file` of it."""
+    """Requested resource: a repository of the hub at `endpoint`, at a revision, or a `file` of it.
+
+    With `is_url` it is a file at a URL of the server `endpoint`, and `repository` is the server's name.
+    """
 
     endpoint: str
     repository: str
     revision: str
     file: str = ""
     has_token: bool = False
+    is_url: bool = False
 
 
 def check_status(status: int, headers: Mapping[str, str], host: str, is_hub: bool, wanted: Wanted) -> None:
@@ -66,7 +75,7 @@ def check_status(status: int, headers: Mapping[str, str], host: str, is_hub: boo
         raise Trouble(f"{host} answers with status {status}", _retry_after(headers.get("retry-after", "")))
     if not is_hub and 400 <= status < 500 and status != 416:
         raise Trouble(f"the link to {wanted.file} on {host} is no longer good (status {status})")
-    facts = {"host": host, **vars(wanted)}
+    facts = {"host": host, "status": status, **vars(wanted)}
     for key in (headers.get("x-error-code", ""), *_keys(status, wanted)):
         if key in _REFUSALS:
             message, hint = _REFUSALS[key]
@@ -87,6 +96,8 @@ def check_kind(headers: Mapping[str, str], host: str, wanted: Wanted) -> None:
 
 
 def _keys(status: int, wanted: Wanted) -> list[str]:
+    if wanted.is_url and status not in (416, 511):
+        return ["404 of a URL" if status in (404, 410) else "refused URL"]
     special = {(401, wanted.has_token): "401 with a token", (404, bool(wanted.file)): "404 of a file"}
     return [key for (case, is_so), key in special.items() if is_so and case == status] + [str(status)]
 

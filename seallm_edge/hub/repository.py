@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -32,7 +32,7 @@ _MAX_LISTING = 64 << 20
 # ref: huggingface_hub, validate_repo_id
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 _SPEC = re.compile(rf"({_PART}/{_PART})(?:@([A-Za-z0-9_.][\w./+-]*))?", re.ASCII)
-_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
+HUB_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
 _GIT_BLOB = re.compile(r"[0-9a-f]{40}")
 
 
@@ -139,7 +139,7 @@ def parse_spec(spec: str, endpoint: str | None = None) -> tuple[str, str]:
 
     Pages are those of huggingface.co and of the hub at `endpoint`, HF_ENDPOINT by default. Raises InvalidOption.
     """
-    hosts = "|".join(map(re.escape, (*_HOSTS, endpoint_of(endpoint).address.partition("://")[2])))
+    hosts = "|".join(map(re.escape, (*HUB_HOSTS, endpoint_of(endpoint).address.partition("://")[2])))
     page = re.fullmatch(rf"https?://(?:{hosts})/([^/]+/[^/]+?)(?:/tree/([^/]+))?/?", spec)
     bare = "@".join(filter(None, page.groups())) if page else spec
     match = _SPEC.fullmatch(bare)
@@ -152,8 +152,7 @@ def parse_spec(spec: str, endpoint: str | None = None) -> tuple[str, str]:
 def _listing(hub: Hub, url: str, wanted: Wanted) -> Any:
     network = hub.network
     stop = network.stop.child()
-    patience = replace(network.patience, retries=min(network.patience.retries, _OPENING_RETRIES))
-    retries = Retries(patience, stop, network.on_trouble, url)
+    retries = Retries(network.patience.at_most(_OPENING_RETRIES), stop, network.on_trouble, url)
     while True:
         try:
             with contextlib.closing(hub.open(url, wanted, stop)) as answer:

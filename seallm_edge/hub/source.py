@@ -32,3 +32,8 @@ class RemoteSource:
     def transfer(self, start: int, end: int) -> Transfer:
         """Transfer of the bytes from `start` to before `end`. The first read sends the request."""
         return Transfer(self.hub, ByteRange(self.url, self.wanted, self.size, self.sha256, start, end), self.tags)
+
+    def tell(self, message: str) -> None:
+        """Give the user a message about trouble."""
+        if self.hub.network.on_trouble:
+            self.hub.network.on_trouble(message)
