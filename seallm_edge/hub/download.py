@@ -24,7 +24,7 @@ from .transfer import Transfer
 
 Progress = Callable[[int, int], None]  # bytes received and hashed so far, bytes in all
 
-_BUFFER_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 19
 _N_BUFFERS = 6
 _WRITE_SECONDS = 0.05  # bytes of a slow network are written, and recorded without a sync, at least so often
 _MIN_RECORDED = 1 << 17  # bytes between two records, so that the journal of a slow transfer stays small

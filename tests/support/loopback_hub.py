@@ -14,46 +14,20 @@ import re
 import socket
 import ssl
 import threading
+import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from support.file_parts import FilePart, Text, hash_of
+from support.hub_trouble import Request, Trouble
+
 LOGIN_PAGE = {"status": 200, "headers": {"Content-Type": "text/html"}, "body": b"<html>Welcome! Log in.</html>"}
 _RESOLVE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 _API = re.compile(r"/api/models/([^/]+/[^/]+)(?:/revision/([^/]+))?")
-_BLOCK = 1 << 14
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a client asked for: of the "hub" or the "cdn", the path, its Range, whether it sent a token."""
-
-    place: str
-    path: str
-    range: str | None
-    authorized: bool
-
-
-@dataclass
-class Trouble:
-    """What goes wrong with the next `times` requests whose path contains `on`.
-
-    With `status` the answer is that, with `headers` and `body`; otherwise it is the right one, with `headers` over its
-    own. `drop_after` closes the connection after so many bytes, `stall_after` goes silent; `silent` does not answer.
-    """
-
-    on: str = ""
-    times: int = 1
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    drop_after: int | None = None
-    stall_after: int | None = None
-    silent: bool = False
-    ignore_range: bool = False
 
 
 @dataclass
@@ -68,13 +42,18 @@ class Repository:
 
 
 class LoopbackHub:
-    """`url` is its address; `requests` and `sent` (file → bytes) tell what clients did."""
+    """`url` is its address; `requests` and `sent` (file → bytes) tell what clients did.
+
+    `bytes_per_second` limits each connection. With `plain` set to a folder, its files are at `url`/plain/NAME too.
+    """
 
     def __init__(self, certificate: Path | None = None) -> None:
         """With `certificate` (a PEM with its key) the hub itself is https; its storage stays http."""
         self.requests: list[Request] = []
         self.sent: Counter[str] = Counter()
         self.silenced = threading.Event()
+        self.bytes_per_second = 0.0
+        self.plain: Path | None = None
         self._link_generation = 0
         self.over = threading.Event()
         self._repositories: dict[str, Repository] = {}
@@ -206,6 +185,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.server.place == "cdn":
             found = hub.large_file(path)
             self._content(found, {}) if found else self._answer(403, {}, b"expired")
+        elif hub.plain and path.startswith("/plain/"):
+            found = hub.plain / path.removeprefix("/plain/")
+            self._content(found, {}) if found.is_file() else self._answer(404, {}, b"")
         elif match := _API.fullmatch(path):
             self._listing(*match.groups())
         elif match := _RESOLVE.fullmatch(path):
@@ -233,8 +215,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif not (path := repository.folder / file).is_file():
             self._refuse(404, "EntryNotFound")
         elif fnmatch.fnmatch(file, repository.large):
-            content = path.read_bytes()
-            linked = {"X-Linked-Size": str(len(content)), "X-Linked-Etag": f'"{hashlib.sha256(content).hexdigest()}"'}
+            linked = {"X-Linked-Size": str(path.stat().st_size), "X-Linked-Etag": f'"{hash_of(path, "sha256")}"'}
             location = hub.link(name, file)
             commit = {"X-Repo-Commit": repository.commits[revision]}
             self._answer(302, {"Location": location, **linked, **commit}, b"")
@@ -245,39 +226,46 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(status, {"X-Error-Code": code, "X-Error-Message": f"it is {code}"}, b"")
 
     def _content(self, path: Path, headers: dict[str, str]) -> None:
-        content = path.read_bytes()
-        headers |= {"ETag": f'"{hashlib.sha1(content).hexdigest()}"', "Accept-Ranges": "bytes"}
+        size = path.stat().st_size
+        headers |= {"ETag": f'"{hash_of(path, "sha1")}"', "Accept-Ranges": "bytes"}
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if "gzip" in self.headers.get("Accept-Encoding", ""):
-            self._answer(200, headers | {"Content-Encoding": "gzip"}, gzip.compress(content), path.name)
+            packed = gzip.compress(path.read_bytes())
+            self._answer(200, headers | {"Content-Encoding": "gzip"}, packed, path.name)
         elif wanted is None or self.trouble.ignore_range:
-            self._answer(200, headers, content, path.name)
+            self._answer(200, headers, FilePart(path, 0, size, self.trouble.flip), path.name)
         else:
-            self._part(content, *wanted.groups(), headers, path.name)
+            self._part(path, *wanted.groups(), headers)
 
-    def _part(self, content: bytes, start: str, end: str, headers: dict[str, str], file: str) -> None:
-        first, last = int(start), min(int(end or len(content)), len(content) - 1)
+    def _part(self, path: Path, start: str, end: str, headers: dict[str, str]) -> None:
+        size = path.stat().st_size
+        first, last = int(start), min(int(end or size), size - 1)
         if first > last:
-            self._answer(416, {"Content-Range": f"bytes */{len(content)}"}, b"")
+            self._answer(416, {"Content-Range": f"bytes */{size}"}, b"")
             return
-        headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
-        self._answer(206, headers, content[first : last + 1], file)
+        headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+        self._answer(206, headers, FilePart(path, first, last + 1, self.trouble.flip), path.name)
 
-    def _answer(self, status: int, headers: dict[str, str], body: bytes, file: str = "") -> None:
+    def _answer(self, status: int, headers: dict[str, str], body: bytes | FilePart, file: str = "") -> None:
+        body = Text(body) if isinstance(body, bytes) else body
         self.send_response(status)
         for key, value in ({"Content-Length": str(len(body)), **headers} | self.trouble.headers).items():
-            self.send_header(key, value)
+            if value is not None:
+                self.send_header(key, value)
         self.end_headers()
         if self.command != "HEAD":
             self._send(body, file)
 
-    def _send(self, body: bytes, file: str) -> None:
+    def _send(self, body: Text | FilePart, file: str) -> None:
         ends = [end for end in (self.trouble.drop_after, self.trouble.stall_after) if end is not None]
-        for start in range(0, min([len(body), *ends]), _BLOCK):
-            block = body[start : min([start + _BLOCK, len(body), *ends])]
+        due = time.monotonic()
+        for block in body.blocks(min([len(body), *ends])):
             # Counted first: the client may look as soon as it has them.
             self.server.hub.count(file, len(block))
             self.wfile.write(block)
+            if file and (rate := self.server.hub.bytes_per_second):
+                due += len(block) / rate
+                self.server.hub.over.wait(max(0.0, due - time.monotonic()))
         if self.trouble.stall_after is not None:
             self.server.hub.silenced.set()
             self.server.hub.over.wait()
@@ -287,9 +275,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _sibling(folder: Path, path: Path, large: str) -> dict[str, Any]:
-    content = path.read_bytes()
-    blob = hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
-    entry: dict[str, Any] = {"rfilename": path.relative_to(folder).as_posix(), "size": len(content), "blobId": blob}
+    size = path.stat().st_size
+    entry: dict[str, Any] = {"rfilename": path.relative_to(folder).as_posix(), "size": size}
+    entry["blobId"] = hash_of(path, "blob")
     if fnmatch.fnmatch(path.name, large):
-        entry["lfs"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 135}
+        entry["lfs"] = {"sha256": hash_of(path, "sha256"), "size": size, "pointerSize": 135}
     return entry
