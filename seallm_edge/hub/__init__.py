@@ -2,7 +2,7 @@
 
 from .addresses import fingerprint
 from .digest import Sha256, new_sha256
-from .download import download
+from .downloading import download
 from .network import Network
 from .patience import Patience, Stop
 from .probing import is_reachable, measured_speed

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ..errors import HubError
 from ..files.disk_space import check_space, translated_errors
 from ..files.hashes import sha256_of
 from ..files.record_file import journal_path, partial_path
@@ -132,24 +133,28 @@ class _Arrival:
         try:
             while position < self._source.size and (buffer := self._free.get()) is not None:
                 room = min(len(buffer), BLOCK_BYTES - position % BLOCK_BYTES, self._source.size - position)
-                data = memoryview(buffer)[:room]
-                data = data[: self._fill(data)]
+                n, error = self._fill(memoryview(buffer)[:room])
                 with self._writing:
                     if self._ending.is_set():  # the file may be closed
                         return
-                    self._partial.file.write(position, data)
-                self._written.put((buffer, len(data)))
-                position += len(data)
+                    self._partial.file.write(position, memoryview(buffer)[:n])
+                self._written.put((buffer, n))
+                position += n
+                if error:
+                    raise error
         finally:
             self._written.put(None)
 
-    def _fill(self, target: memoryview) -> int:
-        """Read into `target` until it is full, or bytes have waited long enough to be written."""
-        n = self._transfer.readinto(target)
-        until = time.monotonic() + _WRITE_SECONDS
-        while n < len(target) and time.monotonic() < until:
-            n += self._transfer.readinto(target[n:])
-        return n
+    def _fill(self, target: memoryview) -> tuple[int, HubError | None]:
+        """Read into `target` until it is full, or bytes have waited long enough to be written: (number, error)."""
+        n, until = 0, float("inf")
+        try:
+            while n < len(target) and time.monotonic() < until:
+                n += self._transfer.readinto(target[n:])
+                until = min(until, time.monotonic() + _WRITE_SECONDS)
+        except HubError as error:
+            return n, error
+        return n, None
 
     def _hash(self) -> None:
         recorded_at, recorded = time.monotonic(), self._partial.start
