@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
 
 # ref: https://learn.microsoft.com/windows/win32/fileio/naming-a-file; an ending after a dot changes nothing
 _DEVICES = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9\u00b9\u00b2\u00b3]) *(\..*)?", re.IGNORECASE)
 _FORBIDDEN = re.compile(r"[\\/:*?\"<>|]")
 _MAX_NAME_BYTES = 200  # most systems allow 255; the rest is for endings of ours
+_MAX_ENDING = 20
 _NAMELESS = "download"
 
 
@@ -36,10 +38,11 @@ def safe_name(name: str) -> str:
     """A file name for one that a server gave: without folders, and fit for every system."""
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
     kept = "".join(char if char.isprintable() else "_" for char in _FORBIDDEN.sub("_", last))
-    stem, dot, ending = kept.rpartition(".")
-    while len(kept.encode()) > _MAX_NAME_BYTES and stem:
+    ending = PurePosixPath(kept).suffix[-_MAX_ENDING:]
+    stem = kept.removesuffix(ending)
+    while len((stem + ending).encode("utf-8", "replace")) > _MAX_NAME_BYTES:
         stem = stem[:-1]
-        kept = stem + dot + ending
+    kept = stem + ending
     kept = kept.strip(" ").rstrip(" .")
     if not kept.strip("."):
         return _NAMELESS
