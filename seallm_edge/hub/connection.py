@@ -199,7 +199,7 @@ class Hub:
             # What the system receives ahead of us is not limited.
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, limit.receive_buffer)
         if event.endswith("start_tls.complete") and self._fingerprint:
-            certificate = extra("ssl_object").getpeercert(binary_form=True)
+            certificate = extra("ssl_object").getpeercert(True)  # its argument has no name
             if not has_fingerprint(certificate or b"", self._fingerprint):
                 opened.close()
                 problem = f"{self._origin} is another computer than the one whose address you were given"
@@ -228,13 +228,19 @@ def redirected(url: httpx2.URL, location: str) -> httpx2.URL:
     return target
 
 
-def saved_token() -> str | None:
-    """The user's token for the hub, if there is one. Raises HubError, also if the environment forbids the network."""
-    import httpx2
+def check_allowed() -> None:
+    """Raise HubError if the environment forbids the network."""
     import huggingface_hub
 
     if huggingface_hub.is_offline_mode() or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise HubError("HF_HUB_OFFLINE forbids the network", "unset HF_HUB_OFFLINE, or give a folder on this computer")
+
+
+def saved_token() -> str | None:
+    """The user's token for the hub, if there is one. Raises HubError."""
+    import httpx2
+    import huggingface_hub
+
     try:
         token = huggingface_hub.get_token()
     except (huggingface_hub.errors.OIDCError, httpx2.HTTPError, OSError, ValueError) as error:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import threading
 import time
 from dataclasses import replace
 
 from ..errors import HubError
 from .addresses import endpoint_of
-from .connection import Hub
+from .connection import Hub, check_allowed
 from .network import Network
 from .patience import Patience
 from .repository import Repository
@@ -24,19 +25,27 @@ _BLOCK_BYTES = 1 << 16
 def is_reachable(network: Network | None = None, seconds: float = 2.0) -> bool:
     """Whether the network's hub answers within `seconds`, whatever does not: name lookup, connection, TLS, server."""
     network = network or Network()
-    found = threading.Event()
-    done = threading.Event()
+    try:
+        endpoint = endpoint_of(network.endpoint)
+        if not endpoint.fingerprint:
+            check_allowed()
+        hub = Hub(_hasty(network, seconds), endpoint)
+    except HubError:
+        return False
+    answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
 
     def ask() -> None:
-        with contextlib.suppress(HubError, OSError):
-            if Hub(_hasty(network, seconds), endpoint_of(network.endpoint)).answers(network.stop.child()):
-                found.set()
-        done.set()
+        try:
+            answers.put(hub.answers(network.stop.child()))
+        except HubError:
+            answers.put(False)
 
     # A name lookup cannot be interrupted: its thread is left to end by itself.
     threading.Thread(target=ask, name="reach", daemon=True).start()
-    done.wait(seconds)
-    return found.is_set()
+    try:
+        return answers.get(timeout=seconds)
+    except queue.Empty:
+        return False
 
 
 def measured_speed(source: Repository | RemoteSource, network: Network | None = None) -> float | None:

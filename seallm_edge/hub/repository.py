@@ -15,7 +15,7 @@ from ..errors import HubError, InvalidOption, did_you_mean
 from ..files.hashes import SHA256
 from ..files.sizes import readable
 from .addresses import endpoint_of
-from .connection import Hub, saved_token
+from .connection import Hub, check_allowed, saved_token
 from .digest import Digest, PlainDigest, new_sha256
 from .file_names import harmless_names
 from .network import Network
@@ -122,9 +122,8 @@ def open_repository(spec: str, network: Network | None = None) -> Repository:
     Raises InvalidOption, HubError.
     """
     network = network or Network()
-    endpoint = endpoint_of(network.endpoint)
     name, revision = parse_spec(spec, network.endpoint)
-    hub = Hub(network, endpoint, None if endpoint.fingerprint else saved_token())
+    hub = _hub(network)
     url = f"{hub.endpoint}/api/models/{name}/revision/{quote(revision, safe='')}?blobs=true"
     listing = _listing(hub, url, Wanted(hub.endpoint, name, revision, has_token=bool(hub.token)))
     try:
@@ -132,6 +131,14 @@ def open_repository(spec: str, network: Network | None = None) -> Repository:
     except (AttributeError, KeyError, TypeError, InvalidOption) as error:
         problem = f"{hub.endpoint} does not tell what {name} holds ({type(error).__name__}: {error})"
         raise HubError(problem, "use another hub in HF_ENDPOINT", url=url) from error
+
+
+def _hub(network: Network) -> Hub:
+    endpoint = endpoint_of(network.endpoint)
+    if endpoint.fingerprint:  # a share needs no token, and is not the network that HF_HUB_OFFLINE forbids
+        return Hub(network, endpoint)
+    check_allowed()
+    return Hub(network, endpoint, saved_token())
 
 
 def parse_spec(spec: str, endpoint: str | None = None) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..errors import HubError, InvalidOption
 from .addresses import Endpoint, endpoint_of, without_secrets
-from .connection import Answer, Hub
+from .connection import Answer, Hub, check_allowed
 from .file_names import safe_name
 from .network import Network
 from .patience import Retries, Trouble
@@ -36,6 +36,7 @@ def open_url(url: str, network: Network | None = None) -> RemoteSource:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidOption(f"{without_secrets(url) or url!r} is no web address of a file", "give one with https://")
+    check_allowed()
     hub = Hub(network, Endpoint(f"{parts.scheme}://{parts.netloc}"))
     wanted = Wanted(hub.endpoint, parts.hostname, "", safe_name(unquote(parts.path)), is_url=True)
     return _source(hub, url, wanted)

@@ -4,6 +4,7 @@ import hashlib
 import random
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 
 from seallm_edge.convert import convert, convert_many
+from seallm_edge.convert.run import Options, run
+from seallm_edge.convert.tasks import checkpoint_task, named_recipe
 from seallm_edge.errors import CheckpointError, ConversionError, HashMismatch, HubError, InvalidOption
-from seallm_edge.hub import Network, Patience, open_repository
+from seallm_edge.hub import Network, Patience, RateLimit, open_repository
 
 pytestmark = pytest.mark.slow
 
@@ -21,6 +24,7 @@ pytestmark = pytest.mark.slow
 Checkpoints = Callable[..., Any]
 NAME = "SeaLLMs/tiny"
 SOURCE = f"hf:{NAME}"
+QUICK = Options(verify="none")
 
 
 @pytest.fixture
@@ -178,6 +182,36 @@ def test_without_a_hash_that_can_be_continued_only_the_shard_at_work_is_fetched_
     out = tmp_path / "out.gguf"
     stop_within_last_shard(hub, out, monkeypatch)
     convert(SOURCE, out, "Q8_0")
+    assert sha256(out) == sha256(convert(served, tmp_path / "local.gguf", "Q8_0"))
+
+
+def test_a_network_counts_what_a_conversion_fetches(hub: Any, served: Path, tmp_path: Path) -> None:
+    network = Network(limit=RateLimit(50e6))
+    run(checkpoint_task(SOURCE, [named_recipe("Q8_0")], tmp_path / "out.gguf", network=network), QUICK)
+    listing = network.traffic.n_bytes - sum(hub.sent[path.name] for path in served.iterdir())
+    assert 0 < listing < 5_000
+
+
+def test_a_conversion_is_stopped_from_another_thread_and_goes_on_later(
+    hub: Any, served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, network = tmp_path / "out.gguf", Network(patience=Patience(stall_seconds=600))
+    task = checkpoint_task(SOURCE, [named_recipe("Q8_0")], out, network=network)
+    hub.trouble(on="00002-of-00003", stall_after=700_000)
+
+    def stop() -> None:
+        assert hub.silenced.wait(60)
+        network.stop.set()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    with pytest.raises(HubError, match=r"^the reading of model-00002-of-00003\.safetensors was ended$"):
+        run(task, QUICK)
+    thread.join()
+    assert not out.exists()
+    hub.sent.clear()
+    convert(SOURCE, out, "Q8_0", verify="none")
+    assert hub.sent["model-00001-of-00003.safetensors"] < 300_000  # its header, and samples
     assert sha256(out) == sha256(convert(served, tmp_path / "local.gguf", "Q8_0"))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 from seallm_edge import HubError
 from seallm_edge.hub import FileStream, Network, Patience, Repository, open_repository
+from support.loopback_hub import LoopbackHub
+from support.tunnel import Tunnel
 
 NAME = "SeaLLMs/tiny"
 WEIGHTS = random.Random(5).randbytes(300_000)
@@ -86,3 +89,35 @@ def refusal(whole: Callable[..., bytes]) -> Callable[[Repository], str]:
         return caught.value.message
 
     return message
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PEM of a fresh key and its own certificate for 127.0.0.1."""
+    folder = tmp_path_factory.mktemp("tls")
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=loopback"
+    files = ["-keyout", folder / "key", "-out", folder / "certificate"]
+    command = ["openssl", *words.split(), "-addext", "subjectAltName=IP:127.0.0.1", *files]
+    subprocess.run(command, check=True, capture_output=True)
+    path = folder / "both.pem"
+    path.write_bytes((folder / "key").read_bytes() + (folder / "certificate").read_bytes())
+    return path
+
+
+@pytest.fixture
+def https_hub(hub, certificate: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
+    """A hub with encryption, whose storage has none."""
+    served = LoopbackHub(certificate)
+    served.add_repository(NAME, folder)
+    monkeypatch.setenv("HF_ENDPOINT", served.url)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def tunnel() -> Iterator[Tunnel]:
+    """A proxy."""
+    served = Tunnel()
+    yield served
+    served.close()

@@ -1,9 +1,7 @@
 """Encryption and proxies; and huggingface_hub on the loopback hub."""
 
 import shutil
-import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import huggingface_hub
@@ -11,35 +9,10 @@ import pytest
 
 from seallm_edge import HubError
 from seallm_edge.hub import Network, Patience, open_repository
-from support.loopback_hub import LoopbackHub
 
 ONCE = Network(patience=Patience(stall_seconds=600, retries=0))
 NAME = "SeaLLMs/tiny"
 needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl to make a certificate with")
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A PEM of a fresh key and its own certificate for 127.0.0.1."""
-    folder = tmp_path_factory.mktemp("tls")
-    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=loopback"
-    files = ["-keyout", folder / "key", "-out", folder / "certificate"]
-    command = ["openssl", *words.split(), "-addext", "subjectAltName=IP:127.0.0.1", *files]
-    subprocess.run(command, check=True, capture_output=True)
-    path = folder / "both.pem"
-    path.write_bytes((folder / "key").read_bytes() + (folder / "certificate").read_bytes())
-    return path
-
-
-@pytest.fixture
-def https_hub(hub, certificate: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
-    """A hub with encryption, whose storage has none."""
-    served = LoopbackHub(certificate)
-    served.add_repository(NAME, folder)
-    monkeypatch.setenv("HF_ENDPOINT", served.url)
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    yield served
-    served.close()
 
 
 @needs_openssl
@@ -68,6 +41,36 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(https_hub, mon
     assert caught.value.message == f"the certificate of {host} is not trusted: self-signed certificate"
     assert str(caught.value.hint).startswith("set this computer's clock, or open a web page in a browser")
     assert told == []
+
+
+@needs_openssl
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_the_authorities_of_other_programs_are_known(
+    https_hub, folder: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for other in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, str(certificate))
+    assert open_repository(NAME, ONCE).read("config.json") == (folder / "config.json").read_bytes()
+
+
+def test_authorities_that_cannot_be_read_are_named(hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    for other in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
+    with pytest.raises(HubError) as caught:
+        open_repository(NAME, ONCE)
+    assert caught.value.message == "the network's settings cannot be used: [Errno 2] No such file or directory"
+    assert str(caught.value.hint) == "check HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE"
+
+
+@needs_openssl
+def test_an_encrypted_file_comes_through_a_proxy(
+    https_hub, folder: Path, monkeypatch: pytest.MonkeyPatch, tunnel
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", tunnel.url)
+    assert open_repository(NAME, ONCE).read("tokenizer.json") == (folder / "tokenizer.json").read_bytes()
+    assert tunnel.targets == [https_hub.host] * 2
 
 
 @needs_openssl

@@ -33,9 +33,7 @@ def read(limit: RateLimit, n: int) -> int:
 
 @pytest.mark.parametrize("lateness", [0.0, 0.002, 0.015])
 @pytest.mark.parametrize("rate", [20e3, 300e3, 2e6, 20e6])
-def test_a_rate_is_kept_though_the_clock_is_late(
-    monkeypatch: pytest.MonkeyPatch, rate: float, lateness: float
-) -> None:
+def test_a_rate_is_kept_though_the_clock_is_late(monkeypatch: pytest.MonkeyPatch, rate: float, lateness: float) -> None:
     clock, limit = Clock(monkeypatch, lateness), RateLimit(rate)
     start = clock.now
     read(limit, int(20 * rate))
@@ -87,7 +85,8 @@ def test_a_limited_network_reads_a_file_through_its_limit(hub, folder, monkeypat
     granted = []
     real = RateLimit.grant
     monkeypatch.setattr(RateLimit, "grant", lambda *arguments: granted.append(real(*arguments)) or granted[-1])
-    assert open_repository("SeaLLMs/tiny", network).read("model.safetensors") == (
-        folder / "model.safetensors"
-    ).read_bytes()
+    assert (
+        open_repository("SeaLLMs/tiny", network).read("model.safetensors")
+        == (folder / "model.safetensors").read_bytes()
+    )
     assert sum(granted) >= 300_000
