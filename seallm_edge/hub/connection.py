@@ -12,6 +12,7 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -30,6 +31,8 @@ _MAX_CONNECT_SECONDS = 15.0  # seconds
 _REDIRECTS = {301, 302, 303, 307, 308}
 _CHECK_ENDPOINT = "check HF_ENDPOINT"
 _BLOCK_BYTES = 1 << 16
+# Environment variables that name trusted authorities; the first one that is set counts.
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 class Answer:
@@ -261,18 +264,22 @@ def _host(url: httpx2.URL | str) -> str:
 def _trust(fingerprint: str) -> ssl.SSLContext | bool:
     """What the client accepts: any certificate where its fingerprint is checked, else those of known authorities.
 
-    REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE name a file of authorities for other programs; the client reads only
-    SSL_CERT_FILE and SSL_CERT_DIR.
+    The client reads only SSL_CERT_FILE and SSL_CERT_DIR; the other variables are those of other programs.
     """
     if fingerprint:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         return context
-    if any(map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR"))):
+    names = [name for name in _CERTIFICATES if os.environ.get(name)]
+    if not names:
         return True
-    bundle = next(filter(None, map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))), None)
-    return ssl.create_default_context(cafile=bundle) if bundle else True
+    path = Path(os.environ[names[0]])
+    if not path.exists():
+        hint = f"unset {names[0]}, or set it to a file of certificates in PEM"
+        raise HubError(f"{names[0]} names no file: {path}", hint)
+    is_others = names[0] in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    return ssl.create_default_context(cafile=str(path)) if is_others else True
 
 
 def _certificate_problem(error: BaseException) -> str | None:
