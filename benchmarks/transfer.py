@@ -2,11 +2,11 @@
 
     python benchmarks/transfer.py [speed] [memory] [limit] [--size 800] [--rounds 7] [--folder /dev/shm]
 
-`speed`: SIZE MB from a server that only calls sendfile (or TLS's send), fetched in turns by curl and by `download`,
-which hashes too; by curl with sha256sum after it, which does the same work; into FOLDER. The server, curl and we are
-processes of their own. Prints medians of rates and ratios with the lowest and highest. `memory`: resident memory of a
-process that downloads, at its peak and in a stall. `limit`: rates that arrive under a limit, from 20 KB/s to 20 MB/s,
-and with a stall in between.
+`speed`: SIZE MB from a server that only calls sendfile (or TLS's send), fetched into FOLDER in turns by `download`,
+which syncs and hashes too, by curl, by curl with a sync after it, and by curl with a sync and `openssl dgst` after it,
+which does the same work. The server, curl and we are processes of their own. Prints medians of rates and of ratios, with the
+lowest and highest. `memory`: resident memory of a process that downloads, at its peak and in a stall. `limit`: rates
+that arrive under a limit, from 20 kB/s to 20 MB/s, over one connection and over two.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def speed(arguments: argparse.Namespace, content: Path) -> None:
             ways: dict[str, Callable[[], float]] = {
                 "curl": lambda: timed(["curl", "-s", "-o", str(out), url], environment),
                 "curl, then sync": lambda: timed(["sh", "-c", f"curl -s -o {out} {url} && sync {out}"], environment),
-                "curl, then sync and sha256sum": lambda: timed(
-                    ["sh", "-c", f"curl -s -o {out} {url} && sync {out} && sha256sum {out}"], environment
+                "curl, then sync and openssl dgst": lambda: timed(
+                    ["sh", "-c", f"curl -s -o {out} {url} && sync {out} && openssl dgst -sha256 {out}"], environment
                 ),
                 "ours": lambda: float(printed([sys.executable, "-c", OURS, url, str(out)], environment)),
             }

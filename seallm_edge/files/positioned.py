@@ -46,7 +46,7 @@ class PositionedFile:
     def check_limit(self, size: int) -> None:
         """Raise OSError (EFBIG) if the file system is known to hold no file of `size` bytes, as FAT32 above 4 GiB."""
         try:
-            os.lseek(self._file.fileno(), max(0, size - 1), os.SEEK_SET)
+            os.lseek(self._file.fileno(), size, os.SEEK_SET)
         except OSError as error:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG)) from error
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import HubError
 from ..files.disk_space import check_space, translated_errors
 from ..files.hashes import sha256_of
 from ..files.record_file import journal_path, partial_path
@@ -51,6 +50,9 @@ def download(source: RemoteSource, path: Path, *, progress: Progress | None = No
             report(source.size, source.size)
             return found
         with opened_partial(source, path) as partial:
+            if not partial.start and (found := _complete_already(source, path)) is not None:
+                partial.discard()  # another process has just finished it
+                return found
             partial.file.check_limit(source.size)
             check_space(path, source.size - partial.start, hint=_FREE)
             _Arrival(source, partial).run(report)
@@ -133,28 +135,23 @@ class _Arrival:
         try:
             while position < self._source.size and (buffer := self._free.get()) is not None:
                 room = min(len(buffer), BLOCK_BYTES - position % BLOCK_BYTES, self._source.size - position)
-                n, error = self._fill(memoryview(buffer)[:room])
+                n = self._fill(memoryview(buffer)[:room])
                 with self._writing:
                     if self._ending.is_set():  # the file may be closed
                         return
                     self._partial.file.write(position, memoryview(buffer)[:n])
                 self._written.put((buffer, n))
                 position += n
-                if error:
-                    raise error
         finally:
             self._written.put(None)
 
-    def _fill(self, target: memoryview) -> tuple[int, HubError | None]:
-        """Read into `target` until it is full, or bytes have waited long enough to be written: (number, error)."""
-        n, until = 0, float("inf")
-        try:
-            while n < len(target) and time.monotonic() < until:
-                n += self._transfer.readinto(target[n:])
-                until = min(until, time.monotonic() + _WRITE_SECONDS)
-        except HubError as error:
-            return n, error
-        return n, None
+    def _fill(self, target: memoryview) -> int:
+        """Read into `target` until it is full, the connection is lost, or the bytes have waited long enough."""
+        n = self._transfer.readinto(target)
+        until = time.monotonic() + _WRITE_SECONDS
+        while n < len(target) and time.monotonic() < until and (more := self._transfer.read_more(target[n:])):
+            n += more
+        return n
 
     def _hash(self) -> None:
         recorded_at, recorded = time.monotonic(), self._partial.start

@@ -49,6 +49,7 @@ class Transfer:
         self._stop = network.stop.child()
         self._retries = Retries(network.patience, self._stop, network.on_trouble, without_secrets(span.url))
         self._answer: Answer | None = None
+        self._lost: Trouble | None = None  # what ended the last connection, if that was not told yet
         self._tags = dict(tags)
         self._reading = threading.Lock()
 
@@ -66,6 +67,22 @@ class Transfer:
         self._retries.progressed()
         return count
 
+    def read_more(self, target: memoryview) -> int:
+        """Like `readinto`, on the present connection only: 0 if that is lost. The next `readinto` makes another one."""
+        if self._answer is None or self._stop.is_set():
+            return 0
+        try:
+            with self._reading:
+                count = self._read_once(target[: self._range.end - self.position])
+        except Trouble as trouble:
+            self._disconnect()
+            self._lost = trouble
+            return 0
+        finally:
+            self._let_go_if_stopped()
+        self.position += count
+        return count
+
     def close(self) -> None:
         """Close the transfer, also while another thread reads. May be called twice."""
         self._stop.set()
@@ -74,16 +91,22 @@ class Transfer:
     def _read(self, target: memoryview) -> int:
         while not self._stop.is_set():
             try:
-                if self._answer is None:
-                    self._answer = self._connected()
-                if count := self._answer.readinto(target):
-                    return count
-                raise Trouble(f"the connection to {self._answer.host} was lost")
+                if self._lost is None:
+                    return self._read_once(target)
+                trouble, self._lost = self._lost, None
+                raise trouble
             except Trouble as trouble:
                 self._disconnect()
                 if not self._stop.is_set():
                     self._retries.wait_after(trouble, f" at {_progress(self.position, self._range)}")
         raise HubError(f"the reading of {self._range.wanted.file} was ended", url=without_secrets(self._range.url))
+
+    def _read_once(self, target: memoryview) -> int:
+        if self._answer is None:
+            self._answer = self._connected()
+        if count := self._answer.readinto(target):
+            return count
+        raise Trouble(f"the connection to {self._answer.host} was lost")
 
     def _connected(self) -> Answer:
         first, last = self.position, self._range.end - 1

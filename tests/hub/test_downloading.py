@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 
 from seallm_edge.errors import ConversionError, HubError, StoreBusy
+from seallm_edge.files.positioned import PositionedFile
 from seallm_edge.files.record_file import RecordFile, journal_path, partial_path
 from seallm_edge.hub import Network, Patience, RemoteSource, Repository, download, open_repository
 
@@ -318,6 +321,40 @@ def test_a_disk_that_fills_up_keeps_what_came_and_says_what_to_free(
     assert out.read_bytes() == weights
 
 
+def test_a_disk_that_holds_no_file_of_that_size_is_noticed_before_the_network(
+    hub, source: RemoteSource, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_file: PositionedFile, _size: int) -> None:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+    monkeypatch.setattr(PositionedFile, "check_limit", refuse)
+    hub.requests.clear()
+    with pytest.raises(ConversionError) as caught:
+        download(source, out)
+    assert (caught.value.message, str(caught.value.hint)) == (
+        f"the disk of {out.parent} cannot hold a file of 0.30 MB (FAT32 ends at 4.29 GB)",
+        "use a disk whose file system is exFAT, NTFS, APFS or ext4",
+    )
+    assert hub.requests == []
+
+
+def test_bytes_that_came_before_an_outage_are_written_before_it_ends(hub, opened, out: Path, told: list[str]) -> None:
+    repository = opened(first_wait=600, longest_wait=600)
+    network = repository.source(repository.files[FILE]).hub.network
+    hub.trouble(on=AT_FILE, drop_after=131_000)
+
+    def stop() -> None:
+        while not told or partial_path(out).stat().st_size < 131_000:
+            time.sleep(0.01)
+        network.stop.set()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    with pytest.raises(HubError, match="was ended"):
+        download(repository.source(repository.files[FILE]), out)
+    thread.join()
+
+
 READ_ONLY = """
 import os, sys
 from pathlib import Path
@@ -325,7 +362,6 @@ from seallm_edge.hub import Network, download, open_repository
 from seallm_edge.errors import SeaLLMError
 repository = open_repository("SeaLLMs/tiny")
 source = repository.source(repository.files["model.safetensors"])
-import seallm_edge.hub.partial
 if os.getuid() == 0:
     os.setuid(65534)
 try:
