@@ -4,9 +4,9 @@
 
 `speed`: SIZE MB from a server that only calls sendfile (or TLS's send), fetched into FOLDER in turns by `download`,
 which syncs and hashes too, by curl, by curl with a sync after it, and by curl with a sync and `openssl dgst` after it,
-which does the same work. The server, curl and we are processes of their own. Prints medians of rates and of ratios, with the
-lowest and highest. `memory`: resident memory of a process that downloads, at its peak and in a stall. `limit`: rates
-that arrive under a limit, from 20 kB/s to 20 MB/s, over one connection and over two.
+which does the same work. The server, curl and we are processes of their own. Prints medians of rates and of ratios,
+with the lowest and highest. `memory`: resident memory of a process that downloads, at its peak and in a stall.
+`limit`: rates that arrive under a limit, from 20 kB/s to 20 MB/s, over one connection and over two.
 """
 
 from __future__ import annotations

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from seallm_edge import HubError
-from seallm_edge.hub import FileStream, Network, Patience, Repository, open_repository
+from seallm_edge.hub import FileStream, Network, Patience, RemoteSource, Repository, open_repository
 from support.loopback_hub import LoopbackHub
 from support.tunnel import Tunnel
 
 NAME = "SeaLLMs/tiny"
+LARGE = "model.safetensors"
 WEIGHTS = random.Random(5).randbytes(300_000)
 SMALL = {"config.json": b'{"model_type": "qwen2"}', "tokenizer.json": random.Random(6).randbytes(40_000), "empty": b""}
 
@@ -121,3 +122,15 @@ def tunnel() -> Iterator[Tunnel]:
     served = Tunnel()
     yield served
     served.close()
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Where the file shall be, in a folder that does not exist yet."""
+    return tmp_path / "incoming" / LARGE
+
+
+@pytest.fixture
+def source(opened: Callable[..., Repository]) -> RemoteSource:
+    repository = opened()
+    return repository.source(repository.files[LARGE])
