@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ class Body:
     def readinto(self, target: memoryview) -> int:
         """Read bytes into `target`: their number, 0 at the end. Raises the client's and the socket's errors."""
         if not self._rest and self._socket:
-            count = self._socket.recv_into(target[: self._n_left]) if self._n_left else 0
+            count = _received(self._socket, target[: self._n_left]) if self._n_left else 0
             self._n_left -= count
             return count
         if not self._rest:
@@ -54,3 +55,21 @@ class Body:
         if isinstance(opened, ssl.SSLSocket) or stream.get_extra_info("ssl_object") is None:
             self._socket = opened
             self._n_left = max(0, int(length) - len(self._rest))
+
+
+def _received(opened: socket.socket, target: memoryview) -> int:
+    """Read into `target` what is there, at least one byte: their number, 0 at the end.
+
+    An encrypted socket gives a record of 16 KiB at a time: more follow as long as they are there.
+    """
+    count = opened.recv_into(target)
+    if not isinstance(opened, ssl.SSLSocket):
+        return count
+    timeout = opened.gettimeout()
+    with contextlib.suppress(OSError):  # nothing more now; or an error, which the next read will meet again
+        opened.settimeout(0)
+        while 0 < count < len(target) and (more := opened.recv_into(target[count:])):
+            count += more
+    with contextlib.suppress(OSError):
+        opened.settimeout(timeout)
+    return count
