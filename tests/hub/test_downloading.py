@@ -15,7 +15,7 @@ import pytest
 
 from seallm_edge.errors import HubError, StoreBusy
 from seallm_edge.files.record_file import RecordFile, journal_path, partial_path
-from seallm_edge.hub import Network, Patience, RemoteSource, download, open_repository
+from seallm_edge.hub import Network, RemoteSource, download, open_repository
 
 NAME = "SeaLLMs/tiny"
 FILE = "model.safetensors"
@@ -176,42 +176,6 @@ def test_a_second_download_of_the_same_file_is_refused_while_the_first_runs(sour
     )
     first.close()
     download(source, out)
-
-
-@pytest.mark.parametrize(
-    "trouble", [{"stall_after": 70_000}, {"silent": True}, {"status": 503, "headers": {"Retry-After": "300"}}], ids=str
-)
-def test_stopping_the_network_ends_a_download_whatever_it_waits_for(
-    hub, folder: Path, out: Path, weights: bytes, trouble: dict[str, Any]
-) -> None:
-    hub.add_repository(NAME, folder)
-    waiting = threading.Event()
-    network = Network(patience=Patience(stall_seconds=600), on_trouble=lambda _: waiting.set())
-    repository = open_repository(NAME, network)
-    hub.trouble(on=AT_FILE, **trouble)
-
-    def stop() -> None:
-        while not (waiting.is_set() or hub.silenced.is_set()):
-            waiting.wait(0.01)
-        network.stop.set()
-
-    thread = threading.Thread(target=stop)
-    thread.start()
-    with pytest.raises(HubError, match=rf"^the reading of {FILE} was ended$"):
-        download(repository.source(repository.files[FILE]), out)
-    thread.join()
-    again = open_repository(NAME)
-    download(again.source(again.files[FILE]), out)
-    assert out.read_bytes() == weights
-
-
-def test_a_stopped_network_opens_nothing(hub, folder: Path) -> None:
-    hub.add_repository(NAME, folder)
-    network = Network()
-    network.stop.set()
-    with pytest.raises(HubError, match=rf"^the reading of {NAME} was ended$"):
-        open_repository(NAME, network)
-    assert hub.requests == []
 
 
 def test_the_traffic_of_all_bodies_is_counted(hub, folder: Path, out: Path) -> None:

@@ -1,16 +1,20 @@
-"""Stopping a read: from another thread, and by Ctrl-C."""
+"""Stopping a read or a download: from another thread, and by Ctrl-C."""
 
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from seallm_edge import HubError
-from seallm_edge.hub import FileStream
+from seallm_edge.hub import FileStream, Network, Patience, RemoteSource, download, open_repository
 
+NAME = "SeaLLMs/tiny"
 FILE = "model.safetensors"
 AT_FILE = f"SeaLLMs/tiny/{FILE}"  # the storage's part of the path
 
@@ -83,3 +87,58 @@ def test_ctrl_c_ends_a_wait(hub, opened, told: list[str], trouble) -> None:
     with pytest.raises(KeyboardInterrupt), repository.stream(repository.files[FILE]) as stream:
         stream.skip(300_000)
     thread.join()
+
+
+@pytest.mark.parametrize(
+    "trouble", [{"stall_after": 70_000}, {"silent": True}, {"status": 503, "headers": {"Retry-After": "300"}}], ids=str
+)
+def test_stopping_the_network_ends_a_download_whatever_it_waits_for(
+    hub, folder: Path, out: Path, weights: bytes, trouble: dict[str, Any]
+) -> None:
+    hub.add_repository(NAME, folder)
+    waiting = threading.Event()
+    network = Network(patience=Patience(stall_seconds=600), on_trouble=lambda _: waiting.set())
+    repository = open_repository(NAME, network)
+    hub.trouble(on=AT_FILE, **trouble)
+
+    def stop() -> None:
+        while not (waiting.is_set() or hub.silenced.is_set()):
+            waiting.wait(0.01)
+        network.stop.set()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    with pytest.raises(HubError, match=rf"^the reading of {FILE} was ended$"):
+        download(repository.source(repository.files[FILE]), out)
+    thread.join()
+    again = open_repository(NAME)
+    download(again.source(again.files[FILE]), out)
+    assert out.read_bytes() == weights
+
+
+def test_stopping_the_network_ends_a_download_that_hangs_in_a_name_lookup(
+    source: RemoteSource, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, ended = threading.Event(), threading.Event()
+
+    def hang(*_arguments: Any, **_options: Any) -> list[Any]:
+        asked.set()
+        ended.wait()
+        raise socket.gaierror("no such host")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    thread = threading.Thread(target=lambda: (asked.wait(), source.hub.network.stop.set()))
+    thread.start()
+    with pytest.raises(HubError, match=rf"^the reading of {FILE} was ended$"):
+        download(source, out)
+    thread.join()
+    ended.set()
+
+
+def test_a_stopped_network_opens_nothing(hub, folder: Path) -> None:
+    hub.add_repository(NAME, folder)
+    network = Network()
+    network.stop.set()
+    with pytest.raises(HubError, match=rf"^the reading of {NAME} was ended$"):
+        open_repository(NAME, network)
+    assert hub.requests == []

@@ -31,7 +31,7 @@ def read(limit: RateLimit, n: int) -> int:
     return largest
 
 
-@pytest.mark.parametrize("lateness", [0.0, 0.002, 0.015])
+@pytest.mark.parametrize("lateness", [0.0, 0.002, 0.08])
 @pytest.mark.parametrize("rate", [20e3, 300e3, 2e6, 20e6])
 def test_a_rate_is_kept_though_the_clock_is_late(monkeypatch: pytest.MonkeyPatch, rate: float, lateness: float) -> None:
     clock, limit = Clock(monkeypatch, lateness), RateLimit(rate)
