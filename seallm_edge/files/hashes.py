@@ -34,6 +34,17 @@ def write_sidecar(path: Path, hashes: Mapping[str, str]) -> None:
         atomic.write_text(sidecar, text)
 
 
+def write_sums(path: Path, hashes: Mapping[str, str]) -> None:
+    """Write a list of sha256 by path relative to its folder, for `sha256sum -c`. Raises OSError."""
+    atomic.write_text(path, "".join(f"{digits}  {name}\n" for name, digits in sorted(hashes.items())))
+
+
+def read_sums(path: Path) -> dict[str, str]:
+    """{path relative to the list's folder: sha256} of a list; other lines are left out. Raises OSError."""
+    lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+    return {found[2]: found[1].lower() for line in lines if (found := _LINE.fullmatch(line))}
+
+
 def listed_hashes(sidecar: Path) -> dict[str, str]:
     """{file name: sha256} of a sidecar. Raises ModelFileError, also if the file it is named after is missing in it."""
     try:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
+import sys
 import threading
 from pathlib import Path
 from types import TracebackType
+
+_F_NOCACHE = 48  # ref: macOS sys/fcntl.h
 
 
 class PositionedFile:
@@ -53,6 +57,16 @@ class PositionedFile:
     def sync(self) -> None:
         """Sync written bytes to the disk. Raises OSError."""
         os.fsync(self._file.fileno())
+
+    def forget(self) -> None:
+        """Drop the file's synced pages from the system's cache, where it can, so that reads come from the disk."""
+        with contextlib.suppress(OSError):
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            elif sys.platform == "darwin":
+                import fcntl
+
+                fcntl.fcntl(self._file.fileno(), _F_NOCACHE, 1)
 
     def status(self) -> os.stat_result:
         """Status of the open file (fstat)."""

@@ -8,6 +8,8 @@ from seallm_edge.errors import InvalidOption
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([MG])B?", re.IGNORECASE)
 _UNITS = {"M": 10**6, "G": 10**9}
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?(?:/s)?", re.IGNORECASE)
+_RATE_UNITS = {"": 1, "K": 10**3, **_UNITS}
 
 
 def readable(n_bytes: int) -> str:
@@ -22,3 +24,11 @@ def parse_size(text: str) -> int:
     if n_bytes < _UNITS["M"]:
         raise InvalidOption(f"{text!r} is no size", "give one such as 2G or 700M")
     return n_bytes
+
+
+def parse_rate(text: str) -> int:
+    """Bytes a second of a rate such as "300K", "2M" or "1.5M/s". Raises InvalidOption."""
+    match = _RATE.fullmatch(text.strip())
+    if match is None:
+        raise InvalidOption(f"{text!r} is no rate", "give one such as 300K or 2M, in bytes a second")
+    return int(float(match[1]) * _RATE_UNITS[match[2].upper()])

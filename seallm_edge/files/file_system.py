@@ -1,0 +1,27 @@
+"""File system of a folder: its name, and the largest file that it can hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+MAX_FAT_FILE = (1 << 32) - 1  # bytes. ref: Microsoft FAT32 File System Specification, DIR_FileSize
+
+
+def file_system_of(path: Path) -> str:
+    """Name of the file system that holds `path`, or its first existing parent: "ext4", "vfat", …; "" if unknown."""
+    import psutil
+
+    place = path.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    place = place.resolve()
+    try:
+        mounts = {Path(part.mountpoint): part.fstype.lower() for part in psutil.disk_partitions(all=True)}
+    except (OSError, RuntimeError):
+        return ""
+    return next((mounts[folder] for folder in (place, *place.parents) if folder in mounts), "")
+
+
+def is_fat(file_system: str) -> bool:
+    """Whether a file system is FAT32 or an older FAT, whose files stay below 4 GiB (exFAT's do not)."""
+    return "exfat" not in file_system and ("fat" in file_system or "msdos" in file_system)
