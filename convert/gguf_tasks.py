@@ -18,7 +18,7 @@ from .choosing.imatrix import Importance, read_imatrix
 from .run import Source, Task
 from .sources.gguf_source import GgufSource, open_gguf, quantized_metadata, quantized_order
 from .tasks import output_path
-from .writing.layout import GgufSpec, TensorSpec, lay_out
+from .writing.layout import GgufSpec, Layout, TensorSpec, lay_out
 from .writing.writer import part_paths
 
 # Types precise enough to be quantized once more.
@@ -62,6 +62,14 @@ def split_task(path: Path, part_bytes: int, out: Path | None = None) -> Task:
     is_canonical = len(source.files) == 1 and _begins_with(path, lay_out(content).parts[0].header)
     hashes = {merged: sha256_of(path)} if is_canonical else {}
     return _task(source, content, out or path.with_name(merged), merged, part_bytes, listed=hashes)
+
+
+def split_layout(path: Path, part_bytes: int) -> Layout:
+    """Layout of the GGUF `path` in parts with at most `part_bytes` of tensors each, as `split_task` writes them.
+
+    Reads headers only. Raises ModelFileError and InvalidOption.
+    """
+    return lay_out(_copied(open_gguf(path)), part_bytes)
 
 
 def merge_task(path: Path, out: Path | None = None) -> Task:

@@ -34,7 +34,8 @@ class Card:
 
     name, title     in commands, and as its authors write it
     source_repo     repository of the checkpoint on huggingface.co
-    license_*       short name, link, and the important terms in a sentence
+    license_*       short name, link, and the important terms in a sentence; `license_passing_on`: what somebody has to
+                    know who gives the weights to others
     sampling        options of `Sampling` that the checkpoint states and that differ from the defaults
     file_bytes      sizes in bytes of published files by type; other sizes are computed from `shape`
     file_sha256     sha256 of published files by type
@@ -61,6 +62,7 @@ class Card:
     aliases: tuple[str, ...] = ()
     package: str = ""
     stand_in: str = ""
+    license_passing_on: str = ""
     notes: tuple[str, ...] = ()
 
     @property
