@@ -37,6 +37,8 @@ Wording = Callable[[Option | Command], str]
 # Python functions for commands.
 _FUNCTIONS = {
     "convert": "seallm_edge.convert.convert",
+    "export": "seallm_edge.store.export",
+    "import": "seallm_edge.store.import_model",
     "list": "seallm_edge.store.installed",
     "merge": "seallm_edge.convert.merge",
     "models": "seallm_edge.catalogue.cards.cards",
@@ -44,6 +46,7 @@ _FUNCTIONS = {
     "quantize": "seallm_edge.convert.quantize",
     "rm": "seallm_edge.store.remove",
     "run": "seallm_edge.SeaLLM.complete",
+    "share": "seallm_edge.store.share",
     "sessions": "seallm_edge.chat.History.conversations",
     "tune": "seallm_edge.tuning.tune",
     "verify": "seallm_edge.convert.verify",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from .adding import add, find_content, record_in_place
 from .checking import check_recorded
 from .defaults import default_model, last_used, mark_used, set_default_model, used_times
@@ -20,12 +23,35 @@ from .locate import (
 from .removing import Removal, plan_removal, remove
 from .verifying import Verified, rebuild, record_verified, verify_installed
 
+if TYPE_CHECKING:
+    from .discovery import Found, discover, find_existing
+    from .exporting import Exported, export
+    from .importing import Imported, import_model
+    from .sharing import Share, share
+
+# public name → its module, imported on first access: the network and the converter take longer to import than a list
+_HOMES = {
+    "Exported": "exporting",
+    "Found": "discovery",
+    "Imported": "importing",
+    "Share": "sharing",
+    "discover": "discovery",
+    "export": "exporting",
+    "find_existing": "discovery",
+    "import_model": "importing",
+    "share": "sharing",
+}
+
 __all__ = [
     "Entry",
+    "Exported",
+    "Found",
     "Garbage",
+    "Imported",
     "Installed",
     "Kind",
     "Removal",
+    "Share",
     "StoredFile",
     "Verified",
     "add",
@@ -34,10 +60,14 @@ __all__ = [
     "command_to_get",
     "default_chat_model",
     "default_model",
+    "discover",
+    "export",
     "find_content",
+    "find_existing",
     "find_garbage",
     "find_installed",
     "how_to_get",
+    "import_model",
     "installed",
     "last_used",
     "locate",
@@ -51,6 +81,13 @@ __all__ = [
     "remove",
     "remove_garbage",
     "set_default_model",
+    "share",
     "used_times",
     "verify_installed",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
