@@ -3,6 +3,7 @@
 python docs/update.py [--check]
 
 - docs/commands.md: the reference, from `--help` of every command;
+- docs/models.md: the table of costs, from the cards;
 - README.md and docs/: the lines below a `$ seallm` command that runs the demo model;
 - README.md, docs/integration.md and docs/python.md: the lines below a block of Python;
 - examples/: the output in each docstring.
@@ -26,7 +27,10 @@ from pathlib import Path
 
 import typer
 
+from seallm_edge.catalogue.cards import Card, cards
 from seallm_edge.cli.app import COMMANDS, app
+from seallm_edge.files.sizes import readable
+from seallm_edge.plan.memory import needed_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = "smollm2-135m-instruct"
@@ -34,6 +38,9 @@ DEMO = "smollm2-135m-instruct"
 WITH_PROGRAMS = ("README.md", "docs/integration.md", "docs/python.md")
 NOT_RUN = ("desktop.py", "desktop_talk.py", "desktop_widgets.py")  # a program that waits for its user
 BEGIN, END = "<!-- written by `make docs` from --help -->\n", "<!-- end -->\n"
+COSTS_BEGIN = "<!-- written by `make docs` from the cards -->\n"
+COSTS_OF = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
+BYTES_PER_WEIGHT = 2  # of the official weights
 
 BLOCK = re.compile(r"(^```python\n(.*?)^```\n)(?:\n((?: {4}[^\n]*\n|\n(?= {4}))+))?", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"(^ {4}\$ (seallm [^\n]*)\n)((?: {4}(?!\$ )[^\n]*\n|\n(?= {4}(?!\$ )))*)", re.MULTILINE)
@@ -87,7 +94,8 @@ def updated(path: Path) -> str:
     if path.relative_to(ROOT).as_posix() in WITH_PROGRAMS:
         text = with_block_outputs(text, block_outputs)
     text = with_command_outputs(text, lambda command: output_of(["-c", SEALLM, *shlex.split(command)[1:]]))
-    return with_reference(text, reference()) if BEGIN in text else text
+    text = with_reference(text, reference()) if BEGIN in text else text
+    return with_reference(text, costs(), COSTS_BEGIN) if COSTS_BEGIN in text else text
 
 
 def with_command_outputs(page: str, run: Callable[[str], str]) -> str:
@@ -118,10 +126,29 @@ def with_docstring_output(source: str, run: Callable[[str], str]) -> str:
     return DOCSTRING.sub(lambda found: found[1] + run(found[2]), source, count=1)
 
 
-def with_reference(page: str, text: str) -> str:
+def with_reference(page: str, text: str, begin: str = BEGIN) -> str:
     """The page with `text` between the two marks."""
-    before, _, rest = page.partition(BEGIN)
-    return f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}"
+    before, _, rest = page.partition(begin)
+    return f"{before}{begin}\n{text}\n{END}{rest.partition(END)[2]}"
+
+
+def costs() -> str:
+    """Table of what each SeaLLMs model costs in each type: network, disk, memory."""
+    rows = [
+        "| model | type | over the network | on the disk | memory, short chats | memory, long chats |",
+        "|---" * 6 + "|",
+    ]
+    of_shape: dict[object, list[Card]] = {}
+    for card in sorted(cards().values(), key=lambda card: card.parameters):
+        if not card.stand_in:
+            of_shape.setdefault(card.shape, []).append(card)
+    for same in of_shape.values():
+        card, names = same[0], ", ".join(f"`{each.name}`" for each in same)
+        network = readable(BYTES_PER_WEIGHT * card.parameters)
+        for kind in COSTS_OF:
+            memory = (readable(needed_bytes(card, kind, n_ctx)) for n_ctx in (2_048, 8_192))
+            rows.append(f"| {names} | {kind} | {network} | {readable(card.size(kind))} | {' | '.join(memory)} |")
+    return "\n".join(rows) + "\n"
 
 
 def command_names() -> list[str]:

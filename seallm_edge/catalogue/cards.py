@@ -84,7 +84,12 @@ class Card:
         """Bytes of a GGUF of this type (within 1% if computed). Raises KeyError for an unknown type."""
         if type_name in self.file_bytes:
             return self.file_bytes[type_name]
-        return tensor_bytes(self.shape, type_name) + self.shape.n_vocab * _HEADER_BYTES_PER_TOKEN
+        return file_bytes(self.shape, type_name)
+
+
+def file_bytes(dimensions: Dimensions, type_name: str) -> int:
+    """Bytes of a GGUF of this type, within 1%. Raises KeyError if no recipe has this name."""
+    return tensor_bytes(dimensions, type_name) + dimensions.n_vocab * _HEADER_BYTES_PER_TOKEN
 
 
 def tensor_bytes(dimensions: Dimensions, type_name: str) -> int:

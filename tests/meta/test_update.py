@@ -36,6 +36,11 @@ def test_the_reference_has_the_commands_of_a_group() -> None:
     assert names[names.index("sessions") :][:3] == ["sessions", "sessions list", "sessions search"]
 
 
+def test_the_costs_of_the_models_are_those_of_their_cards() -> None:
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    assert update.with_reference(page, update.costs(), update.COSTS_BEGIN) == page, "stale: run `make docs`"
+
+
 def test_an_updated_reference_replaces_what_stands_between_the_marks_and_nothing_else() -> None:
     page = f"before\n\n{update.BEGIN}old\n{update.END}\nafter\n"
     assert update.with_reference(page, "new") == f"before\n\n{update.BEGIN}\nnew\n{update.END}\nafter\n"
