@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seallm_edge.errors import ConversionError
-from seallm_edge.files.record_file import RecordFile
+from seallm_edge.files.record_file import RecordFile, read_records
 from seallm_edge.hints import Hint, Option
 
 Errors = Mapping[str, tuple[float, float]]  # by tensor: sum of squared errors, sum of squares
@@ -85,6 +85,12 @@ class Journal:
         self._errors |= changed
         digest = point.digest.hex() if point.digest else None
         self.file.append({**asdict(point), "digest": digest, "errors": changed})
+
+
+def last_position(path: Path) -> tuple[int, int]:
+    """(shard, offset) of the last resume point in a journal, without locking it; (0, 0) if there is none."""
+    records = read_records(path)
+    return (records[-1]["shard"], records[-1]["offset"]) if len(records) > 1 else (0, 0)
 
 
 def _check_same(path: Path, first: Mapping[str, Any], now: Fingerprint) -> None:

@@ -28,6 +28,14 @@ def journal_path(path: Path) -> Path:
     return path.with_name(path.name + ".journal")
 
 
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The whole records of a file that another process may be writing; none of a missing one."""
+    try:
+        return _whole_records(path.read_bytes())[0]
+    except OSError:
+        return []
+
+
 class RecordFile:
     """Record file, open for reading and appending. Any thread may append."""
 

@@ -1,4 +1,6 @@
-"""Model files on this computer: `installed` lists them, `locate` finds one by its name, `add` takes one in."""
+"""Model files on this computer: `installed` lists them, `locate` finds one by its name, `pull` gets one from a hub,
+`add` takes one in.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,13 @@ from .removing import Removal, plan_removal, remove
 from .verifying import Verified, rebuild, record_verified, verify_installed
 
 if TYPE_CHECKING:
+    from .consent import License
     from .discovery import Found, discover, find_existing
     from .exporting import Exported, export
     from .importing import Imported, import_model
+    from .offer import Offer
+    from .pulling import PlannedPull, plan_pull, pull
+    from .pulling_progress import Progress
     from .sharing import Share, share
 
 # public name → its module, imported on first access: the network and the converter take longer to import than a list
@@ -34,11 +40,17 @@ _HOMES = {
     "Exported": "exporting",
     "Found": "discovery",
     "Imported": "importing",
+    "License": "consent",
+    "Offer": "offer",
+    "PlannedPull": "pulling",
+    "Progress": "pulling_progress",
     "Share": "sharing",
     "discover": "discovery",
     "export": "exporting",
     "find_existing": "discovery",
     "import_model": "importing",
+    "plan_pull": "pulling",
+    "pull": "pulling",
     "share": "sharing",
 }
 
@@ -50,6 +62,10 @@ __all__ = [
     "Imported",
     "Installed",
     "Kind",
+    "License",
+    "Offer",
+    "PlannedPull",
+    "Progress",
     "Removal",
     "Share",
     "StoredFile",
@@ -74,7 +90,9 @@ __all__ = [
     "looks_like_path",
     "mark_used",
     "missing",
+    "plan_pull",
     "plan_removal",
+    "pull",
     "rebuild",
     "record_in_place",
     "record_verified",

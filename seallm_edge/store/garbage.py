@@ -71,10 +71,18 @@ def _partials() -> Iterator[Garbage]:
     for path in _files_below(paths.models_dir()):
         is_unfinished = path.suffix in _UNFINISHED and path.name not in _UNFINISHED
         if is_unfinished or paths.incoming_dir() in path.parents:  # those are finished, and not added to the store
-            groups.setdefault(path.with_name(_ENDING.sub("", path.name)), []).append(path)
+            groups.setdefault(_group_of(path), []).append(path)
     for name, files in sorted(groups.items()):
         if not any(map(_is_locked, files)):
             yield _garbage(Kind.PARTIALS, f"unfinished: {name.name}", files)
+
+
+def _group_of(path: Path) -> Path:
+    """Path that the files of one download or conversion share. A pull has a folder, with its lock beside it."""
+    incoming = paths.incoming_dir()
+    if incoming in path.parents and path.parent != incoming:
+        return incoming / path.relative_to(incoming).parts[0]
+    return path.with_name(_ENDING.sub("", path.name))
 
 
 def _orphans() -> Iterator[Garbage]:
