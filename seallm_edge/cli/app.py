@@ -19,6 +19,7 @@ COMMANDS = {
     "default": "seallm_edge.cli.default:app",
     "gc": "seallm_edge.cli.gc:app",
     "sessions": "seallm_edge.cli.sessions:app",
+    "pull": "seallm_edge.cli.pull:app",
     "convert": "seallm_edge.cli.convert:app",
     "quantize": "seallm_edge.cli.gguf:quantize",
     "split": "seallm_edge.cli.gguf:split",

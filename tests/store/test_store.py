@@ -97,9 +97,9 @@ def test_known_model_that_is_not_here_comes_with_the_way_to_get_it() -> None:
     assert str(caught.value) == (
         "SeaLLMs-v3-1.5B-Chat is not on this computer\n"
         "  get it (licence seallms, https://huggingface.co/SeaLLMs/SeaLLM-13B-Chat/blob/main/LICENSE): "
-        "seallm_edge.convert.convert('hf:SeaLLMs/SeaLLMs-v3-1.5B-Chat')"
+        "seallm_edge.store.pull('seallms-v3-1.5b-chat')"
     )
-    assert caught.value.hint.worded(command_line_words).endswith(": seallm convert hf:SeaLLMs/SeaLLMs-v3-1.5B-Chat")
+    assert caught.value.hint.worded(command_line_words).endswith(": seallm pull seallms-v3-1.5b-chat")
 
 
 def test_missing_demo_comes_with_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
