@@ -53,7 +53,8 @@ def chat(
 ) -> None:
     """Chat at the terminal. With piped input, each line is one message and the answers go to stdout."""
     from ..chat import History
-    from ..store import default_chat_model, locate
+    from ..store import locate
+    from .first_model import chat_model
 
     if sum((session is not None, last, resume)) > 1:
         raise InvalidOption("--session, --continue and --resume exclude one another", "give one of them")
@@ -71,7 +72,7 @@ def chat(
             chosen = stored.last(history, given_system)
         elif not resume:
             chosen = stored.named(history, session, given_system)
-        name = model or str(default_chat_model())
+        name = model or chat_model()
         locate(name)  # an unknown name is told at once
         loading = settings.loading | {"snapshots": snapshots and save is not False}
         told = {"sampling": settings.sampling, "system": system, "persona": persona, "title": session}
