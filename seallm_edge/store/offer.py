@@ -106,7 +106,8 @@ class Offer:
         return None
 
     def _name(self) -> str:
-        return f"{self.title} as {self.type_name}" if self.type_name else self.title
+        is_said = not self.type_name or self.type_name.casefold() in self.title.casefold()
+        return self.title if is_said else f"{self.title} as {self.type_name}"
 
 
 def _short(origin: str) -> str:

@@ -136,9 +136,11 @@ def _by_contents(repository: Repository, wanted: Wanted, begun_type: str | None,
     ready = {model.type_name for model in models_in(repository)}
     if is_checkpoint(repository):
         made = conversion(repository, wanted, begun_type, free, network)
-        if made.ticket.type_name in ready:
-            return gguf_download(repository, wanted, made.ticket.type_name, free, network)
-        return made
+        if made.ticket.type_name not in ready:
+            return made
+        download = gguf_download(repository, wanted, made.ticket.type_name, free, network)
+        download.reason = made.reason
+        return download
     if not ready:
         raise refuse_pickles(repository)
     kind = wanted.type_name or (begun_type if begun_type in ready else None)

@@ -175,7 +175,7 @@ def _chosen(repository: Repository, wanted: Wanted, type_name: str | None, free:
         why = "the file that was named"
     elif type_name:
         found = [model for model in models if model.type_name == type_name]
-        why = "the type that was asked for" if wanted.type_name else "the type that was chosen before"
+        why = "the type that was asked for" if wanted.type_name else "begun in an earlier run"
     elif len(models) == 1:
         found, why = list(models), "the only one there"
     else:

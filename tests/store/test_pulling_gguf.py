@@ -12,7 +12,7 @@ import pytest
 
 from seallm_edge.catalogue.cards import cards
 from seallm_edge.convert import convert, split
-from seallm_edge.errors import HashMismatch, HubError, ModelFileError, StoreError
+from seallm_edge.errors import HashMismatch, HubError, ModelFileError, NotEnoughMemory, StoreError
 from seallm_edge.hints import command_line_words
 from seallm_edge.store import Installed, find_content, installed
 from seallm_edge.store.choosing import Free
@@ -202,6 +202,24 @@ def test_a_share_that_holds_a_cards_ggufs_is_downloaded_from(
     model = get(card.name, type="Q4_0")
     assert model.card == card
     assert get(card.name) == model
+
+
+def test_a_repository_with_weights_and_a_ready_file_of_the_best_type_gives_the_file(
+    hub: Any, folder: Path, checkpoint: Callable[..., Any]
+) -> None:
+    source = checkpoint("both", vocab=1800).path
+    shutil.copy(folder / "tiny-Q8_0.gguf", source / "both-Q8_0.gguf")
+    hub.add_repository("SeaLLMs/both", source, large="*.gguf")
+    offer = planned("SeaLLMs/both")
+    assert (offer.way, offer.title) == ("download", "both-Q8_0")
+    assert ", the most exact there is; it needs " in offer.reason
+    assert planned("SeaLLMs/both", type="Q4_0").way == "convert"
+
+
+def test_a_refused_file_is_named_once(hub: Any, commit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seallm_edge.store.pulling.free_here", lambda: Free(memory=1, disk=10**12))
+    with pytest.raises(NotEnoughMemory, match=r"^tiny-Q4_0 needs 0\.06 GB|^tiny-Q4_0 needs 6\d\.\d\d MB"):
+        get(gguf=NAME)
 
 
 @pytest.mark.parametrize("is_listed", [True, False])
