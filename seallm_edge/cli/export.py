@@ -43,7 +43,7 @@ def command(
     An interrupted export resumes with the same command.
     """
     from ..files.sizes import readable
-    from ..store.exporting import plan_export, run_export
+    from ..store.carrying.exporting import plan_export, run_export
 
     *models, dest = names
     if not models:

@@ -13,7 +13,7 @@ from . import options
 from .output import diagnostic
 
 if TYPE_CHECKING:
-    from ..store.choosing import Free, ModelChoice
+    from ..store.pulling.choosing import Free, ModelChoice
 
 _REACHABLE_SECONDS = 2.0
 _BYTES_PER_WEIGHT = 2  # of official weights: BF16
@@ -36,7 +36,7 @@ def chat_model() -> str:
 
 def _first_model() -> str:
     from ..hub import is_reachable
-    from ..store.choosing import free_here, runnable_models
+    from ..store.pulling.choosing import free_here, runnable_models
 
     free = free_here()
     models = [model for model in runnable_models(free) if not model.card.stand_in]
@@ -89,7 +89,7 @@ def _tell_other_ways() -> None:
 def _chosen_and_got(models: list[ModelChoice]) -> str | None:
     """Path of the model that the user chose and that was got; None if none was chosen."""
     from ..hub import Network
-    from ..store.pulling import plan_pull
+    from ..store.pulling.pull import plan_pull
     from ..terminal.choosing import choose
     from .conversion import line_with_warnings
     from .pull import Told, get

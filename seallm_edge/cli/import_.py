@@ -17,8 +17,8 @@ from .progress import ProgressLine
 
 if TYPE_CHECKING:
     from ..errors import SeaLLMError
-    from ..store.discovery import Found
-    from ..store.importing import How, Imported
+    from ..store.carrying.discovery import Found
+    from ..store.carrying.importing import How, Imported
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -44,7 +44,7 @@ def command(
 
     Without FILE it lists the models of other programs on this computer.
     """
-    from ..store.importing import How
+    from ..store.carrying.importing import How
 
     ways = [way for way, given in ((How.COPY, copy), (How.MOVE, move), (How.LINK, link)) if given]
     if len(ways) > 1:
@@ -59,7 +59,7 @@ def command(
 
 
 def _import_path(path: Path, way: How | None) -> None:
-    from ..store.importing import import_model
+    from ..store.carrying.importing import import_model
 
     with ProgressLine() as line:
         try:
@@ -71,8 +71,8 @@ def _import_path(path: Path, way: How | None) -> None:
 
 def _import_found(way: How | None) -> None:
     """List what other programs have; at a terminal, or with a way to import, import what is chosen."""
-    from ..store.discovery import discover
-    from ..store.importing import How, import_candidate
+    from ..store.carrying.discovery import discover
+    from ..store.carrying.importing import How, import_candidate
 
     with ProgressLine() as line:
         line.show("looking for models of other programs")
@@ -101,7 +101,7 @@ def _chosen(found: list[Found]) -> list[Found]:
 
 def _asked_way(path: Path) -> How | None:
     """Way that the user chooses at a terminal, where the files are on the disk of the models folder."""
-    from ..store.importing import How, default_way
+    from ..store.carrying.importing import How, default_way
 
     if not is_interactive() or not path.exists() or default_way(path) is not How.LINK:
         return None

@@ -22,10 +22,10 @@ from .progress import ProgressLine
 if TYPE_CHECKING:
     from ..hub import Network
     from ..store import Installed
-    from ..store.consent import License
-    from ..store.offer import Offer
-    from ..store.pulling import PlannedPull
-    from ..store.pulling_progress import Progress
+    from ..store.pulling.consent import License
+    from ..store.pulling.offer import Offer
+    from ..store.pulling.progress import Progress
+    from ..store.pulling.pull import PlannedPull
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -66,7 +66,7 @@ def command(
 
     It first says what it costs in network, disk and memory.
     """
-    from ..store.pulling import plan_pull
+    from ..store.pulling.pull import plan_pull
 
     with line_with_warnings() as line:
         told = JsonLines(line) if json_output else Told(line)
@@ -198,8 +198,8 @@ class JsonLines(Told):
 
 def progress_text(progress: Progress) -> str:
     """Progress in one line: share, bytes, speed, time left, and bytes over the network against the plan."""
-    from ..store.offer import duration
-    from ..store.pulling_progress import CHECKING, WAITING
+    from ..store.pulling.offer import duration
+    from ..store.pulling.progress import CHECKING, WAITING
 
     share = progress.done / progress.total if progress.total else 0.0
     if progress.phase == CHECKING:

@@ -13,7 +13,7 @@ from .progress import ProgressLine
 
 if TYPE_CHECKING:
     from ..hub import RateLimit
-    from ..store.share_server import Transfer
+    from ..store.sharing.server import Transfer
 
 _MAX_NAME = 1_000  # characters
 
@@ -41,7 +41,7 @@ def command(
 
     It prints the command that the others give.
     """
-    from ..store.sharing import share
+    from ..store.sharing.share import share
 
     with ProgressLine() as line:
         running = share(

@@ -26,32 +26,32 @@ from .removing import Removal, plan_removal, remove
 from .verifying import Verified, rebuild, record_verified, verify_installed
 
 if TYPE_CHECKING:
-    from .consent import License
-    from .discovery import Found, discover, find_existing
-    from .exporting import Exported, export
-    from .importing import Imported, import_model
-    from .offer import Offer
-    from .pulling import PlannedPull, plan_pull, pull
-    from .pulling_progress import Progress
-    from .sharing import Share, share
+    from .carrying.discovery import Found, discover, find_existing
+    from .carrying.exporting import Exported, export
+    from .carrying.importing import Imported, import_model
+    from .pulling.consent import License
+    from .pulling.offer import Offer
+    from .pulling.progress import Progress
+    from .pulling.pull import PlannedPull, plan_pull, pull
+    from .sharing.share import Share, share
 
 # public name → its module, imported on first access: the network and the converter take longer to import than a list
 _HOMES = {
-    "Exported": "exporting",
-    "Found": "discovery",
-    "Imported": "importing",
-    "License": "consent",
-    "Offer": "offer",
-    "PlannedPull": "pulling",
-    "Progress": "pulling_progress",
-    "Share": "sharing",
-    "discover": "discovery",
-    "export": "exporting",
-    "find_existing": "discovery",
-    "import_model": "importing",
-    "plan_pull": "pulling",
-    "pull": "pulling",
-    "share": "sharing",
+    "Exported": "carrying.exporting",
+    "Found": "carrying.discovery",
+    "Imported": "carrying.importing",
+    "License": "pulling.consent",
+    "Offer": "pulling.offer",
+    "PlannedPull": "pulling.pull",
+    "Progress": "pulling.progress",
+    "Share": "sharing.share",
+    "discover": "carrying.discovery",
+    "export": "carrying.exporting",
+    "find_existing": "carrying.discovery",
+    "import_model": "carrying.importing",
+    "plan_pull": "pulling.pull",
+    "pull": "pulling.pull",
+    "share": "sharing.share",
 }
 
 __all__ = [

@@ -10,7 +10,7 @@ import pytest
 
 from seallm_edge.catalogue.cards import cards
 from seallm_edge.cli.first_model import row_of
-from seallm_edge.store.choosing import Free, runnable_models
+from seallm_edge.store.pulling.choosing import Free, runnable_models
 from support.terminal import Terminal
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ import pytest
 
 from seallm_edge.cli.pull import parse_rate, progress_text
 from seallm_edge.errors import InvalidOption
-from seallm_edge.store.pulling_progress import CHECKING, FETCHING, WAITING, Progress
+from seallm_edge.store.pulling.progress import CHECKING, FETCHING, WAITING, Progress
 from support.pulls import LICENSED, NAME
 from support.terminal import Terminal
 

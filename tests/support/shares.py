@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from seallm_edge.store import add
-from seallm_edge.store.sharing import Share, share
+from seallm_edge.store.sharing.share import Share, share
 from support.stores import sha256, write_model
 
 

@@ -1,0 +1,159 @@
+"""Model on its way to another computer: its files and hashes, its facts, its card, and its licence."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ...catalogue.cards import Card, match_header
+from ...gguf_file import Header, read_parts, split_name
+from ..installed import Installed, installed
+
+FACTS_FILE, CARD_FILE, LICENSE_FILE = "model.toml", "card.toml", "LICENSE.txt"
+_MAX_TEXT = 1 << 20  # bytes of a licence's text, or of facts
+
+
+@dataclass(frozen=True)
+class License:
+    """Licence of a model: name, link, its important terms, and a sentence for whoever passes the weights on."""
+
+    name: str = ""
+    url: str = ""
+    summary: str = ""
+    passing_on: str = ""
+
+    @property
+    def line(self) -> str:
+        """Name and link, as the index keeps them."""
+        return ": ".join(filter(None, (self.name, self.url)))
+
+
+@dataclass(frozen=True)
+class CarriedModel:
+    """Model to be carried: its `name`, its files (the first part first), header, card, licence, origin, and the known
+    sha256 by file name.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    header: Header
+    card: Card | None
+    license: License
+    origin: str
+    hashes: Mapping[str, str]
+
+    @property
+    def title(self) -> str:
+        """Name as its authors write it, else that of the file."""
+        return self.card.title if self.card else self.name
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return self.header.file_size
+
+
+def carried_model(path: Path) -> CarriedModel:
+    """Facts of the model at `path`, installed or not. Reads headers only. Raises ModelFileError."""
+    header = read_parts(path)
+    here = next((one for one in installed() if one.path.absolute() == path.absolute()), None)
+    card = (here.card if here else None) or match_header(header)
+    entry = here.entry if here else None
+    hashes = {file.place.name: file.sha256 for file in entry.files if file.sha256} if entry and _is_fresh(here) else {}
+    return CarriedModel(
+        _name(header), header.parts, header, card, _license(card, header), entry.origin if entry else "", hashes
+    )
+
+
+def facts_text(model: CarriedModel) -> str:
+    """Facts of a model as TOML: what its importer cannot read from the GGUF itself."""
+    facts = {
+        "name": model.name,
+        "architecture": model.header.architecture,
+        "type": model.header.file_type_name,
+        "parameters": model.header.n_params,
+        "size": model.size,
+        "sha256": model.hashes.get(model.files[0].name, "") if len(model.files) == 1 else "",
+        "license": model.license.line,
+        "origin": model.origin,
+        "source": model.card.source_url if model.card else "",
+    }
+    return "".join(f"{key} = {_toml(value)}\n" for key, value in facts.items() if value)
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """Facts of the exported model in `folder`; empty where there are none that can be read."""
+    try:
+        with (folder / FACTS_FILE).open("rb") as file:
+            return tomllib.loads(file.read(_MAX_TEXT).decode("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+
+
+def card_text(card: Card) -> str:
+    """Card as its TOML file has it."""
+    return (resources.files("seallm_edge.models") / f"{card.name}.toml").read_text(encoding="utf-8")
+
+
+def license_text(model: CarriedModel) -> str:
+    """Licence of a model for people: name, link, terms, and texts that lie beside its file."""
+    own = model.license
+    lines = [
+        model.title,
+        f"Licence: {own.name or 'not stated in the file: ask those who made the model'}",
+        own.url,
+        own.summary and f"In short: {own.summary}.",
+        own.passing_on and f"Passing it on: {own.passing_on}.",
+    ]
+    head = "\n".join(filter(None, lines))
+    texts = (_text(path).removeprefix(head).strip() for path in _license_files(model.files[0].parent))
+    return "\n\n".join([head, *filter(None, texts)]) + "\n"
+
+
+def _license(card: Card | None, header: Header) -> License:
+    if card:
+        return License(card.license_name, card.license_url, card.license_summary, card.license_passing_on)
+    found = {key: header.metadata.get(f"general.license{key}") for key in ("", ".name", ".link")}
+    stated = {key: _one_line(value) for key, value in found.items() if isinstance(value, str)}
+    return License(stated.get(".name") or stated.get("", ""), stated.get(".link", ""))
+
+
+def _one_line(text: str) -> str:
+    """Text of a header as one line, without characters that control a terminal."""
+    return "".join(char for char in " ".join(text.split()) if char.isprintable())[:200]
+
+
+def _name(header: Header) -> str:
+    part = split_name(header.parts[0])
+    return part.model if part else header.parts[0].stem
+
+
+def _is_fresh(here: Installed | None) -> bool:
+    """Whether no file was written to since its hash was recorded."""
+    files = here.entry.files if here and here.entry else ()
+    return all(file.place.stat().st_mtime_ns == file.mtime_ns for file in files)
+
+
+def _license_files(folder: Path) -> list[Path]:
+    names = ("license", "licence", "notice", "copying")
+    try:
+        return sorted(path for path in folder.iterdir() if path.name.lower().startswith(names) and path.is_file())
+    except OSError:
+        return []
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")[:_MAX_TEXT] if path.suffix != ".gguf" else ""
+    except OSError:
+        return ""
+
+
+def _toml(value: object) -> str:
+    """TOML value: its basic strings are JSON's, except for DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,88 @@
+"""Consent to licences: asked once, and kept in `licenses.json` of the data folder.
+
+Licences that ask nothing of somebody who only runs a model need no consent.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ... import paths
+from ...errors import StoreError
+from ...files import atomic
+from ...hints import Hint, Option
+
+FILE_NAME = "licenses.json"
+# Names of licences as hubs write them, whose duties begin with passing a model on.
+PERMISSIVE = frozenset(
+    {"apache-2.0", "bsd", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "mit", "unlicense"}
+)
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class License:
+    """Licence of a model: its name as the hub or the card states it, and the link to its text; either may be empty."""
+
+    name: str
+    link: str = ""
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether it must be accepted before a model is fetched; an unknown licence must."""
+        return self.name.lower() not in PERMISSIVE
+
+    def __str__(self) -> str:
+        name = self.name or "not stated"
+        return f"{name}: {self.link}" if self.link else name
+
+
+AcceptLicense = bool | Callable[[License], bool]
+
+
+def require_consent(license_: License, model: str, accept: AcceptLicense) -> None:
+    """Ask for consent to a licence that was not accepted yet, and keep the answer.
+
+    `accept` True consents; a function is asked. Raises StoreError if there is no consent.
+    """
+    if not license_.needs_consent or is_accepted(license_, model):
+        return
+    is_asked = callable(accept)
+    if not (accept(license_) if callable(accept) else accept):
+        what = "was not accepted" if is_asked else "must be accepted first"
+        hint = Hint("read it, then give {accept}", accept=Option("accept_license", True))
+        raise StoreError(f"the licence of {model} {what} ({license_})", hint)
+    keep_consent(license_, model)
+
+
+def is_accepted(license_: License, model: str) -> bool:
+    """Whether this user accepted the licence before: for any model if it has a link, else for this one."""
+    same = (e for e in accepted() if (e.get("license"), e.get("link")) == (license_.name, license_.link))
+    return any(license_.link or entry.get("model") == model for entry in same)
+
+
+def accepted() -> list[dict[str, Any]]:
+    """Consents that were kept: licence, link, model and time of each. Empty for a damaged file."""
+    try:
+        kept = json.loads(_path().read_text(encoding="utf-8"))["accepted"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
+    return [entry for entry in kept if isinstance(entry, dict)] if isinstance(kept, list) else []
+
+
+def keep_consent(license_: License, model: str) -> None:
+    """Add a consent to the file. Raises OSError."""
+    when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    entry = {"license": license_.name, "link": license_.link, "model": model, "when": when}
+    paths.home().mkdir(parents=True, exist_ok=True)
+    content = {"format": _FORMAT, "accepted": [*accepted(), entry]}
+    atomic.write_text(_path(), json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+
+
+def _path() -> Path:
+    return paths.home() / FILE_NAME

@@ -1,0 +1,185 @@
+"""Pull of a model: official weights converted while they come, or a ready GGUF, checked and added to the store.
+
+The same call resumes an interrupted one; of two processes that pull the same, the second waits for the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from ...catalogue.cards import cards
+from ...errors import ModelNotFound
+from ...hub import Network, Repository, open_repository, open_url
+from ..adding import add, find_content
+from ..installed import Installed, installed
+from ..locate import how_to_get
+from .choosing import Free, free_here
+from .consent import AcceptLicense, require_consent
+from .conversion import conversion, is_checkpoint
+from .fetch import Fetch, refuse_pickles
+from .lock import alone, begun
+from .offer import Offer
+from .progress import OnProgress, Reporter
+from .ready_gguf import gguf_download, models_in, url_download
+from .wanted import Wanted, find_here, parse_wanted
+
+OnOffer = Callable[[Offer], None]
+
+_WORTH_MEASURING = 10_000_000  # bytes; below, measuring takes as long as the pull
+
+
+@dataclass(frozen=True)
+class PlannedPull:
+    """Planned pull: its offer, and how to carry it out."""
+
+    offer: Offer
+    fetch: Fetch = field(repr=False)
+    network: Network = field(repr=False)
+
+    def carry_out(self, accept_license: AcceptLicense = False, progress: OnProgress | None = None) -> Installed:
+        """Fetch, check and add the model: the installed one. Raises what `pull` raises."""
+        fetch, network = self.fetch, self.network
+        require_consent(fetch.license, fetch.title, accept_license)
+        reporter = Reporter(fetch.ticket.progress_file, lambda: network.traffic.n_bytes, progress)
+        with alone(fetch.ticket, network.stop, progress):
+            if here := _same_here(fetch):  # another process had the lock
+                return here
+            done = min(fetch.n_done(), fetch.network)
+            reporter.begin(done, fetch.network, fetch.network - done)
+            got = fetch.fetch(network, reporter)
+            return add(got.files, origin=fetch.ticket.origin, license=str(fetch.license), sha256s=got.sha256s)
+
+
+def pull(
+    model: str = "",
+    *,
+    type: str | None = None,  # noqa: A002  the word that llama.cpp and the command use
+    gguf: str | None = None,
+    revision: str | None = None,
+    network: Network | None = None,
+    accept_license: AcceptLicense = False,
+    anyway: bool = False,
+    on_offer: OnOffer | None = None,
+    progress: OnProgress | None = None,
+) -> Installed:
+    """Get a model, and return it installed; a model that is here already is returned at once.
+
+    `model` is the name of a card, "ORG/NAME" on a hub, or the URL of a GGUF; `gguf` names a ready file instead,
+    "ORG/NAME" or "ORG/NAME:FILE". Without `type`, the best that fits in free memory and disk. `on_offer` gets what it
+    will do and cost before it starts; `accept_license` is True, or a function that is asked about a licence that was
+    not accepted before. `anyway` gets what cannot run here. Setting `network.stop` ends the pull from any thread; the
+    same call resumes it.
+
+    Raises ModelNotFound, NotEnoughMemory, ConversionError, CheckpointError, ModelFileError, StoreError, HubError and
+    InvalidOption.
+    """
+    planned = plan_pull(model, type=type, gguf=gguf, revision=revision, network=network, anyway=anyway)
+    if isinstance(planned, Installed):
+        return planned
+    if on_offer:
+        on_offer(planned.offer)
+    return planned.carry_out(accept_license, progress)
+
+
+def plan_pull(
+    model: str = "",
+    *,
+    type: str | None = None,  # noqa: A002
+    gguf: str | None = None,
+    revision: str | None = None,
+    network: Network | None = None,
+    anyway: bool = False,
+) -> PlannedPull | Installed:
+    """Plan a pull without starting it; the installed model where there is nothing to do. Arguments as for `pull`."""
+    wanted = parse_wanted(model, type, gguf, revision)
+    if here := find_here(wanted):
+        return here
+    used = network or Network()
+    fetch = resolve(wanted, used, free_here())
+    if here := _same_here(fetch):
+        return here
+    offer = make_offer(fetch, free_here())
+    if not anyway:
+        offer.check()
+    return PlannedPull(replace(offer, seconds=_seconds(offer, fetch, used)), fetch, used)
+
+
+def resolve(wanted: Wanted, network: Network, free: Free) -> Fetch:
+    """Way to get what is wanted, as the hub has it now. Raises what `pull` raises before it starts."""
+    if wanted.url:
+        return url_download(open_url(wanted.url, network), wanted.url)
+    if not wanted.repository:
+        raise ModelNotFound(wanted.name, known=cards())
+    card = wanted.card
+    if card and card.package and not wanted.is_gguf and network.endpoint is None:
+        raise ModelNotFound(card.name, f"{card.title} comes in a package of its own", how_to_get(card))
+    repository = open_repository(wanted.spec, network)
+    _check_access(repository)
+    ticket = begun(wanted.name)
+    begun_type = ticket.type_name if ticket else None
+    if wanted.is_gguf:
+        kind = wanted.type_name or (None if wanted.file else begun_type)
+        return gguf_download(repository, wanted, kind, free, network)
+    return _by_contents(repository, wanted, begun_type, network, free)
+
+
+def _check_access(repository: Repository) -> None:
+    """Raise HubError if a gated repository does not let its user in: before a licence is asked for in vain."""
+    if repository.gated and repository.files:
+        file = min(repository.files.values(), key=lambda file: (file.size == 0, file.size))
+        repository.read_range(file, 0, min(1, file.size))
+
+
+def _by_contents(repository: Repository, wanted: Wanted, begun_type: str | None, network: Network, free: Free) -> Fetch:
+    """Download of a GGUF that the repository holds in the right type, else a conversion of its checkpoint."""
+    ready = {model.type_name for model in models_in(repository)}
+    if is_checkpoint(repository):
+        made = conversion(repository, wanted, begun_type, free, network)
+        if made.ticket.type_name not in ready:
+            return made
+        download = gguf_download(repository, wanted, made.ticket.type_name, free, network)
+        download.reason = made.reason
+        return download
+    if not ready:
+        raise refuse_pickles(repository)
+    kind = wanted.type_name or (begun_type if begun_type in ready else None)
+    return gguf_download(repository, wanted, kind, free, network)
+
+
+def make_offer(fetch: Fetch, free: Free) -> Offer:
+    """Offer of a pull, without the time it takes."""
+    done = min(fetch.n_done(), fetch.network)
+    return Offer(
+        model=fetch.ticket.model,
+        title=fetch.title,
+        type_name=fetch.ticket.type_name,
+        reason=fetch.reason,
+        origin=fetch.ticket.origin,
+        way=fetch.way,
+        network=fetch.network - done,
+        resumed=done,
+        disk_peak=fetch.disk,
+        disk_after=fetch.disk,
+        disk_begun=fetch.ticket.allocated(),
+        memory=fetch.memory,
+        license=fetch.license,
+        free=free,
+        card=fetch.card,
+    )
+
+
+def _same_here(fetch: Fetch) -> Installed | None:
+    """Installed model with the contents that would be fetched."""
+    if fetch.sha256:
+        return find_content(fetch.sha256)
+    ticket = fetch.ticket
+    same = (one for one in installed() if one.entry and one.entry.origin == ticket.origin)
+    return next((one for one in same if one.type_name == ticket.type_name), None)
+
+
+def _seconds(offer: Offer, fetch: Fetch, network: Network) -> float | None:
+    if offer.network < _WORTH_MEASURING:
+        return None
+    speed = fetch.speed(network)
+    return offer.network / speed if speed else None
