@@ -23,7 +23,7 @@ from pathlib import Path
 from ...errors import StoreError
 
 OURS = "seallm-edge"
-_PACKAGE = Path(__file__).parents[1]
+_PACKAGE = Path(__file__).parents[2]
 _FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # of a zip; no dates, so that the same files give the same bytes
 _NOT_PACKED = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "RECORD.jws", "RECORD.p7s"}
 _COMPRESSION = 1  # of zlib: fast, since the libraries in it shrink little more at higher levels

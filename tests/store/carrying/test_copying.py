@@ -12,7 +12,7 @@ import pytest
 from seallm_edge.errors import ModelFileError, StoreBusy, StoreError
 from seallm_edge.files.locking import locked_alone
 from seallm_edge.files.positioned import PositionedFile
-from seallm_edge.store import copying
+from seallm_edge.store.carrying import copying
 from seallm_edge.store.carrying.copying import Content, Extent, check_space, compare, copy, whole_file
 
 BLOCK = 4 << 20

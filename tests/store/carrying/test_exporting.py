@@ -16,7 +16,8 @@ import pytest
 
 from seallm_edge.errors import InvalidOption, ModelFileError, ModelNotFound, StoreError
 from seallm_edge.gguf_file import Dimensions, read_header
-from seallm_edge.store import add, copying, exporting, stick_files
+from seallm_edge.store import add
+from seallm_edge.store.carrying import copying, exporting, stick_files
 from seallm_edge.store.carrying.exporting import export, plan_export
 from support.stores import files_below, merge_model, sha256, split_model, write_model
 
@@ -228,7 +229,7 @@ def test_unknown_names_and_places_are_refused(model: Path, tmp_path: Path) -> No
 
 _KILLED = """
 import os, signal, sys
-from seallm_edge.store import copying
+from seallm_edge.store.carrying import copying
 from seallm_edge.store.carrying.exporting import export
 copying._BLOCK = 100_000
 moment, calls = int(sys.argv[3]), 0

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from seallm_edge.errors import InvalidOption, ModelFileError, SeaLLMError, StoreError
-from seallm_edge.store import add, find_content, importing, installed, locate
+from seallm_edge.store import add, find_content, installed, locate
+from seallm_edge.store.carrying import importing
 from seallm_edge.store.carrying.exporting import export
 from seallm_edge.store.carrying.importing import How, Imported, default_way, import_model
 from support.gguf_files import write_gguf_file
@@ -210,7 +211,7 @@ def test_read_only_store_says_so(model: Path, home: Path) -> None:
 
 _KILLED = """
 import os, signal, sys
-from seallm_edge.store import copying
+from seallm_edge.store.carrying import copying
 from seallm_edge.store.carrying.importing import import_model
 copying._BLOCK = 20_000
 moment, calls = int(sys.argv[3]), 0

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from seallm_edge.errors import InvalidOption, StoreError
-from seallm_edge.store import other_platforms, runtime
+from seallm_edge.store.carrying import other_platforms, runtime
 from seallm_edge.store.carrying.exporting import export
 from seallm_edge.store.carrying.other_platforms import TARGETS, target_named
 from seallm_edge.store.carrying.runtime import needed, packed_runtime, present_extras

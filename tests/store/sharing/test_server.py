@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from seallm_edge.hub import RateLimit
-from seallm_edge.store import share_server
+from seallm_edge.store.sharing import server
 from seallm_edge.store.sharing.server import Transfer
 from support.shares import answers, asked, ended, eventually, port_of, serving, stored
 from support.stores import sha256, write_model
@@ -110,7 +110,7 @@ def test_transfers_are_told_with_what_was_sent(model: Path) -> None:
 
 
 def test_client_that_sends_nothing_or_rubbish_stops_nobody(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(share_server, "_MAX_OF_ADDRESS", 40)
+    monkeypatch.setattr(server, "_MAX_OF_ADDRESS", 40)
     with serving(model) as running:
         others = []
         for words in [b"", b"GET", b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\nX: " + b"y" * 9000, b"\r\n" * 20] * 4:
@@ -123,7 +123,7 @@ def test_client_that_sends_nothing_or_rubbish_stops_nobody(model: Path, monkeypa
 
 
 def test_head_that_is_too_long_or_too_slow_ends_the_connection(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(share_server, "_HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(server, "_HEAD_SECONDS", 0.3)
     with serving(model) as running:
         for words in (b"GET / HTTP/1.1\r\nX: " + b"y" * (20 << 10), b"GET / HTTP/1.1\r\n"):
             with socket.create_connection(("127.0.0.1", port_of(running)), timeout=10) as other:
@@ -132,7 +132,7 @@ def test_head_that_is_too_long_or_too_slow_ends_the_connection(model: Path, monk
 
 
 def test_connections_of_one_address_are_limited(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(share_server, "_MAX_OF_ADDRESS", 3)
+    monkeypatch.setattr(server, "_MAX_OF_ADDRESS", 3)
     with serving(model) as running:
         held = [socket.create_connection(("127.0.0.1", port_of(running)), timeout=10) for _ in range(3)]
         for one in held:

@@ -14,7 +14,9 @@ import pytest
 
 from seallm_edge.errors import HubError, InvalidOption, ModelNotFound, StoreError
 from seallm_edge.hub import Network, Patience, download, fingerprint, open_repository
-from seallm_edge.store import certificate, index, installed, sharing
+from seallm_edge.store import index, installed
+from seallm_edge.store.sharing import certificate
+from seallm_edge.store.sharing import share as sharing
 from seallm_edge.store.sharing.share import share
 from support.shares import asked, ended, port_of, serving, stored
 from support.stores import sha256, split_model, write_model
