@@ -32,7 +32,9 @@ def command(
         str | None,
         typer.Option(help="Address of this computer for others, or 0.0.0.0; without it, for this computer only."),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 8976,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Port; default: 8976; 0 takes a free one.")
+    ] = None,
     limit_rate: Annotated[
         str | None, typer.Option(metavar="RATE", help="Send at most 300K, 2M, … bytes a second in all.")
     ] = None,
@@ -41,13 +43,13 @@ def command(
 
     It prints the command that the others give.
     """
-    from ..store.sharing.share import share
+    from ..store.sharing.share import PORT, share
 
     with ProgressLine() as line:
         running = share(
             models or (),
             host=host,
-            port=port,
+            port=PORT if port is None else port,
             limit=_limit(limit_rate),
             progress=line.show_bytes,
             on_transfer=lambda transfer: diagnostic(_line_of(transfer)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -58,10 +58,14 @@ class CarriedModel:
         return self.header.file_size
 
 
-def carried_model(path: Path) -> CarriedModel:
-    """Facts of the model at `path`, installed or not. Reads headers only. Raises ModelFileError."""
+def carried_models(paths: Iterable[Path]) -> Iterator[CarriedModel]:
+    """Facts of the models at `paths`, installed or not. Reads headers only. Raises ModelFileError."""
+    here = {one.path.absolute(): one for one in installed()}
+    return (_carried(path, here.get(path.absolute())) for path in paths)
+
+
+def _carried(path: Path, here: Installed | None) -> CarriedModel:
     header = read_parts(path)
-    here = next((one for one in installed() if one.path.absolute() == path.absolute()), None)
     card = (here.card if here else None) or match_header(header)
     entry = here.entry if here else None
     hashes = {file.place.name: file.sha256 for file in entry.files if file.sha256} if entry and _is_fresh(here) else {}

@@ -19,7 +19,7 @@ from ...files.hashes import read_sums, write_sums
 from ...files.portable_names import ascii_name, portable_name
 from ...files.sizes import parse_size
 from ..locate import locate
-from .carried import CarriedModel, carried_model
+from .carried import CarriedModel, carried_models
 from .copying import LOCK_SUFFIX, Progress, check_space, compare, copy, partial_of, translated
 from .runtime import Runtime, packed_runtime
 from .stick_files import (
@@ -100,7 +100,7 @@ def plan_export(models: Sequence[str | Path], dest: str | Path, split: str | Non
     paths = {path.absolute(): None for path in map(locate, models)}
     if not paths:
         raise InvalidOption("no model is named to be exported", "name one or more")
-    carried = tuple(carried_model(path) for path in paths)
+    carried = tuple(carried_models(paths))
     names = _distinct([portable_name(model.name) for model in carried])
     files = [
         file for model, name in zip(carried, names, strict=True) for file in model_parts(model, name, part_bytes, fat)

@@ -20,7 +20,7 @@ from .. import index
 from ..adding import add, find_content, record_in_place
 from ..installed import Installed
 from .candidates import PROJECTORS, Candidate, candidates_in
-from .carried import LICENSE_FILE, carried_model
+from .carried import LICENSE_FILE, carried_models
 from .copying import Progress, check_space, copy, read_back, translated, whole_file
 
 
@@ -95,7 +95,7 @@ def import_candidate(candidate: Candidate, how: How, progress: Progress | None =
     existing = _already_here(candidate, header, progress)
     if existing and (how is How.LINK or not (existing.entry and existing.entry.is_linked)):
         return Imported(existing, None)
-    model = carried_model(candidate.path)
+    (model,) = carried_models([candidate.path])
     license_line = candidate.license or model.license.line
     if how is How.LINK:
         return Imported(_link(candidate, header, license_line, progress), how)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import StoreError
-from ..carrying.carried import CarriedModel, License, carried_model
+from ..carrying.carried import CarriedModel, License, carried_models
 from ..carrying.copying import Progress, read_back
 from ..installed import Installed, installed_at
 from ..verifying import record_verified
@@ -99,8 +99,7 @@ def shared_repositories(models: Sequence[Path], progress: Progress | None = None
     ModelFileError, and StoreError if there is no model.
     """
     found: dict[str, SharedRepository] = {}
-    for path in models:
-        model = carried_model(path)
+    for model in carried_models(models):
         name = repository_id(model)
         earlier = found[name].files if name in found else {}
         found[name] = SharedRepository(name, model.license, {**earlier, **_files(model, earlier, progress)})

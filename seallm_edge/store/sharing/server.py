@@ -66,7 +66,7 @@ class ShareSettings:
 
 
 class ShareServer(ThreadingMixIn, TCPServer):
-    """Server of a share. `serve_forever` runs until another thread calls `close`."""
+    """Server of a share. `serve_forever` runs until another thread calls `shutdown`; transfers end with `stop`."""
 
     daemon_threads = True
     block_on_close = False
@@ -105,12 +105,6 @@ class ShareServer(ThreadingMixIn, TCPServer):
             self.shutdown_request(connection)
             with self._lock:
                 self._open[client_address[0]] -= 1
-
-    def close(self) -> None:
-        """End all transfers and the server. Any thread may call it, once."""
-        self.stop.set()
-        self.shutdown()
-        self.server_close()
 
 
 class ShareHandler(BaseHTTPRequestHandler):

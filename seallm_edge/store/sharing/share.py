@@ -31,6 +31,7 @@ class Share:
         self._server = server
         self._host = host
         self._mark = mark
+        self._is_serving = False
 
     @property
     def address(self) -> str:
@@ -51,11 +52,15 @@ class Share:
 
     def serve(self) -> None:
         """Serve until `close` is called."""
+        self._is_serving = True
         self._server.serve_forever(poll_interval=0.1)
 
     def close(self) -> None:
         """End all transfers and the share. Another thread than that of `serve` calls it."""
-        self._server.close()
+        self._server.stop.set()
+        if self._is_serving:
+            self._server.shutdown()
+        self._server.server_close()
 
     def __enter__(self) -> Share:
         return self

@@ -6,8 +6,13 @@ from typing import Any
 
 import pytest
 
-from seallm_edge.store.carrying.carried import carried_model, facts_text, license_text, read_facts
+from seallm_edge.store.carrying.carried import CarriedModel, carried_models, facts_text, license_text, read_facts
 from support.stores import write_model
+
+
+def carried_model(path: Path) -> CarriedModel:
+    (model,) = carried_models([path])
+    return model
 
 
 @pytest.mark.parametrize("name", ['a "quoted" name', "tab\tand\x7fdelete", "แบบจำลอง", "back\\slash"])
