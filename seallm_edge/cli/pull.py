@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import InvalidOption, SeaLLMError
+from ..errors import SeaLLMError
 from ..files.sizes import readable
 from ..hints import command_line_words
 from . import options
@@ -22,7 +22,7 @@ from .progress import ProgressLine
 if TYPE_CHECKING:
     from ..hub import Network
     from ..store import Installed
-    from ..store.pulling.consent import License
+    from ..store.licenses import License
     from ..store.pulling.offer import Offer
     from ..store.pulling.progress import Progress
     from ..store.pulling.pull import PlannedPull
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _JSON_SECONDS = 0.5  # between two lines of progress
-_RATE_UNITS = {"K": 10**3, "M": 10**6, "G": 10**9}
 
 
 @app.command()
@@ -214,18 +213,8 @@ def progress_text(progress: Progress) -> str:
     return f"{text}; network {readable(progress.network)} of {readable(progress.network_plan)}"
 
 
-def parse_rate(text: str) -> int:
-    """Bytes per second of a rate such as 300K or 2M. Raises InvalidOption."""
-    number, unit = text.strip().upper().removesuffix("/S").removesuffix("B"), 1
-    if number and number[-1] in _RATE_UNITS:
-        number, unit = number[:-1], _RATE_UNITS[number[-1]]
-    try:
-        return int(float(number) * unit)
-    except (ValueError, OverflowError):
-        raise InvalidOption(f"{text!r} is no rate", "give one such as 300K or 2M, in bytes per second") from None
-
-
 def _network(endpoint: str | None, limit_rate: str | None, told: Told) -> Network:
+    from ..files.sizes import parse_rate
     from ..hub import Network, RateLimit
 
     limit = RateLimit(parse_rate(limit_rate)) if limit_rate else None

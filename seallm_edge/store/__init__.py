@@ -13,6 +13,7 @@ from .defaults import default_model, last_used, mark_used, set_default_model, us
 from .garbage import Garbage, Kind, find_garbage, remove_garbage
 from .index import Entry, StoredFile
 from .installed import Installed, installed, missing
+from .licenses import License
 from .locate import (
     choose_default_model,
     command_to_get,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from .carrying.discovery import Found, discover, find_existing
     from .carrying.exporting import Exported, export
     from .carrying.importing import Imported, import_model
-    from .pulling.consent import License
     from .pulling.offer import Offer
     from .pulling.progress import Progress
     from .pulling.pull import PlannedPull, plan_pull, pull
@@ -40,7 +40,6 @@ _HOMES = {
     "Exported": "carrying.exporting",
     "Found": "carrying.discovery",
     "Imported": "carrying.importing",
-    "License": "pulling.consent",
     "Offer": "pulling.offer",
     "PlannedPull": "pulling.pull",
     "Progress": "pulling.progress",

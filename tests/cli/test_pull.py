@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from seallm_edge.cli.pull import parse_rate, progress_text
-from seallm_edge.errors import InvalidOption
+from seallm_edge.cli.pull import progress_text
 from seallm_edge.store.pulling.progress import CHECKING, FETCHING, WAITING, Progress
 from support.pulls import LICENSED, NAME
 from support.terminal import Terminal
@@ -152,19 +151,6 @@ def test_at_a_terminal_the_licence_is_asked_for_once(seallm: Any, commit: str) -
 def test_the_progress_line_fits_in_80_columns(progress: Progress, shown: str) -> None:
     assert progress_text(progress) == shown
     assert len(shown) < 80
-
-
-@pytest.mark.parametrize(
-    ("text", "rate"), [("300K", 300_000), ("2M", 2_000_000), ("1.5MB/s", 1_500_000), ("4000", 4_000), ("64k", 64_000)]
-)
-def test_rates_are_bytes_per_second(text: str, rate: int) -> None:
-    assert parse_rate(text) == rate
-
-
-@pytest.mark.parametrize("text", ["", "fast", "K", "1e999", "nan"])
-def test_what_is_no_rate_is_refused(text: str) -> None:
-    with pytest.raises(InvalidOption, match="is no rate"):
-        parse_rate(text)
 
 
 def test_limits_and_endpoints_that_cannot_be_used_are_refused(seallm: Any, commit: str) -> None:

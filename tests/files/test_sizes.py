@@ -1,8 +1,9 @@
-"""Sizes in words for people."""
+"""Sizes in words for people, and rates from them."""
 
 import pytest
 
-from seallm_edge.files.sizes import readable
+from seallm_edge.errors import InvalidOption
+from seallm_edge.files.sizes import parse_rate, readable
 
 
 @pytest.mark.parametrize(
@@ -18,3 +19,16 @@ from seallm_edge.files.sizes import readable
 )
 def test_sizes_have_two_decimals_and_become_gigabytes_at_a_tenth_of_one(n_bytes: int, words: str) -> None:
     assert readable(n_bytes) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"), [("300K", 300_000), ("2M", 2_000_000), ("1.5MB/s", 1_500_000), ("4000", 4_000), ("64k", 64_000)]
+)
+def test_rates_are_bytes_per_second(text: str, rate: int) -> None:
+    assert parse_rate(text) == rate
+
+
+@pytest.mark.parametrize("text", ["", "fast", "K", "1e999", "nan", "-3K"])
+def test_what_is_no_rate_is_refused(text: str) -> None:
+    with pytest.raises(InvalidOption, match="is no rate"):
+        parse_rate(text)

@@ -13,24 +13,10 @@ from typing import Any
 from ...catalogue.cards import Card, match_header
 from ...gguf_file import Header, read_parts, split_name
 from ..installed import Installed, installed
+from ..licenses import License
 
 FACTS_FILE, CARD_FILE, LICENSE_FILE = "model.toml", "card.toml", "LICENSE.txt"
 _MAX_TEXT = 1 << 20  # bytes of a licence's text, or of facts
-
-
-@dataclass(frozen=True)
-class License:
-    """Licence of a model: name, link, its important terms, and a sentence for whoever passes the weights on."""
-
-    name: str = ""
-    url: str = ""
-    summary: str = ""
-    passing_on: str = ""
-
-    @property
-    def line(self) -> str:
-        """Name and link, as the index keeps them."""
-        return ": ".join(filter(None, (self.name, self.url)))
 
 
 @dataclass(frozen=True)
@@ -110,7 +96,7 @@ def license_text(model: CarriedModel) -> str:
     lines = [
         model.title,
         f"Licence: {own.name or 'not stated in the file: ask those who made the model'}",
-        own.url,
+        own.link,
         own.summary and f"In short: {own.summary}.",
         own.passing_on and f"Passing it on: {own.passing_on}.",
     ]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +15,10 @@ from ... import paths
 from ...errors import StoreError
 from ...files import atomic
 from ...hints import Hint, Option
+from ..licenses import License
 
 FILE_NAME = "licenses.json"
-# Names of licences as hubs write them, whose duties begin with passing a model on.
-PERMISSIVE = frozenset(
-    {"apache-2.0", "bsd", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "mit", "unlicense"}
-)
 _FORMAT = 1
-
-
-@dataclass(frozen=True)
-class License:
-    """Licence of a model: its name as the hub or the card states it, and the link to its text; either may be empty."""
-
-    name: str
-    link: str = ""
-
-    @property
-    def needs_consent(self) -> bool:
-        """Whether it must be accepted before a model is fetched; an unknown licence must."""
-        return self.name.lower() not in PERMISSIVE
-
-    def __str__(self) -> str:
-        name = self.name or "not stated"
-        return f"{name}: {self.link}" if self.link else name
 
 
 AcceptLicense = bool | Callable[[License], bool]

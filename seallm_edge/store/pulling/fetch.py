@@ -18,7 +18,7 @@ from ...hints import Hint, Option
 from ...hub import Network, RemoteFile, Repository
 from ...plan.memory import PROCESS_BYTES, working_bytes
 from ..installed import Installed, installed
-from .consent import License
+from ..licenses import License
 from .lock import Ticket
 from .progress import Reporter
 

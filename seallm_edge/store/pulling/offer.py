@@ -10,8 +10,8 @@ from ...catalogue.cards import Card
 from ...errors import ConversionError, NotEnoughMemory
 from ...files.sizes import readable
 from ...hints import Command, Hint, Option
+from ..licenses import License
 from .choosing import Free, best, candidates, nearest_model
-from .consent import License
 
 CONVERT, DOWNLOAD = "convert", "download"
 _COMMIT_DIGITS = 12  # shown to people

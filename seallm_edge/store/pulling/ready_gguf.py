@@ -15,8 +15,8 @@ from ...gguf_file import read_header, split_name
 from ...hints import Hint, Option
 from ...hub import Network, RemoteFile, RemoteSource, Repository, download, measured_speed
 from ...hub.addresses import without_secrets
+from ..licenses import License
 from .choosing import Candidate, Free, best, smallest
-from .consent import License
 from .fetch import (
     Fetched,
     check_pinned,

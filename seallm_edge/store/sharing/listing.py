@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import StoreError
-from ..carrying.carried import CarriedModel, License, carried_models
+from ..carrying.carried import CarriedModel, carried_models
 from ..carrying.copying import Progress, read_back
 from ..installed import Installed, installed_at
+from ..licenses import License
 from ..verifying import record_verified
 
 MAIN = "main"
@@ -63,7 +64,7 @@ class SharedRepository:
 
     def info(self) -> dict[str, Any]:
         """Repository as `/api/models/ORG/NAME` lists it."""
-        card = {"license": "other", "license_name": self.license.name, "license_link": self.license.url}
+        card = {"license": "other", "license_name": self.license.name, "license_link": self.license.link}
         return {
             "id": self.id,
             "modelId": self.id,

@@ -7,7 +7,8 @@ import pytest
 
 from seallm_edge.errors import StoreError
 from seallm_edge.hints import command_line_words
-from seallm_edge.store.pulling.consent import License, accepted, is_accepted, require_consent
+from seallm_edge.store.licenses import License
+from seallm_edge.store.pulling.consent import accepted, is_accepted, require_consent
 
 SEALLMS = License("seallms", "https://example.org/LICENSE")
 

@@ -11,8 +11,8 @@ from seallm_edge.catalogue.cards import cards
 from seallm_edge.errors import ConversionError, NotEnoughMemory
 from seallm_edge.hints import command_line_words
 from seallm_edge.plan.memory import needed_bytes
+from seallm_edge.store.licenses import License
 from seallm_edge.store.pulling.choosing import Free, best, candidates
-from seallm_edge.store.pulling.consent import License
 from seallm_edge.store.pulling.offer import Offer, duration
 
 GB = 10**9
