@@ -51,6 +51,8 @@ _FUNCTIONS = {
     "tune": "seallm_edge.tuning.tune",
     "verify": "seallm_edge.convert.verify",
 }
+# Python functions of their own for an option of a command.
+_FUNCTIONS_OF_OPTIONS = {("verify", "rebuild"): "seallm_edge.store.rebuild"}
 _ENDPOINTS = {"models": "GET /v1/models", "run": "POST /v1/completions"}
 _SHORT_FLAGS = {"out": "-o"}
 
@@ -121,6 +123,9 @@ def python_words(part: Option | Command) -> str:
         return f"{part.name}={'…' if part.value is None else repr(part.value)}"
     if part.name not in _FUNCTIONS:
         return command_line_words(part)
+    for option in part.options:
+        if own := _FUNCTIONS_OF_OPTIONS.get((part.name, option.name)):
+            return f"{own}()"
     return f"{_FUNCTIONS[part.name]}({', '.join([*map(repr, part.arguments), *map(python_words, part.options)])})"
 
 

@@ -25,7 +25,9 @@ def command(
         raise InvalidOption("a model and --unset exclude one another", "give one of them")
     if unset:
         set_default_model(None)
-    elif model:
+        diagnostic("none is set: the largest chat model that fits in free memory")
+        return
+    if model:
         choose_default_model(model)
     path = default_chat_model()
     chosen = default_model()

@@ -25,15 +25,16 @@ def command(
     """Remove models from this computer. Of a linked one, the file stays where it is."""
     from ..store import plan_removal, remove
 
-    removals = [plan_removal(name) for name in dict.fromkeys(models)]
+    plans = [plan_removal(name) for name in models]
+    removals = list({plan.model.path: plan for plan in plans}.values())  # two names may be one model's
     for removal in removals:
         kept = "" if removal.files else "; linked: its file stays"
         diagnostic(f"{removal.model.name}: {readable(removal.size)}{kept} ({removal.model.path})")
     if not yes and not _agreed():
         diagnostic("nothing was removed")
         return
-    for name, removal in zip(dict.fromkeys(models), removals, strict=True):
-        remove(name)
+    for removal in removals:
+        remove(removal)
         print(f"removed {removal.model.name}")
 
 

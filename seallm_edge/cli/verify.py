@@ -113,6 +113,8 @@ def _rebuild() -> None:
 
     with ProgressLine() as line:
         recorded, errors = rebuild(lambda model, done, total: line.show_bytes(f"reading {model.name}", done, total))
-    for error in errors:
+    for error in errors[1:]:
         diagnostic(error.worded(command_line_words))
     print(f"{len(recorded)} model{'s' * (len(recorded) != 1)} in the index")
+    if errors:
+        raise errors[0]

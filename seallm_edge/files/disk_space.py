@@ -70,11 +70,15 @@ def check_space(out: Path, size: int, written: Iterable[Path] = (), hint: Hint |
 
 
 def allocated(paths: Iterable[Path]) -> int:
-    """Disk bytes allocated to these files; missing files and holes of sparse files count as 0."""
+    """Disk bytes allocated to these files; missing files and holes of sparse files count as 0.
+
+    Windows, which does not tell, makes no file sparse by itself.
+    """
     found = 0
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
-            found += getattr(path.stat(), "st_blocks", 0) * _BLOCK
+            status = path.stat()
+            found += status.st_blocks * _BLOCK if hasattr(status, "st_blocks") else status.st_size
     return found
 
 

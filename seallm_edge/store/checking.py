@@ -19,7 +19,7 @@ def check_recorded(header: Header, fingerprint: str) -> None:
     """Compare a model with its record, if it has one; `fingerprint` is that of its header.
 
     Raises ModelFileError if a model that was got and checked is another one now. A file that the user put there may
-    change: its record is dropped. One that only has another modification time is reported once, in the log.
+    change: that is logged, and its record dropped. One that only has another modification time is logged once.
     """
     entry = index.entry_of(header.path)
     if entry is None:
@@ -27,6 +27,8 @@ def check_recorded(header: Header, fingerprint: str) -> None:
     sizes = tuple(file.size for file in entry.files)
     is_same = sizes == header.sizes and entry.fingerprint in ("", fingerprint)
     if not is_same and not entry.origin:
+        when = local_minute(entry.verified or entry.added)
+        logger.warning("%s is not the file that was here on %s: its record is dropped", header.path.name, when)
         _keep(entry, None)
     elif not is_same:
         raise _changed(entry, header)

@@ -19,6 +19,7 @@ from . import index
 from .index import Entry
 from .installed import missing
 
+_LOCKED = (".journal", ".lock")
 _UNFINISHED = (".partial", ".journal", ".progress", ".lock")
 _ENDING = re.compile(r"(\.[0-9a-f]{8})?\.partial$|\.(journal|progress|lock)$")
 
@@ -50,19 +51,34 @@ def find_garbage(kinds: Iterable[Kind] = tuple(Kind)) -> list[Garbage]:
 
 
 def remove_garbage(found: Iterable[Garbage]) -> int:
-    """Remove garbage: bytes freed. Raises StoreError."""
-    freed = 0
-    for one in found:
-        try:
-            for file in one.files:
+    """Remove garbage, but what another process has begun to write since: bytes freed. Raises StoreError."""
+    return sum(one.size for one in found if _remove(one))
+
+
+def _remove(one: Garbage) -> bool:
+    """Whether it was removed. Its locks are held meanwhile."""
+    locks = [file for file in one.files if file.suffix in _LOCKED]
+    try:
+        with contextlib.ExitStack() as stack:
+            if not all(_hold(lock, stack) for lock in locks):
+                return False
+            for file in (file for file in one.files if file not in locks):
                 shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
-        except OSError as error:
-            problem = f"{error.filename} cannot be removed: {error.strerror}"
-            raise StoreError(problem, "end the programs that use it, and check its folder's permissions") from error
-        if one.entry:
-            index.discard(one.entry)
-        freed += one.size
-    return freed
+        for lock in locks:  # Windows removes no open file
+            lock.unlink(missing_ok=True)
+    except OSError as error:
+        problem = f"{error.filename} cannot be removed: {error.strerror}"
+        raise StoreError(problem, "end the programs that use it, and check its folder's permissions") from error
+    if one.entry:
+        index.discard(one.entry)
+    return True
+
+
+def _hold(path: Path, stack: contextlib.ExitStack) -> bool:
+    """Whether this process holds the lock now, or the file is gone."""
+    with contextlib.suppress(FileNotFoundError):
+        return locked_alone(stack.enter_context(path.open("r+b", buffering=0)))
+    return True
 
 
 def _partials() -> Iterator[Garbage]:
@@ -89,8 +105,8 @@ def _orphans() -> Iterator[Garbage]:
     """Records of missing files in the models folder, empty folders there, and files beside a model that is gone."""
     for entry in missing():
         if not entry.is_linked:  # a linked file may be on a disk that is not mounted now
-            here = [file.place for file in entry.files if file.place.exists()]
-            yield _garbage(Kind.ORPHANS, f"record of a missing file: {entry.path.name}", here, entry)
+            others = [file.place for file in entry.files[1:] if file.place.exists()]  # parts without the first one
+            yield _garbage(Kind.ORPHANS, f"record of a missing file: {entry.path.name}", others, entry)
     models = paths.models_dir()
     for path in _files_below(models):
         if path.name.endswith((SIDECAR_SUFFIX, REPORT_SUFFIX)) and not _model_of(path):
@@ -130,7 +146,7 @@ def _files_below(folder: Path) -> list[Path]:
 
 def _is_locked(path: Path) -> bool:
     """Whether another process holds the lock of a journal, or of a lock file."""
-    if path.suffix not in (".journal", ".lock"):
+    if path.suffix not in _LOCKED:
         return False
     try:
         with path.open("r+b", buffering=0) as file:

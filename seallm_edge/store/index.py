@@ -89,6 +89,11 @@ class Entry:
             return all(file.place.stat().st_size == file.size for file in self.files)
         return False
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the (first) file is not there, so that the model is no longer listed."""
+        return not self.path.exists()
+
 
 def described(header: Header, files: tuple[StoredFile, ...], **facts: Any) -> Entry:
     """Entry with the facts of a header, and other `facts`. Raises ModelFileError if the file changed meanwhile."""

@@ -67,7 +67,7 @@ def installed_at(path: Path) -> Installed:
 
 def missing() -> list[Entry]:
     """Entries whose files are not there now: removed by hand, or on a disk that is not mounted."""
-    return [entry for entry in index.entries() if not entry.is_here]
+    return [entry for entry in index.entries() if entry.is_gone]
 
 
 def _installed(path: Path, entry: Entry | None, package: str) -> Installed:

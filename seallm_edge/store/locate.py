@@ -77,7 +77,8 @@ def default_chat_model() -> Path:
 def choose_default_model(name: str) -> Path:
     """Make an installed model the default one: its path. Raises ModelNotFound, StoreError."""
     path = locate(name)
-    set_default_model(name)
+    is_name = any(one.path == path for one in installed())
+    set_default_model(name if is_name and not looks_like_path(name) else str(path.absolute()))
     return path
 
 

@@ -38,9 +38,9 @@ def plan_removal(name: str) -> Removal:
     return Removal(model, files, sum(file.stat().st_size for file in files))
 
 
-def remove(name: str) -> Removal:
-    """Remove an installed model: what was removed. Raises ModelNotFound, StoreError."""
-    removal = plan_removal(name)
+def remove(model: str | Removal) -> Removal:
+    """Remove an installed model, by a name or as planned: what was removed. Raises ModelNotFound, StoreError."""
+    removal = plan_removal(model) if isinstance(model, str) else model
     try:
         for file in removal.files:  # the first part first: without it, the model is no longer listed
             file.unlink(missing_ok=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .. import paths
 from ..errors import ModelFileError, SeaLLMError
 from ..gguf_file import read_header
-from ..hints import Command, Hint
+from ..hints import Command, Hint, Option
 from . import index
 from .index import Entry, described, stored_file
 from .installed import Installed, installed
@@ -45,17 +45,30 @@ def record_verified(model: Installed, found: Mapping[str, str]) -> Verified:
     Raises ModelFileError, StoreError.
     """
     header = read_header(model.path)
-    known = _pinned(model)
-    for part in header.parts:
-        if (pinned := known.get(part.name)) and pinned != found[part.name]:
-            problem = f"its sha256 is {found[part.name][:12]}…, and it was added with {pinned[:12]}…"
-            hint = Hint("the file is damaged: remove it, and get it again: {rm}", rm=Command("rm", (model.name,)))
-            raise ModelFileError(part, problem, hint)
+    known = _check_pinned(model, header.parts, found)
     old, now = model.entry, time.time()
     facts = {"origin": old.origin, "license": old.license, "added": old.added} if old else {"added": now}
     files = tuple(stored_file(part, found[part.name]) for part in header.parts)
     index.put(described(header, files, **facts, verified=now))
     return Verified(model, dict(found), any(known.values()))
+
+
+def _check_pinned(model: Installed, parts: Sequence[Path], found: Mapping[str, str]) -> dict[str, str | None]:
+    """The sha256 that were known by file name. Raises ModelFileError for a file that has another one now."""
+    known = _pinned(model)
+    for part in parts:
+        if (pinned := known.get(part.name)) and pinned != found[part.name]:
+            problem = f"its sha256 is {found[part.name][:12]}…, and it was added with {pinned[:12]}…"
+            raise ModelFileError(part, problem, _changed_hint(model))
+    _check_folder(parts[0], found[parts[0].name])
+    return known
+
+
+def _changed_hint(model: Installed) -> Hint:
+    if model.entry and not model.entry.origin:
+        again = Command("verify", (), (Option("rebuild", True),))
+        return Hint("if you have replaced it, record it again: {again}; else it is damaged", again=again)
+    return Hint("the file is damaged: remove it, and get it again: {rm}", rm=Command("rm", (model.name,)))
 
 
 def _pinned(model: Installed) -> dict[str, str | None]:
@@ -67,45 +80,51 @@ def _pinned(model: Installed) -> dict[str, str | None]:
 
 
 def rebuild(progress: Callable[[Installed, int, int], None] | None = None) -> tuple[list[Installed], list[SeaLLMError]]:
-    """Make the index again from the files: (models recorded, errors of the files that are no models).
+    """Make the index again from the files: (models recorded, errors of the files that are damaged or no models).
 
-    All bytes are read, since a sha256 is known from nothing else. Where a readable index has the origin of a file
-    with the same sha256, it is kept, and so are linked models. Raises StoreError.
+    All bytes are read, since a sha256 is known from nothing else. The records of damaged files, of linked models, and
+    of models that were added meanwhile stay as they are. Raises StoreError.
     """
-    before = {(file.place, file.sha256): entry for entry in index.entries() for file in entry.files[:1]}
-    linked = [entry for entry in index.entries() if entry.is_linked]
     recorded: list[Installed] = []
     errors: list[SeaLLMError] = []
-    fresh: dict[str, Entry] = {entry.files[0].path: entry for entry in linked}
+    fresh: list[Entry] = []
     for model in installed():
         if model.package or (model.entry and model.entry.is_linked):
             continue
         try:
-            entry = _from_file(model, progress)
+            fresh.append(_from_file(model, progress))
+            recorded.append(model)
         except SeaLLMError as error:
             errors.append(error)
-            continue
-        old = before.get((entry.path, entry.sha256))
-        fresh[entry.files[0].path] = replace(old, files=entry.files, verified=entry.verified) if old else entry
-        recorded.append(model)
     with index.changed() as known:
-        known.clear()
-        known.update(fresh)
+        for path, entry in list(known.items()):
+            if entry.is_gone and not entry.is_linked:
+                del known[path]
+        known.update({entry.files[0].path: entry for entry in fresh})
     return recorded, errors
 
 
 def _from_file(model: Installed, progress: Callable[[Installed, int, int], None] | None) -> Entry:
+    """Record of a model by its files; where it came from is kept. Raises ModelFileError for a damaged one."""
     header = read_header(model.path)
     hashes = _hashes(header.parts, header.file_size, functools.partial(progress, model) if progress else _ignore)
-    folder = model.path.parent
-    if folder.parent == paths.models_dir() and _is_digits(folder.name):
-        own = hashes[header.parts[0].name]
-        if not own.startswith(folder.name):
-            problem = f"its sha256 is {own[:12]}…, and its folder is named after another"
-            raise ModelFileError(model.path, problem, "the file is damaged: remove it, and get it again")
+    old = model.entry
+    if old and old.origin:
+        _check_pinned(model, header.parts, hashes)
+    else:  # the user may have replaced it
+        _check_folder(model.path, hashes[header.parts[0].name])
     files = tuple(stored_file(part, hashes[part.name]) for part in header.parts)
     when = min(file.mtime_ns for file in files) / 1e9
-    return described(header, files, added=when, verified=time.time())
+    facts = {"origin": old.origin, "license": old.license, "added": old.added} if old else {"added": when}
+    return described(header, files, **facts, verified=time.time())
+
+
+def _check_folder(path: Path, sha256: str) -> None:
+    """Raise ModelFileError if a model's folder in the store is named after another content."""
+    folder = path.parent
+    if folder.parent == paths.models_dir() and _is_digits(folder.name) and not sha256.startswith(folder.name):
+        problem = f"its sha256 is {sha256[:12]}…, and its folder is named after another"
+        raise ModelFileError(path, problem, "the file is damaged: remove it, and get it again")
 
 
 def _is_digits(name: str) -> bool:

@@ -93,7 +93,7 @@ def test_default_is_set_shown_and_unset(said, model: Path) -> None:
     assert said("default") == (0, [DEMO], none_set)
     assert said("default", "tiny") == (0, ["tiny"], [])
     assert said("default") == (0, ["tiny"], [])
-    assert said("default", "--unset") == (0, [DEMO], none_set)
+    assert said("default", "--unset") == (0, [], none_set)
     assert said("default", "nothing")[0] == 1
     assert said("default", "tiny", "--unset")[0] == 1
 
@@ -148,3 +148,21 @@ def test_a_read_only_store_runs_and_says_what_it_cannot_do(said, model: Path) ->
     finally:
         for folder in (paths.models_dir(), model.parent):
             folder.chmod(0o755)
+
+
+def test_rm_of_two_names_of_one_model_removes_that_alone(said, home: Path) -> None:
+    for kind in ("Q4_K_M", "Q8_0"):
+        file = paths.models_dir() / f"SeaLLMs-v3-1.5B-Chat-{kind}.gguf"
+        write_gguf_file(file, change={"general.name": ("string", kind)})
+    code, out, _ = said("rm", "-y", "SeaLLMs-v3-1.5B-Chat-Q4_K_M", "seallms-v3-1.5b-chat")
+    assert (code, out) == (0, ["removed SeaLLMs-v3-1.5B-Chat-Q4_K_M"])
+    assert (paths.models_dir() / "SeaLLMs-v3-1.5B-Chat-Q8_0.gguf").exists()
+
+
+def test_rebuild_ends_with_an_error_where_a_model_is_damaged(said, model: Path) -> None:
+    data = bytearray(model.read_bytes())
+    data[-1] ^= 1
+    model.write_bytes(data)
+    code, out, err = said("verify", "--rebuild")
+    assert (code, out) == (1, ["0 models in the index"])
+    assert err[0].startswith("tiny.gguf: its sha256 is ")

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -50,13 +51,16 @@ def test_another_file_in_the_place_of_a_checked_one_is_refused(title: str, what:
     assert caught.value.problem.endswith(f": its {what} is another")
 
 
-def test_the_users_own_file_may_change(by_hand) -> None:
+def test_the_users_own_file_may_change(by_hand, caplog: pytest.LogCaptureFixture) -> None:
     path = by_hand()
     verify_installed(installed_at(path))
     assert entry_of(path) is not None
     by_hand(title="Another")
-    check(path)
+    with caplog.at_level(logging.WARNING, "seallm_edge"):
+        check(path)
     assert entry_of(path) is None
+    (told,) = caplog.messages
+    assert re.fullmatch(r"own.gguf is not the file that was here on 20.{14}: its record is dropped", told)
 
 
 def test_a_model_whose_file_was_replaced_does_not_load(added) -> None:

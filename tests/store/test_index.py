@@ -50,7 +50,9 @@ def test_a_damaged_index_stops_nobody_and_is_kept_beside(
     paths.index_file().write_text(text)
     with caplog.at_level(logging.WARNING, "seallm_edge"):
         assert locate("own") == model
-    assert caplog.messages[0].startswith(f"{paths.index_file()} is damaged\n  make it again from the files: ")
+    assert caplog.messages[0] == (
+        f"{paths.index_file()} is damaged\n  make it again from the files: seallm_edge.store.rebuild()"
+    )
     put(entry())
     assert entries() == (entry(),)
     assert (paths.models_dir() / "index.json.damaged").read_text() == text

@@ -20,8 +20,10 @@ from seallm_edge.store import (
     remove,
     remove_garbage,
     set_default_model,
+    verify_installed,
 )
 from seallm_edge.store.index import entries
+from seallm_edge.store.installed import installed_at
 from support.gguf_files import write_gguf_file
 
 
@@ -147,3 +149,48 @@ def test_the_record_of_a_missing_file_is_an_orphan(added) -> None:
     assert folder.files == (model.path.parent,)
     remove_garbage([record, folder])
     assert entries() == ()
+
+
+@pytest.mark.parametrize("origin", ["mine", "hub"])
+def test_a_changed_file_is_no_garbage(origin: str, by_hand, added) -> None:
+    path = by_hand() if origin == "mine" else added("own.gguf").path
+    if origin == "mine":
+        verify_installed(installed_at(path))
+    write_gguf_file(path, change={"general.name": ("string", "A newer version, which is longer" * 9)})
+    assert find_garbage([Kind.ORPHANS]) == []
+    assert remove_garbage(find_garbage()) == 0
+    assert path.exists()
+
+
+def test_what_is_resumed_after_the_list_was_shown_stays(home: Path) -> None:
+    paths.incoming_dir().mkdir(parents=True)
+    partial, journal = (paths.incoming_dir() / f"half.gguf.{ending}" for ending in ("partial", "journal"))
+    partial.write_bytes(bytes(9000))
+    journal.write_text("x")
+    found = find_garbage()
+    with journal.open("a") as held:
+        assert locked_alone(held)
+        assert remove_garbage(found) == 0
+        assert partial.exists()
+    assert remove_garbage(found) > 0
+    assert not partial.exists()
+    assert not journal.exists()
+
+
+def test_a_planned_removal_removes_what_was_planned(by_hand) -> None:
+    by_hand("SeaLLMs-v3-1.5B-Chat-Q4_K_M.gguf", "One")
+    other = by_hand("SeaLLMs-v3-1.5B-Chat-Q8_0.gguf", "Other")
+    plan = plan_removal("seallms-v3-1.5b-chat")
+    remove("SeaLLMs-v3-1.5B-Chat-Q4_K_M")
+    remove(plan)
+    assert other.exists()
+
+
+def test_a_default_model_by_its_path_is_found_from_any_folder(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_gguf_file(tmp_path / "x.gguf")
+    monkeypatch.chdir(tmp_path)
+    choose_default_model("x.gguf")
+    monkeypatch.chdir("/")
+    assert default_chat_model() == file

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from seallm_edge import ModelFileError, paths
-from seallm_edge.store import add, installed, rebuild, record_in_place, verify_installed
+from seallm_edge.hints import command_line_words
+from seallm_edge.store import Installed, add, installed, rebuild, record_in_place, verify_installed
 from seallm_edge.store.index import entries
 from seallm_edge.store.installed import installed_at
 from support.gguf_files import write_gguf_file
@@ -99,3 +100,40 @@ def test_what_was_repaired_can_be_added_again(added, arrived) -> None:
     file = arrived()
     again = add([file], origin="hf:a/b@c", sha256s={file.name: digits(file)})
     assert verify_installed(again).was_known
+
+
+def test_a_model_that_is_added_while_the_index_is_made_again_keeps_its_record(added, by_hand) -> None:
+    by_hand()
+    later: list[Installed] = []
+
+    def on_progress(_model: Installed, done: int, total: int) -> None:
+        if not later:
+            later.append(added("later.gguf", "Later"))
+
+    rebuild(on_progress)
+    assert installed_at(later[0].path).entry == later[0].entry
+
+
+def test_a_damaged_model_keeps_its_record_and_is_never_learnt(added) -> None:
+    model = added()
+    flip(model.path, model.size - 1)
+    recorded, (error,) = rebuild()
+    assert recorded == []
+    assert error.problem == f"its sha256 is {digits(model.path)[:12]}…, and it was added with {model.id}…"
+    assert installed_at(model.path).entry == model.entry
+    paths.index_file().unlink()
+    with pytest.raises(ModelFileError, match="its folder is named after another"):
+        verify_installed(installed_at(model.path))
+
+
+def test_a_users_own_file_that_was_replaced_can_be_recorded_again(by_hand) -> None:
+    path = by_hand()
+    verify_installed(installed_at(path))
+    by_hand(title="Nwo")
+    with pytest.raises(ModelFileError) as caught:
+        verify_installed(installed_at(path))
+    assert caught.value.hint.worded(command_line_words) == (
+        "if you have replaced it, record it again: seallm verify --rebuild; else it is damaged"
+    )
+    rebuild()
+    assert verify_installed(installed_at(path)).was_known

@@ -69,7 +69,8 @@ class Offer:
         """Plain values for JSON."""
         names = ("model", "title", "type_name", "reason", "origin", "way", "network", "resumed", "disk_peak")
         facts = {name: getattr(self, name) for name in (*names, "disk_after", "memory", "seconds")}
-        return {**facts, "free": asdict(self.free), "license": asdict(self.license)}
+        license_ = {"name": self.license.name, "link": self.license.link}
+        return {**facts, "free": asdict(self.free), "license": license_}
 
     def check(self) -> None:
         """Raise NotEnoughMemory or ConversionError (disk) for a model that cannot run or cannot be kept here."""
