@@ -52,7 +52,8 @@ def test_the_first_check_that_fails_is_the_error(model: Path, seallm: Any) -> No
 def test_a_missing_file_is_an_error(tmp_path: Path, seallm: Any) -> None:
     finished = seallm("verify", tmp_path / "no.gguf")
     assert (finished.returncode, finished.stdout) == (1, b"")
-    assert finished.stderr.decode() == "no.gguf: no such file\n  see what is here: seallm models\n"
+    missing = tmp_path / "no.gguf"
+    assert finished.stderr.decode() == f"no such file: {missing}\n  check the path, or name a model: seallm models\n"
 
 
 def test_the_demo_model_is_whole(demo_file: Path, seallm: Any) -> None:
