@@ -14,7 +14,7 @@ from ..files.companions import companions
 from ..gguf_file import read_header
 from . import index
 from .index import StoredFile, described, stored_file
-from .installed import Installed, installed_at
+from .installed import Installed, installed, installed_at
 
 _DIGITS = 12  # of the sha256 in a folder's name
 
@@ -27,7 +27,7 @@ def add(files: Sequence[Path], *, origin: str, license: str = "", sha256s: Mappi
     at any moment leaves the files either where they were or in the store. Raises StoreError, ModelFileError.
     """
     own = sha256s[files[0].name]
-    if (existing := find_content(own)) is not None and existing.entry and not existing.entry.is_linked:
+    if (existing := find_content(own)) is not None and existing.is_kept:
         _remove(files)
         return existing
     header = read_header(files[0])
@@ -55,9 +55,16 @@ def record_in_place(path: Path, *, origin: str, sha256s: Mapping[str, str], lice
 
 def find_content(sha256: str) -> Installed | None:
     """Installed model whose (first) file has this sha256; those in the store before linked ones."""
-    found = [entry for entry in index.entries() if entry.sha256 == sha256 and entry.is_here]
-    found.sort(key=lambda entry: entry.is_linked)
-    return installed_at(found[0].path) if found else None
+    found = [model for model in installed() if _sha256_of(model) == sha256]
+    found.sort(key=lambda model: not model.is_kept)
+    return found[0] if found else None
+
+
+def _sha256_of(model: Installed) -> str | None:
+    """sha256 of a model's (first) file, by the index, or by the card of a package's file."""
+    if model.entry and model.entry.sha256:
+        return model.entry.sha256 if model.entry.is_here else None
+    return model.card.file_sha256.get(model.type_name) if model.card and model.package else None
 
 
 def _record_at(place: Path, file: Path, sha256: str) -> StoredFile:

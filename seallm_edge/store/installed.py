@@ -42,6 +42,11 @@ class Installed:
         return ((self.entry and self.entry.sha256) or "")[:12]
 
     @property
+    def is_kept(self) -> bool:
+        """Whether its file stays here: in the store or in a package, and not linked."""
+        return bool(self.package) or (self.entry is not None and not self.entry.is_linked)
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """Its files, the first part first."""
         return tuple(_parts(self.path))

@@ -9,6 +9,8 @@ PERMISSIVE = frozenset(
     {"apache-2.0", "bsd", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "mit", "unlicense"}
 )
 
+_NOT_STATED = "not stated"
+
 
 @dataclass(frozen=True)
 class License:
@@ -21,6 +23,12 @@ class License:
     summary: str = ""
     passing_on: str = ""
 
+    @classmethod
+    def from_line(cls, line: str) -> License:
+        """Licence from the line that the index keeps."""
+        name, _, link = line.partition(": ")
+        return cls("" if name == _NOT_STATED else name, link)
+
     @property
     def needs_consent(self) -> bool:
         """Whether it must be accepted before a model is fetched; an unknown licence must."""
@@ -32,5 +40,5 @@ class License:
         return ": ".join(filter(None, (self.name, self.link)))
 
     def __str__(self) -> str:
-        name = self.name or "not stated"
+        name = self.name or _NOT_STATED
         return f"{name}: {self.link}" if self.link else name

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import paths
-from ..errors import StoreError
+from ..errors import ModelNotFound, StoreError
 from ..files.companions import companions
 from . import index
 from .defaults import default_model, set_default_model
-from .installed import Installed
+from .installed import Installed, missing
 from .locate import find_installed, is_named
 
 
@@ -26,7 +26,12 @@ class Removal:
 
 def plan_removal(name: str) -> Removal:
     """Removal of an installed model, by any of its names; nothing is removed yet. Raises ModelNotFound, StoreError."""
-    model = find_installed(name)
+    try:
+        model = find_installed(name)
+    except ModelNotFound:
+        if (gone := _missing_link(name)) is None:
+            raise
+        return Removal(gone, (), 0)
     if model.package:
         raise StoreError(
             f"{model.name} belongs to the Python package {model.package}", f"pip uninstall {model.package}"
@@ -36,6 +41,15 @@ def plan_removal(name: str) -> Removal:
     beside = [companion for file in model.files for companion in companions(file)]
     files = (*model.files, *dict.fromkeys(beside))
     return Removal(model, files, sum(file.stat().st_size for file in files))
+
+
+def _missing_link(name: str) -> Installed | None:
+    """Linked model by a name, whose file is not there now."""
+    for entry in missing():
+        model = Installed(entry.path.stem, entry.path, 0, None, entry.type_name, entry)
+        if entry.is_linked and (is_named(model, name) or name == str(entry.path)):
+            return model
+    return None
 
 
 def remove(model: str | Removal) -> Removal:

