@@ -23,7 +23,7 @@ _MAX_TEXT = 1 << 20  # bytes of a licence's text, or of facts
 @dataclass(frozen=True)
 class CarriedModel:
     """Model to be carried: its `name`, its files (the first part first), header, card, licence, origin, and the known
-    sha256 by file name.
+    sha256 by file name; `is_fresh` tells whether no file was written to since they were recorded.
     """
 
     name: str
@@ -33,6 +33,7 @@ class CarriedModel:
     license: License
     origin: str
     hashes: Mapping[str, str]
+    is_fresh: bool = True
 
     @property
     def title(self) -> str:
@@ -55,10 +56,12 @@ def _carried(path: Path, here: Installed | None) -> CarriedModel:
     header = read_parts(path)
     card = (here.card if here else None) or match_header(header)
     entry = here.entry if here else None
-    hashes = {file.place.name: file.sha256 for file in entry.files if file.sha256} if entry and _is_fresh(here) else {}
-    return CarriedModel(
-        _name(header), header.parts, header, card, _license(card, header, entry), entry.origin if entry else "", hashes
-    )
+    origin, is_fresh = entry.origin if entry else "", _is_fresh(entry)
+    # A file that the user put there may change; one that was got and checked may not.
+    files = entry.files if entry and (is_fresh or origin) else ()
+    hashes = {file.place.name: file.sha256 for file in files if file.sha256}
+    license_ = _license(card, header, entry)
+    return CarriedModel(_name(header), header.parts, header, card, license_, origin, hashes, is_fresh)
 
 
 def facts_text(model: CarriedModel) -> str:
@@ -127,10 +130,9 @@ def _name(header: Header) -> str:
     return part.model if part else header.parts[0].stem
 
 
-def _is_fresh(here: Installed | None) -> bool:
+def _is_fresh(entry: Entry | None) -> bool:
     """Whether no file was written to since its hash was recorded."""
-    files = here.entry.files if here and here.entry else ()
-    return all(file.place.stat().st_mtime_ns == file.mtime_ns for file in files)
+    return all(file.place.stat().st_mtime_ns == file.mtime_ns for file in (entry.files if entry else ()))
 
 
 def _license_files(folder: Path) -> list[Path]:

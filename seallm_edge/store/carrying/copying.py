@@ -94,8 +94,7 @@ def copy(content: Content, path: Path, *, expected: str | None = None, progress:
             digest = _write(content, file, told)
             if expected and expected != digest:
                 file.truncate(0)
-                problem = f"is damaged: its sha256 is {digest[:12]}…, not {expected[:12]}… as listed"
-                raise ModelFileError(_name_of(content, path), problem, "copy it again from where it came")
+                raise _damaged(_name_of(content, path), digest, expected)
             if (found := _digest_on_disk(file, told)) != digest:
                 file.truncate(0)
                 problem = f"{path} reads back with other bytes than were written ({found[:12]}…, not {digest[:12]}…)"
@@ -135,6 +134,12 @@ def read_back(path: Path, progress: Progress | None = None) -> str:
         return _digest_on_disk(file, progress or _untold)
 
 
+def check_source(path: Path, expected: str, progress: Progress | None = None) -> None:
+    """Read a file from its disk. Raises ModelFileError if its sha256 is another than `expected`."""
+    if (found := read_back(path, progress)) != expected:
+        raise _damaged(path, found, expected)
+
+
 def check_space(folder: Path, files: dict[Path, int]) -> None:
     """Raise StoreError if the disk of `folder` lacks space for `files` (their bytes), less what they take already."""
     sizes = {path: size for path, size in files.items() if not path.exists() or path.stat().st_size != size}
@@ -166,6 +171,11 @@ def _store_error(path: Path, error: OSError) -> StoreError:
     if error.errno in _GONE:
         return StoreError(f"the disk of {path} does not answer: {reason}", f"plug it in again, {_AGAIN}")
     return StoreError(f"cannot write {path}: {reason}", f"check the disk and its permissions, {_AGAIN}")
+
+
+def _damaged(path: Path, found: str, expected: str) -> ModelFileError:
+    problem = f"is damaged: its sha256 is {found[:12]}…, not {expected[:12]}… as listed"
+    return ModelFileError(path, problem, "copy it again from where it came")
 
 
 def _untold(_doing: str, _done: int, _total: int) -> None:

@@ -20,7 +20,7 @@ from ...files.portable_names import ascii_name, portable_name
 from ...files.sizes import parse_size
 from ..locate import locate
 from .carried import CarriedModel, carried_models
-from .copying import LOCK_SUFFIX, Progress, check_space, compare, copy, partial_of, translated
+from .copying import LOCK_SUFFIX, Progress, check_source, check_space, compare, copy, partial_of, translated
 from .runtime import Runtime, packed_runtime
 from .stick_files import (
     MODELS_FOLDER,
@@ -113,6 +113,7 @@ def run_export(
 ) -> Exported:
     """Write and check a planned export. Raises as `export` does."""
     with contextlib.ExitStack() as stack:
+        _check_split_sources(plan, progress)
         runtime = stack.enter_context(packed_runtime(platform)) if with_runtime or platform else Runtime()
         plan = _with_possible_names(plan)
         named = zip(plan.models, plan.names, strict=True)
@@ -125,6 +126,15 @@ def run_export(
         _remove_other_wheels(plan.folder, [path.name for path in runtime.wheels])
         _write(plan.folder, files, progress)
     return Exported(plan.folder, len(files), runtime.notes)
+
+
+def _check_split_sources(plan: ExportPlan, progress: Progress | None) -> None:
+    """Compare the models that are written in other parts with their known sha256: that of a new part tells nothing."""
+    for model, name in zip(plan.models, plan.names, strict=True):
+        own = [file for file in plan.files if file.path.startswith(f"{MODELS_FOLDER}/{name}/")]
+        for path in model.files if any(file.sha256 is None for file in own) else ():
+            if expected := model.hashes.get(path.name):
+                check_source(path, expected, progress)
 
 
 def _write(folder: Path, files: Sequence[ExportFile], progress: Progress | None) -> None:

@@ -125,7 +125,7 @@ def repository_id(model: CarriedModel) -> str:
 
 def _files(model: CarriedModel, earlier: Mapping[str, SharedFile], progress: Progress | None) -> dict[str, SharedFile]:
     """Files of a model by name; in a folder of their own where another model of the repository has these names."""
-    hashes = dict(model.hashes)
+    hashes = dict(model.hashes if model.is_fresh else {})
     if any(path.name not in hashes for path in model.files):
         hashes = {path.name: read_back(path, progress) for path in model.files}
         _record(model, hashes)
