@@ -12,9 +12,11 @@ from seallm_edge.errors import ModelFileError
 from . import atomic
 from .companions import SIDECAR_SUFFIX, sidecar_of
 from .disk_space import translated_errors
+from .small_files import read_small_file
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")  # ref: GNU coreutils, sha256sum
+_MAX_LIST = 4 << 20  # bytes
 
 
 def sha256_of(path: Path) -> str:
@@ -40,9 +42,13 @@ def write_sums(path: Path, hashes: Mapping[str, str]) -> None:
 
 
 def read_sums(path: Path) -> dict[str, str]:
-    """{path relative to the list's folder: sha256} of a list; other lines are left out. Raises OSError."""
-    lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
-    return {found[2]: found[1].lower() for line in lines if (found := _LINE.fullmatch(line))}
+    """{path relative to the list's folder: sha256} of a list, without other lines and paths that leave the folder.
+
+    Raises OSError, also for a list that is a symbolic link or larger than 4 MiB.
+    """
+    lines = read_small_file(path, _MAX_LIST).decode("utf-8-sig", "surrogateescape").splitlines()
+    found = (_LINE.fullmatch(line) for line in lines)
+    return {line[2]: line[1].lower() for line in found if line and _is_inside(line[2])}
 
 
 def listed_hashes(sidecar: Path) -> dict[str, str]:
@@ -57,3 +63,8 @@ def listed_hashes(sidecar: Path) -> dict[str, str]:
         problem = f"does not tell the sha256 of {sidecar.name.removesuffix(SIDECAR_SUFFIX)}"
         raise ModelFileError(sidecar, problem, "write it with sha256sum, or remove it")
     return listed
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a listed path stays in the list's folder, on every system."""
+    return not re.match(r"[/\\]|[A-Za-z]:", name) and ".." not in re.split(r"[/\\]", name)

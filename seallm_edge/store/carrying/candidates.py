@@ -12,7 +12,7 @@ from ...files.hashes import read_sums
 from ...files.portable_names import portable_name
 from ...gguf_file import split_name
 from ...hints import Command, Hint
-from .carried import read_facts
+from .carried import one_line, read_facts
 
 PROJECTORS = ("clip", "mmproj")  # architectures and names of files that go with a model, and are none
 _SUMS_FILES = ("SHA256SUMS", "sha256sums.txt")
@@ -64,7 +64,7 @@ def candidate_of(path: Path, name: str = "", hashes: Mapping[str, str] | None = 
         path,
         name or portable_name(stated or own),
         known,
-        license_line if isinstance(license_line, str) else "",
+        one_line(license_line) if isinstance(license_line, str) else "",
         origin or f"import:{path.absolute()}",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ...catalogue.cards import Card, match_header
+from ...files.small_files import read_small_file
 from ...gguf_file import Header, read_parts, split_name
 from ..index import Entry
 from ..installed import Installed, installed
 from ..licenses import License
 
 FACTS_FILE, CARD_FILE, LICENSE_FILE = "model.toml", "card.toml", "LICENSE.txt"
-_MAX_TEXT = 1 << 20  # bytes of a licence's text, or of facts
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,7 @@ def facts_text(model: CarriedModel) -> str:
 def read_facts(folder: Path) -> dict[str, Any]:
     """Facts of the exported model in `folder`; empty where there are none that can be read."""
     try:
-        with (folder / FACTS_FILE).open("rb") as file:
-            return tomllib.loads(file.read(_MAX_TEXT).decode("utf-8"))
+        return tomllib.loads(read_small_file(folder / FACTS_FILE).decode("utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
 
@@ -116,11 +116,11 @@ def _license(card: Card | None, header: Header, entry: Entry | None) -> License:
     if entry and entry.license and (shown := License.from_line(entry.license)).name:
         return shown
     found = {key: header.metadata.get(f"general.license{key}") for key in ("", ".name", ".link")}
-    stated = {key: _one_line(value) for key, value in found.items() if isinstance(value, str)}
+    stated = {key: one_line(value) for key, value in found.items() if isinstance(value, str)}
     return License(stated.get(".name") or stated.get("", ""), stated.get(".link", ""))
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Text of a header as one line, without characters that control a terminal."""
     return "".join(char for char in " ".join(text.split()) if char.isprintable())[:200]
 
@@ -138,16 +138,15 @@ def _is_fresh(entry: Entry | None) -> bool:
 def _license_files(folder: Path) -> list[Path]:
     names = ("license", "licence", "notice", "copying")
     try:
-        return sorted(path for path in folder.iterdir() if path.name.lower().startswith(names) and path.is_file())
+        return sorted(path for path in folder.iterdir() if path.name.lower().startswith(names))
     except OSError:
         return []
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")[:_MAX_TEXT] if path.suffix != ".gguf" else ""
-    except OSError:
-        return ""
+    with contextlib.suppress(OSError):
+        return read_small_file(path).decode("utf-8", "replace") if path.suffix != ".gguf" else ""
+    return ""
 
 
 def _toml(value: object) -> str:

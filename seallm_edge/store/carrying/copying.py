@@ -86,6 +86,9 @@ def copy(content: Content, path: Path, *, expected: str | None = None, progress:
     told = progress or _untold
     partial = partial_of(path)
     lock_file = path.with_name(path.name + LOCK_SUFFIX)
+    with translated(path):
+        for link in filter(Path.is_symlink, (partial, lock_file)):
+            link.unlink()  # never write to what a link on a stick leads to
     with translated(path), lock_file.open("ab") as lock:
         if not locked_alone(lock):
             raise StoreBusy(f"another program is writing {path}", "wait for it, or end it")

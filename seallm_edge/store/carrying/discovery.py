@@ -16,11 +16,11 @@ from ...catalogue.cards import Card, match_header
 from ...errors import ModelFileError
 from ...files.hashes import SHA256
 from ...files.portable_names import portable_name
+from ...files.small_files import read_small_file
 from ...gguf_file import read_header, split_name
 from .candidates import PROJECTORS, Candidate, model_files
 
 _MODEL_LAYER = "application/vnd.ollama.image.model"
-_MAX_MANIFEST = 1 << 20  # bytes
 _MAX_MANIFESTS = 2_000
 _SNAPSHOT = re.compile(r"models--(.+?)--(.+)")
 
@@ -143,9 +143,7 @@ def _hugging_face_folders() -> list[Path]:
 def _model_layers(manifest: Path) -> list[str]:
     """sha256 of the weights that a manifest of Ollama names; empty for anything else."""
     try:
-        if manifest.stat().st_size > _MAX_MANIFEST:
-            return []
-        layers = json.loads(manifest.read_text(encoding="utf-8"))["layers"]
+        layers = json.loads(read_small_file(manifest))["layers"]
         digests = [str(layer["digest"]) for layer in layers if layer.get("mediaType") == _MODEL_LAYER]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []

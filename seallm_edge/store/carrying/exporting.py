@@ -155,7 +155,7 @@ def _write(folder: Path, files: Sequence[ExportFile], progress: Progress | None)
 
 def _kept(path: Path, file: ExportFile, progress: Progress) -> str | None:
     """sha256 of a file that an earlier export wrote and that its disk still holds; None if it has to be written."""
-    if not path.is_file():
+    if path.is_symlink() or not path.is_file():
         return None
     digest = compare(file.content, path, progress)
     if digest is None or digest != (file.sha256 or digest):
@@ -167,7 +167,10 @@ def _kept(path: Path, file: ExportFile, progress: Progress) -> str | None:
 
 def _sums(folder: Path) -> dict[str, str]:
     """Hashes of the files that earlier exports finished, by path."""
-    return read_sums(folder / SUMS_FILE) if (folder / SUMS_FILE).exists() else {}
+    if not (folder / SUMS_FILE).exists():
+        return {}
+    with translated(folder / SUMS_FILE):
+        return read_sums(folder / SUMS_FILE)
 
 
 def _of_present(folder: Path, sums: dict[str, str]) -> dict[str, str]:

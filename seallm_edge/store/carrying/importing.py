@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ... import paths
 from ...errors import InvalidOption, ModelFileError, SeaLLMError
+from ...files.small_files import read_small_file
 from ...gguf_file import Header, fingerprint, read_header
 from .. import index
 from ..adding import add, find_content, record_in_place
@@ -101,8 +102,9 @@ def import_candidate(candidate: Candidate, how: How, progress: Progress | None =
         return Imported(_link(candidate, header, license_line, progress), how)
     bring = _copied if how is How.COPY or default_way(candidate.path) is How.COPY else _moved
     files, hashes = bring(candidate, header, progress)
-    texts = candidate.path.with_name(LICENSE_FILE)
-    text = texts.read_bytes() if texts.is_file() else b""
+    text = b""
+    with contextlib.suppress(OSError):
+        text = read_small_file(candidate.path.with_name(LICENSE_FILE))
     installed = add(files, origin=candidate.origin, license=license_line, sha256s=hashes)
     _keep_license(installed, text)
     with contextlib.suppress(OSError):

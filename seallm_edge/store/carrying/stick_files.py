@@ -11,6 +11,7 @@ from ...convert.gguf_tasks import split_layout
 from ...convert.writing.layout import Layout
 from ...convert.writing.writer import part_paths
 from ...files.file_system import MAX_FAT_FILE
+from ...files.small_files import read_small_file
 from .carried import CARD_FILE, FACTS_FILE, LICENSE_FILE, CarriedModel, card_text, facts_text
 from .carried import license_text as text_of_license
 from .copying import Content, Extent, whole_file
@@ -88,9 +89,9 @@ def readme_file(folder: Path, models: Sequence[str], first: str, runtime: Runtim
 def _earlier_runtimes(folder: Path) -> Iterator[Runtime]:
     for path in sorted((folder / RUNTIME_FOLDER).glob(_ABOUT.format("*"))):
         try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
+            facts = json.loads(read_small_file(path))
             yield Runtime(**{**facts, "installing": tuple(facts["installing"]), "wheels": (), "notes": ()})
-        except (OSError, ValueError, TypeError, KeyError):  # the README is then without it
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):  # the README is then without it
             continue
 
 
