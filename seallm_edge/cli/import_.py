@@ -72,8 +72,9 @@ def _import_path(path: Path, way: How | None) -> None:
 def _import_found(way: How | None) -> None:
     """List what other programs have; at a terminal, or with a way to import, import what is chosen."""
     from ..store.carrying.discovery import discover
-    from ..store.carrying.importing import How, import_candidate
+    from ..store.carrying.importing import import_found, way_of_found
 
+    way_of_found(way)
     with ProgressLine() as line:
         line.show("looking for models of other programs")
         found = discover()
@@ -82,9 +83,9 @@ def _import_found(way: How | None) -> None:
         return
     rows = [(str(n), plain(one.name), readable(one.size), one.program, str(one.path)) for n, one in enumerate(found, 1)]
     print_table(("", "model", "size", "of", "file"), rows, numbers=("", "size"))
-    for one in found if way else _chosen(found):
-        with ProgressLine() as line:
-            _tell(import_candidate(one.candidate, way or How.LINK, line.show_bytes), line)
+    chosen = found if way else _chosen(found)
+    with ProgressLine() as line:
+        import_found(chosen, way, progress=line.show_bytes, tell=lambda result: _tell(result, line))
 
 
 def _chosen(found: list[Found]) -> list[Found]:

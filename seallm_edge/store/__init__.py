@@ -29,7 +29,7 @@ from .verifying import Verified, rebuild, record_verified, verify_installed
 if TYPE_CHECKING:
     from .carrying.discovery import Found, discover, find_existing
     from .carrying.exporting import Exported, export
-    from .carrying.importing import Imported, import_model
+    from .carrying.importing import Imported, import_found, import_model
     from .pulling.offer import Offer
     from .pulling.progress import Progress
     from .pulling.pull import PlannedPull, plan_pull, pull
@@ -47,6 +47,7 @@ _HOMES = {
     "discover": "carrying.discovery",
     "export": "carrying.exporting",
     "find_existing": "carrying.discovery",
+    "import_found": "carrying.importing",
     "import_model": "carrying.importing",
     "plan_pull": "pulling.pull",
     "pull": "pulling.pull",
@@ -82,6 +83,7 @@ __all__ = [
     "find_garbage",
     "find_installed",
     "how_to_get",
+    "import_found",
     "import_model",
     "installed",
     "last_used",

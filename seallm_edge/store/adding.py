@@ -93,10 +93,11 @@ def _remove(files: Sequence[Path]) -> None:
 
 
 def _discard_links(sha256: str) -> None:
-    """Remove the records of linked files with the content that the store has itself now."""
+    """Remove the records of linked files with the content that the store has itself now, and links to them."""
     with index.changed() as known:
         for path, entry in list(known.items()):
             if entry.is_linked and entry.sha256 == sha256:
+                index.remove_link(entry)
                 del known[path]
 
 

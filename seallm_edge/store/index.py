@@ -26,6 +26,7 @@ from ..hints import Command, Hint, Option
 logger = logging.getLogger("seallm_edge")
 
 FORMAT = 1
+LINKED = "linked"  # folder of links to files whose own names say nothing
 _LOCK_SECONDS = 30.0
 _REBUILD = Hint("make it again from the files: {verify}", verify=Command("verify", (), (Option("rebuild", True),)))
 
@@ -79,8 +80,8 @@ class Entry:
 
     @property
     def is_linked(self) -> bool:
-        """Whether the files stay outside the models folder."""
-        return Path(self.files[0].path).is_absolute()
+        """Whether the files stay outside the models folder, where a link in it (`LINKED`) may name one."""
+        return Path(self.files[0].path).is_absolute() or self.files[0].path.startswith(f"{LINKED}/")
 
     @property
     def is_here(self) -> bool:
@@ -137,6 +138,15 @@ def discard(entry: Entry) -> None:
     """Remove an entry; its files stay. Raises StoreError."""
     with changed() as known:
         known.pop(entry.files[0].path, None)
+
+
+def remove_link(entry: Entry) -> None:
+    """Remove the link to a linked model's file, if it has one in the models folder; the file stays. Raises OSError."""
+    if entry.is_linked and not Path(entry.files[0].path).is_absolute():
+        entry.path.unlink(missing_ok=True)
+        for folder in (entry.path.parent, paths.models_dir() / LINKED):
+            with contextlib.suppress(OSError):  # other links are in it
+                folder.rmdir()
 
 
 def check_writable() -> None:

@@ -58,6 +58,8 @@ def remove(model: str | Removal) -> Removal:
     try:
         for file in removal.files:  # the first part first: without it, the model is no longer listed
             file.unlink(missing_ok=True)
+        if removal.model.entry:
+            index.remove_link(removal.model.entry)
     except OSError as error:
         problem = f"{error.filename} cannot be removed: {error.strerror}"
         raise StoreError(problem, "end the programs that use it, and check its folder's permissions") from error

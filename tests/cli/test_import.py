@@ -78,6 +78,13 @@ def test_without_a_file_other_programs_models_are_listed(elsewhere: dict[str, st
     )
 
 
+def test_files_of_other_programs_are_not_moved(elsewhere: dict[str, str], seallm: Any) -> None:
+    done = seallm("import", "--find", "--move", env=elsewhere)
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (
+        1, b"", "the files of other programs are not moved: those programs would miss them\n  --copy or --link\n",
+    )  # fmt: skip
+
+
 def test_nothing_found_is_said(tmp_path: Path, elsewhere: dict[str, str], seallm: Any) -> None:
     done = seallm("import", env={**elsewhere, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)})
     assert (done.returncode, done.stderr.decode()) == (

@@ -8,21 +8,26 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ... import paths
 from ...errors import InvalidOption, ModelFileError, SeaLLMError
 from ...files.small_files import read_small_file
 from ...gguf_file import Header, fingerprint, read_header
+from ...hints import Hint, Option
 from .. import index
 from ..adding import add, find_content, record_in_place
 from ..installed import Installed
 from .candidates import PROJECTORS, Candidate, candidates_in
 from .carried import LICENSE_FILE, carried_models
 from .copying import Progress, check_space, copy, read_back, translated, whole_file
+
+if TYPE_CHECKING:
+    from .discovery import Found
 
 
 class How(StrEnum):
@@ -61,22 +66,29 @@ def import_model(
     """
     path = Path(path).expanduser()
     chosen = _way(how)
-    found, problems = [], []
-    candidates = list(candidates_in(path))
-    for candidate in candidates:
-        try:
-            imported = import_candidate(candidate, chosen or default_way(candidate.path), progress)
-        except SeaLLMError as error:
-            if len(candidates) == 1:
-                raise
-            problems.append(error)
-            (tell or _untold)(error)
-            continue
-        found.append(imported)
-        (tell or _untold)(imported)
-    if problems and not found:
-        raise problems[0]
-    return found
+    ways = [(candidate, chosen or default_way(candidate.path)) for candidate in candidates_in(path)]
+    return _import_each(ways, progress, tell or _untold)
+
+
+def import_found(
+    models: Iterable[Found],
+    how: How | str | None = None,
+    *,
+    progress: Progress | None = None,
+    tell: Tell | None = None,
+) -> list[Imported]:
+    """Import models that `discover` found in other programs: linked, or copied. Otherwise as `import_model` does it."""
+    way = way_of_found(how)
+    return _import_each([(one.candidate, way) for one in models], progress, tell or _untold)
+
+
+def way_of_found(how: How | str | None) -> How:
+    """Way of an import from another program; None links. Raises InvalidOption for a move: the files are not ours."""
+    way = _way(how) or How.LINK
+    if way is How.MOVE:
+        problem = "the files of other programs are not moved: those programs would miss them"
+        raise InvalidOption(problem, Hint("{copy} or {link}", copy=Option("copy", True), link=Option("link", True)))
+    return way
 
 
 def default_way(path: Path) -> How:
@@ -90,9 +102,29 @@ def default_way(path: Path) -> How:
         return How.COPY
 
 
+def _import_each(ways: Sequence[tuple[Candidate, How]], progress: Progress | None, tell: Tell) -> list[Imported]:
+    """Import each model. Those that cannot be are left out; raises the first error if nothing could be imported."""
+    found, problems = [], []
+    for candidate, way in ways:
+        try:
+            imported = import_candidate(candidate, way, progress)
+        except SeaLLMError as error:
+            if len(ways) == 1:
+                raise
+            problems.append(error)
+            tell(error)
+            continue
+        found.append(imported)
+        tell(imported)
+    if problems and not found:
+        raise problems[0]
+    return found
+
+
 def import_candidate(candidate: Candidate, how: How, progress: Progress | None = None) -> Imported:
     """Import one model. Raises ModelFileError, StoreError."""
     header = _checked_header(candidate.path)
+    index.check_writable()  # before minutes of reading
     existing = _already_here(candidate, header, progress)
     if existing and (how is How.LINK or not (existing.entry and existing.entry.is_linked)):
         return Imported(existing, None)
@@ -200,7 +232,7 @@ def _link(candidate: Candidate, header: Header, license_line: str, progress: Pro
     path = candidate.path.absolute()
     if path.suffix.lower() != ".gguf":
         digest = hashes[header.path.name]
-        path = _named_link(path, paths.models_dir() / "linked" / digest[:12] / f"{candidate.name}.gguf")
+        path = _named_link(path, paths.models_dir() / index.LINKED / digest[:12] / f"{candidate.name}.gguf")
         hashes = {path.name: digest}
     return record_in_place(path, origin=candidate.origin, sha256s=hashes, license=license_line)
 

@@ -1,14 +1,17 @@
 """Models of other programs on this computer."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from seallm_edge.catalogue.cards import cards
-from seallm_edge.store import locate
+from seallm_edge.errors import InvalidOption, ModelFileError, SeaLLMError
+from seallm_edge.store import Installed, add, installed, locate, plan_removal, remove
 from seallm_edge.store.carrying.discovery import discover, find_existing
-from seallm_edge.store.carrying.importing import How, import_candidate
+from seallm_edge.store.carrying.importing import How, Imported, import_candidate, import_found
+from seallm_edge.store.index import entries
 from support.gguf_files import write_gguf_file
 from support.stores import sha256, write_model
 
@@ -27,6 +30,10 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def found() -> list[tuple[str, str, Path]]:
     return [(one.program, one.name, one.path) for one in discover()]
+
+
+def stored() -> list[Path]:
+    return [one.path for one in installed() if not one.package]
 
 
 def ollama(root: Path, place: str, seed: int = 0) -> Path:
@@ -67,6 +74,76 @@ def test_ollamas_model_is_linked_under_its_name(user: Path, home: Path) -> None:
     assert locate("qwen2.5-1.5b").resolve() == blob.resolve()
     assert (home / "models" / "linked" / blob.name[7:19] / "qwen2.5-1.5b.gguf").is_symlink()
     assert import_candidate(one.candidate, How.LINK).how is None
+
+
+@pytest.fixture
+def linked(user: Path) -> Installed:
+    """A model of Ollama, linked."""
+    ollama(user / ".ollama" / "models", "registry.ollama.ai/library/qwen2.5/1.5b")
+    (one,) = import_found(discover())
+    assert one.how is How.LINK
+    return one.model
+
+
+def test_link_to_a_blob_is_a_linked_model_and_its_removal_leaves_the_blob(linked: Installed, home: Path) -> None:
+    blob = linked.path.resolve()
+    assert linked.entry
+    assert linked.entry.is_linked
+    plan = plan_removal("qwen2.5-1.5b")
+    assert (plan.files, plan.size) == ((), 0)
+    remove("qwen2.5-1.5b")
+    assert (blob.exists(), (home / "models" / "linked").exists(), stored(), entries()) == (True, False, [], ())
+
+
+def test_linked_blob_can_be_copied_later(linked: Installed, home: Path) -> None:
+    blob = linked.path.resolve()
+    (done,) = import_found(discover(), "copy")
+    assert (done.how, done.model.name) == (How.COPY, "qwen2.5-1.5b")
+    assert done.model.path == home / "models" / blob.name[7:19] / "qwen2.5-1.5b.gguf"
+    assert not done.model.path.is_symlink()
+    assert stored() == [done.model.path]
+    assert (blob.exists(), (home / "models" / "linked").exists()) == (True, False)
+
+
+def test_finished_copy_is_kept_where_only_a_link_was(linked: Installed, tmp_path: Path) -> None:
+    blob = linked.path.resolve()
+    pulled = tmp_path / "pulled.gguf"
+    pulled.write_bytes(blob.read_bytes())
+    kept = add([pulled], origin="hf:a/b@c", sha256s={"pulled.gguf": sha256(blob)})
+    blob.unlink()
+    assert stored() == [kept.path]
+    assert kept.path.stat().st_size == kept.size
+
+
+def test_files_of_other_programs_are_not_moved(user: Path, home: Path) -> None:
+    blob = ollama(user / ".ollama" / "models", "registry.ollama.ai/library/qwen2.5/1.5b")
+    with pytest.raises(InvalidOption) as caught:
+        import_found(discover(), "move")
+    assert caught.value.message == "the files of other programs are not moved: those programs would miss them"
+    assert caught.value.hint.worded(lambda part: f"<{part.name}>") == "<copy> or <link>"
+    assert (blob.exists(), stored()) == (True, [])
+
+
+def test_one_damaged_model_does_not_end_the_import_of_the_others(user: Path) -> None:
+    blob = ollama(user / ".ollama" / "models", "registry.ollama.ai/library/a/latest")
+    with blob.open("r+b") as file:
+        file.seek(-10, 2)
+        file.write(bytes(10))
+    write_model(user / ".lmstudio" / "models" / "b.gguf", 3)
+    told: list[Imported | SeaLLMError] = []
+    done = import_found(discover(), tell=told.append)
+    assert [one.model.name for one in done] == ["b"]
+    assert [type(one) for one in told] == [ModelFileError, Imported]
+    with pytest.raises(ModelFileError, match="is damaged"):
+        import_found(discover()[:1])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links")
+def test_manifest_that_is_a_link_is_left_out(user: Path) -> None:
+    ollama(user / ".ollama" / "models", "registry.ollama.ai/library/a/latest")
+    manifest = user / ".ollama/models/manifests/registry.ollama.ai/library/a/latest"
+    manifest.symlink_to(manifest.rename(user / "elsewhere"))
+    assert discover() == []
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from seallm_edge.errors import InvalidOption, ModelFileError, SeaLLMError, StoreError
-from seallm_edge.store import add, find_content, installed, locate
+from seallm_edge.store import add, find_content, index, installed, locate
 from seallm_edge.store.carrying import importing
 from seallm_edge.store.carrying.exporting import export
 from seallm_edge.store.carrying.importing import How, Imported, default_way, import_model
@@ -207,6 +207,18 @@ def test_read_only_store_says_so(model: Path, home: Path) -> None:
     (home / "models").chmod(0o500)
     with pytest.raises(StoreError, match="cannot write"):
         import_model(model, "copy")
+
+
+def test_store_is_checked_before_anything_is_read(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise StoreError("cannot write")
+
+    monkeypatch.setattr(index, "check_writable", refuse)
+    read: list[int] = []
+    for how in How:
+        with pytest.raises(StoreError, match="cannot write"):
+            import_model(model, how, progress=lambda *_: read.append(1))
+    assert read == []
 
 
 _KILLED = """
