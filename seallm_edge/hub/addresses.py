@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from ..errors import HubError
 
 _DEFAULT_ENDPOINT = "https://huggingface.co"
+HUB_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
 _FINGERPRINT_LETTERS = 20  # of base32: 100 bits
 _FINGERPRINT = re.compile(rf"[a-z2-7]{{{_FINGERPRINT_LETTERS}}}")
 
@@ -34,6 +35,12 @@ def endpoint_of(chosen: str | None) -> Endpoint:
         problem = f"{text} does not end in a certificate's fingerprint: {shown!r}"
         raise HubError(problem, "copy the whole address that the share shows, with #xxxx-xxxx-xxxx-xxxx-xxxx", address)
     return Endpoint(address.rstrip("/"), letters)
+
+
+def is_hub_host(address: str) -> bool:
+    """Whether an address is that of huggingface.co, encrypted."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" and parts.netloc.lower() in HUB_HOSTS
 
 
 def fingerprint(certificate: bytes) -> str:

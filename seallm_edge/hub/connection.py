@@ -99,6 +99,7 @@ class Hub:
                 limits=httpx2.Limits(max_keepalive_connections=0),
                 verify=_trust(endpoint.fingerprint),
                 trust_env=not endpoint.fingerprint,  # a share is on the local network: no proxy leads to it
+                mounts=dict.fromkeys(_loopback_patterns(self._origin)),
             )
         except (ImportError, ValueError, OSError, httpx2.InvalidURL) as error:
             # A SOCKS proxy whose package is not installed, a proxy or an endpoint that is no URL, certificates.
@@ -206,7 +207,7 @@ class Hub:
             if not has_fingerprint(certificate or b"", self._fingerprint):
                 opened.close()
                 problem = f"{self._origin} is another computer than the one whose address you were given"
-                hint = "ask for the address again: it ends in a new #… each time that sharing starts"
+                hint = "compare the letters after # with those that the share shows: a share keeps its own"
                 raise HubError(problem, hint, url=self.endpoint)
 
     def _checked(self, answer: Answer, is_hub: bool, wanted: Wanted) -> Answer:
@@ -239,22 +240,15 @@ def check_allowed() -> None:
         raise HubError("HF_HUB_OFFLINE forbids the network", "unset HF_HUB_OFFLINE, or give a folder on this computer")
 
 
-def saved_token() -> str | None:
-    """The user's token for the hub, if there is one. Raises HubError."""
-    import httpx2
-    import huggingface_hub
-
-    try:
-        token = huggingface_hub.get_token()
-    except (huggingface_hub.errors.OIDCError, httpx2.HTTPError, OSError, ValueError) as error:
-        raise HubError(f"the token for the hub cannot be read: {error}", "log in again: hf auth login") from error
-    if token and not (token.isascii() and token.isprintable()):
-        raise HubError("the token for the hub holds characters that no token has", "log in again: hf auth login")
-    return token
-
-
 def _origin(url: httpx2.URL) -> str:
     return f"{url.scheme}://{_host(url)}"
+
+
+def _loopback_patterns(origin: str) -> list[str]:
+    """URL patterns of this computer, to which no proxy leads; that of the `origin` too if it is this computer."""
+    host = urlsplit(origin).hostname or ""
+    own = {f"[{host}]" if ":" in host else host} if is_loopback(host) else set()
+    return [f"all://{name}" for name in sorted({"127.0.0.1", "localhost", "[::1]"} | own)]
 
 
 def _host(url: httpx2.URL | str) -> str:

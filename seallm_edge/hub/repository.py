@@ -14,8 +14,8 @@ from urllib.parse import quote
 from ..errors import HubError, InvalidOption, did_you_mean
 from ..files.hashes import SHA256
 from ..files.sizes import readable
-from .addresses import endpoint_of
-from .connection import Hub, check_allowed, saved_token
+from .addresses import HUB_HOSTS, endpoint_of
+from .connection import Hub, check_allowed
 from .digest import Digest, PlainDigest, new_sha256
 from .file_names import harmless_names
 from .network import Network
@@ -23,6 +23,7 @@ from .patience import Retries, Trouble
 from .refusals import LOG_IN_TO_NETWORK, Wanted
 from .source import RemoteSource
 from .stream import FileStream
+from .tokens import token_for
 from .transfer import Transfer
 
 # Few retries, so that a user without a network sees the error within seconds; no download can be lost yet.
@@ -32,7 +33,6 @@ _MAX_LISTING = 64 << 20
 # ref: huggingface_hub, validate_repo_id
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 _SPEC = re.compile(rf"({_PART}/{_PART})(?:@([A-Za-z0-9_.][\w./+-]*))?", re.ASCII)
-HUB_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
 _GIT_BLOB = re.compile(r"[0-9a-f]{40}")
 
 
@@ -138,7 +138,7 @@ def _hub(network: Network) -> Hub:
     if endpoint.fingerprint:  # a share needs no token, and is not the network that HF_HUB_OFFLINE forbids
         return Hub(network, endpoint)
     check_allowed()
-    return Hub(network, endpoint, saved_token())
+    return Hub(network, endpoint, token_for(endpoint))
 
 
 def parse_spec(spec: str, endpoint: str | None = None) -> tuple[str, str]:

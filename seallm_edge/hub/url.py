@@ -8,13 +8,13 @@ from email.message import Message
 from urllib.parse import unquote, urlsplit
 
 from ..errors import HubError, InvalidOption
-from .addresses import Endpoint, endpoint_of, without_secrets
+from .addresses import HUB_HOSTS, Endpoint, endpoint_of, without_secrets
 from .connection import Answer, Hub, check_allowed
 from .file_names import safe_name
 from .network import Network
 from .patience import Retries, Trouble
 from .refusals import Wanted
-from .repository import HUB_HOSTS, open_repository
+from .repository import open_repository
 from .source import RemoteSource
 
 _FILE_PAGE = re.compile(r"/([^/]+/[^/]+)/(?:resolve|blob|raw)/([^/]+)/(.+)")

@@ -94,11 +94,11 @@ def refusal(whole: Callable[..., bytes]) -> Callable[[Repository], str]:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A PEM of a fresh key and its own certificate for 127.0.0.1."""
+    """A PEM of a fresh key and its own certificate for 127.0.0.1 and hub.test."""
     folder = tmp_path_factory.mktemp("tls")
     words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=loopback"
     files = ["-keyout", folder / "key", "-out", folder / "certificate"]
-    command = ["openssl", *words.split(), "-addext", "subjectAltName=IP:127.0.0.1", *files]
+    command = ["openssl", *words.split(), "-addext", "subjectAltName=IP:127.0.0.1,DNS:hub.test", *files]
     subprocess.run(command, check=True, capture_output=True)
     path = folder / "both.pem"
     path.write_bytes((folder / "key").read_bytes() + (folder / "certificate").read_bytes())

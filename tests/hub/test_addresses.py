@@ -62,7 +62,9 @@ def test_another_computer_in_a_shares_place_gets_no_request(share, shown: str) -
     with pytest.raises(HubError) as caught:
         open_repository(NAME, Network(endpoint=f"{share.url}#{other}"))
     assert caught.value.message == f"{share.url} is another computer than the one whose address you were given"
-    assert str(caught.value.hint) == "ask for the address again: it ends in a new #… each time that sharing starts"
+    assert (
+        str(caught.value.hint) == "compare the letters after # with those that the share shows: a share keeps its own"
+    )
     assert share.requests == []
 
 

@@ -71,9 +71,11 @@ def test_authorities_that_are_not_there_are_named(hub, monkeypatch: pytest.Monke
 def test_an_encrypted_file_comes_through_a_proxy(
     https_hub, folder: Path, monkeypatch: pytest.MonkeyPatch, tunnel
 ) -> None:
+    address = https_hub.host.replace("127.0.0.1", "hub.test")
+    monkeypatch.setenv("HF_ENDPOINT", f"https://{address}")
     monkeypatch.setenv("HTTPS_PROXY", tunnel.url)
     assert open_repository(NAME, ONCE).read("tokenizer.json") == (folder / "tokenizer.json").read_bytes()
-    assert tunnel.targets == [https_hub.host] * 2
+    assert tunnel.targets == [address] * 2
 
 
 @needs_openssl
@@ -96,11 +98,16 @@ def test_closing_from_another_thread_ends_an_encrypted_read(https_hub) -> None:
     assert [error.message for error in raised] == ["the reading of tokenizer.json was ended"]
 
 
-def test_the_proxy_of_the_environment_is_used(hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_no_proxy_leads_to_this_computer(
+    hub, folder: Path, monkeypatch: pytest.MonkeyPatch, tunnel, host: str, name: str
+) -> None:
     hub.add_repository(NAME, folder)
-    monkeypatch.setenv("HF_ENDPOINT", "http://localhost:9")
-    monkeypatch.setenv("HTTP_PROXY", hub.url)
+    monkeypatch.setenv("HF_ENDPOINT", hub.url.replace("127.0.0.1", host))
+    monkeypatch.setenv(name, tunnel.url)
     assert open_repository(NAME, ONCE).read("config.json") == (folder / "config.json").read_bytes()
+    assert tunnel.targets == []
 
 
 def test_a_proxy_that_refuses_is_named(hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import threading
 
 
 class Tunnel:
-    """`url` is its address; `targets` tell where clients went through it."""
+    """`url` is its address; `targets` tell where clients went through it; hub.test is this computer."""
 
     def __init__(self) -> None:
         self.targets: list[str] = []
@@ -39,7 +39,7 @@ class _Handler(socketserver.StreamRequestHandler):
             pass
         host, port = words[1].decode().split(":")
         self.server.tunnel.targets.append(f"{host}:{port}")
-        with socket.create_connection((host, int(port))) as other:
+        with socket.create_connection((host.replace("hub.test", "127.0.0.1"), int(port))) as other:
             self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
             back = threading.Thread(target=_copy, args=(other, self.connection))
             back.start()
