@@ -43,6 +43,8 @@ def command(
 
     It prints the command that the others give.
     """
+    from ..errors import worded
+    from ..hints import command_line_words
     from ..store.sharing.share import PORT, share
 
     with ProgressLine() as line:
@@ -53,6 +55,7 @@ def command(
             limit=_limit(limit_rate),
             progress=line.show_bytes,
             on_transfer=lambda transfer: diagnostic(_line_of(transfer)),
+            on_error=lambda error: line.note(f"not shared: {worded(error, command_line_words)}"),
         )
     with running:
         for name in running.models:

@@ -45,6 +45,23 @@ def test_share_for_others_prints_its_fingerprint(tmp_path: Path, seallm: Any) ->
     assert re.fullmatch(rf"seallm pull --gguf local/mine:mine\.gguf --endpoint https://127\.0\.0\.1:\d+#{mark}\n", line)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="terminate ends it at once")
+def test_damaged_model_is_named_and_the_others_are_shared(home: Path, seallm: Any) -> None:
+    write_model(home / "models" / "mine.gguf")
+    (home / "models" / "empty.gguf").touch()
+    with subprocess.Popen(
+        seallm.command("share", "--port", "0"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stderr.readline() == "not shared: empty.gguf: the file is empty\n"
+        lines = [process.stdout.readline() for _ in range(2)]
+        process.terminate()
+    assert [re.findall("--gguf ([^ :]+)", line) for line in lines] == [
+        ["local/mine"], ["HuggingFaceTB/SmolLM2-135M-Instruct"],
+    ]  # fmt: skip
+
+
 def test_bad_rate_is_an_error(seallm: Any) -> None:
     done = seallm("share", "--limit-rate", "fast")
     assert (done.returncode, done.stderr.decode()) == (

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from ...catalogue.cards import Card, match_header
+from ...errors import ModelFileError
 from ...files.small_files import read_small_file
 from ...gguf_file import Header, read_parts, split_name
 from ..index import Entry
@@ -47,10 +48,23 @@ class CarriedModel:
         return self.header.file_size
 
 
-def carried_models(paths: Iterable[Path]) -> Iterator[CarriedModel]:
-    """Facts of the models at `paths`, installed or not. Reads headers only. Raises ModelFileError."""
+def carried_models(
+    paths: Iterable[Path], on_error: Callable[[ModelFileError], None] | None = None
+) -> Iterator[CarriedModel]:
+    """Facts of the models at `paths`, installed or not. Reads headers only.
+
+    Raises ModelFileError; with `on_error`, that model is left out, and `on_error` gets the error.
+    """
     here = {one.path.absolute(): one for one in installed()}
-    return (_carried(path, here.get(path.absolute())) for path in paths)
+    for path in paths:
+        try:
+            model = _carried(path, here.get(path.absolute()))
+        except ModelFileError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+        else:
+            yield model
 
 
 def _carried(path: Path, here: Installed | None) -> CarriedModel:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import StoreError
+from ...errors import ModelFileError, StoreError
 from ..carrying.carried import CarriedModel, carried_models
 from ..carrying.copying import Progress, read_back
 from ..installed import Installed, installed_at
@@ -96,15 +96,27 @@ class SharedRepository:
         return {"branches": [branch], "tags": [], "converts": []}
 
 
-def shared_repositories(models: Sequence[Path], progress: Progress | None = None) -> dict[str, SharedRepository]:
-    """Repositories over the models at these paths by their id; files without a known sha256 are read. Raises
-    ModelFileError, and StoreError if there is no model.
+def shared_repositories(
+    models: Sequence[Path],
+    progress: Progress | None = None,
+    on_error: Callable[[ModelFileError], None] | None = None,
+) -> dict[str, SharedRepository]:
+    """Repositories over the models at these paths by their id; files without a known sha256 are read.
+
+    Raises ModelFileError (with `on_error` that model is left out instead), and StoreError if there is no model.
     """
     found: dict[str, SharedRepository] = {}
-    for model in carried_models(models):
+    for model in carried_models(models, on_error):
         name = repository_id(model)
         earlier = found[name].files if name in found else {}
-        found[name] = SharedRepository(name, model.license, {**earlier, **_files(model, earlier, progress)})
+        try:
+            files = _files(model, earlier, progress)
+        except ModelFileError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+        else:
+            found[name] = SharedRepository(name, model.license, {**earlier, **files})
     if not found:
         raise StoreError("no model is on this computer that could be shared", "get one first")
     return found

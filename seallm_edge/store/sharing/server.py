@@ -70,7 +70,8 @@ class ShareServer(ThreadingMixIn, TCPServer):
 
     daemon_threads = True
     block_on_close = False
-    allow_reuse_address = True
+    # On Windows this would let another program take the port as well.
+    allow_reuse_address = not hasattr(socket, "SO_EXCLUSIVEADDRUSE")
     request_queue_size = 128
 
     def __init__(self, address: tuple[str, int], settings: ShareSettings) -> None:
@@ -81,6 +82,12 @@ class ShareServer(ThreadingMixIn, TCPServer):
         self._lock = threading.Lock()
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, ShareHandler)
+
+    def server_bind(self) -> None:
+        """Bind the address, on Windows for this program alone."""
+        if (exclusive := getattr(socket, "SO_EXCLUSIVEADDRUSE", None)) is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, exclusive, 1)
+        super().server_bind()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Whether there is room for a connection of this address."""

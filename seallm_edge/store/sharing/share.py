@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from ...errors import InvalidOption, StoreError
+from ...errors import InvalidOption, ModelFileError, StoreError
 from ...gguf_file import split_name
 from ...hints import Hint, Option
 from ...hub.rate_limit import RateLimit
@@ -78,16 +78,18 @@ def share(
     limit: RateLimit | None = None,
     progress: Progress | None = None,
     on_transfer: Callable[[Transfer], None] | None = None,
+    on_error: Callable[[ModelFileError], None] | None = None,
 ) -> Share:
     """Share of `models` (names or paths), or of all installed ones, listening and not serving yet.
 
     Without `host`, on this computer only. With it, an address of this computer or "0.0.0.0" for all of them, encrypted:
     others check the fingerprint in `Share.address`. `port` 0 takes a free one. `progress` is of files whose sha256 is
-    not known and is computed first; `on_transfer` gets each transfer at its end, from any thread. Raises ModelNotFound,
-    ModelFileError, InvalidOption and StoreError.
+    not known and is computed first; `on_transfer` gets each transfer at its end, from any thread. Of all models,
+    damaged ones are left out, and `on_error` gets the error of each. Raises ModelNotFound, ModelFileError for a named
+    model, InvalidOption and StoreError.
     """
     paths = [locate(model) for model in models] or [model.path for model in installed()]
-    repositories = shared_repositories(paths, progress)
+    repositories = shared_repositories(paths, progress, None if models else on_error or _untold)
     tls, mark = (None, "") if host is None else server_context()
     address = host or LOOPBACK
     try:
@@ -95,6 +97,10 @@ def share(
     except OSError as error:
         raise _cannot_listen(address, port, error) from error
     return Share(server, list(repositories.values()), own_address() if address in _EVERYWHERE else address, mark)
+
+
+def _untold(_error: ModelFileError) -> None:
+    pass
 
 
 def own_address() -> str:

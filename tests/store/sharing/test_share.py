@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from seallm_edge.errors import HubError, InvalidOption, ModelNotFound, StoreError
+from seallm_edge.errors import HubError, InvalidOption, ModelFileError, ModelNotFound, StoreError
 from seallm_edge.hub import Network, Patience, download, fingerprint, open_repository
 from seallm_edge.store import index, installed
 from seallm_edge.store.sharing import certificate
 from seallm_edge.store.sharing import share as sharing
+from seallm_edge.store.sharing.server import ShareServer
 from seallm_edge.store.sharing.share import share
 from support.shares import asked, ended, port_of, serving, stored
 from support.stores import sha256, split_model, write_model
@@ -109,6 +110,39 @@ def test_without_names_everything_installed_is_shared(model: Path, demo_file: Pa
             "local/mine", "HuggingFaceTB/SmolLM2-135M-Instruct",
         }  # fmt: skip
     assert len(installed()) == 2
+
+
+def damage(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(-10, 2)
+        file.write(bytes(10))
+    os.utime(path, ns=(0, 0))
+
+
+def test_of_all_models_damaged_ones_are_left_out_and_told(model: Path, tmp_path: Path, demo_file: Path) -> None:
+    damaged, cut = stored(tmp_path, "damaged", 1), stored(tmp_path, "cut", 2)
+    damage(damaged)
+    cut.write_bytes(b"GGUF")
+    told: list[ModelFileError] = []
+    with serving(on_error=told.append) as running:
+        ids = {repository.id for repository in running.repositories}
+    assert ids == {"local/mine", "HuggingFaceTB/SmolLM2-135M-Instruct"}
+    assert [error.path for error in told] == [cut, damaged]
+    with serving() as running:
+        assert len(running.repositories) == 2
+    for path in (damaged, cut):
+        with pytest.raises(ModelFileError):
+            share([path], port=0)
+
+
+def test_port_is_for_one_share_alone_on_windows_too(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_for: list[tuple[int, ...]] = []
+    monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", -5, raising=False)
+    monkeypatch.setattr(ShareServer, "allow_reuse_address", False)
+    monkeypatch.setattr(socket.socket, "setsockopt", lambda _, *option: asked_for.append(option))
+    with serving(model):
+        pass
+    assert asked_for == [(socket.SOL_SOCKET, -5, 1)]
 
 
 def test_share_for_others_is_encrypted_and_shows_its_fingerprint(model: Path, home: Path) -> None:
