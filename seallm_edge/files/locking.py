@@ -25,6 +25,12 @@ def locked_alone(file: IO[Any]) -> bool:
     return True
 
 
+def is_locked(path: Path) -> bool:
+    """Whether another process holds the lock on the file `path`. Raises OSError."""
+    with path.open("r+b", buffering=0) as file:
+        return not locked_alone(file)
+
+
 @contextlib.contextmanager
 def waited_lock(path: Path, seconds: float) -> Iterator[None]:
     """Lock on the file `path`, made if it is missing. Raises TimeoutError after `seconds` of waiting, and OSError."""

@@ -16,6 +16,7 @@ from ...errors import InvalidOption, StoreError
 from ...files.atomic import SCRATCH_SUFFIX
 from ...files.file_system import file_system_of, is_fat
 from ...files.hashes import read_sums, write_sums
+from ...files.locking import is_locked
 from ...files.portable_names import ascii_name, portable_name
 from ...files.sizes import parse_size
 from ..locate import locate
@@ -151,6 +152,16 @@ def _write(folder: Path, files: Sequence[ExportFile], progress: Progress | None)
             sums[file.path] = digest
             with translated(sums_file):
                 write_sums(sums_file, _of_present(folder, sums))
+    _remove_locks(folder, files)
+
+
+def _remove_locks(folder: Path, files: Sequence[ExportFile]) -> None:
+    """Remove the lock files that killed exports left, of these files and of other models, and that nobody holds."""
+    own = {folder / f"{file.path}{LOCK_SUFFIX}" for file in files}
+    for path in own.union((folder / MODELS_FOLDER).glob(f"*/*.gguf{LOCK_SUFFIX}")):
+        with contextlib.suppress(OSError):  # it does no harm
+            if not is_locked(path):
+                path.unlink()
 
 
 def _kept(path: Path, file: ExportFile, progress: Progress) -> str | None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from seallm_edge.errors import InvalidOption, ModelNotFound, StoreError
+from seallm_edge.files.locking import locked_alone
 from seallm_edge.gguf_file import Dimensions, read_header
 from seallm_edge.store import add
 from seallm_edge.store.carrying import copying, exporting, stick_files
@@ -199,6 +200,19 @@ def test_file_that_the_stick_lost_bytes_of_is_repaired(model: Path, tmp_path: Pa
         file.write(bytes(10))
     export([model], tmp_path / "stick")
     assert sha256(copied) == sha256(model) == sums(tmp_path / "stick")["models/mine/mine.gguf"]
+
+
+def test_lock_files_of_killed_exports_are_removed_unless_they_are_held(model: Path, tmp_path: Path) -> None:
+    folder = export([model], tmp_path / "stick").folder
+    (folder / "models/other").mkdir()
+    names = ["README.txt.lock", "models/mine/mine.gguf.lock", "models/mine/model.toml.lock", "models/other/a.gguf.lock"]
+    for name in [*names, "models/other/held.gguf.lock", "models/other/own.lock"]:
+        (folder / name).touch()
+    with (folder / "models/other/held.gguf.lock").open("ab") as held:
+        assert locked_alone(held)
+        export([model], folder)
+    left = [name for name in files_below(folder) if name.endswith(".lock")]
+    assert left == ["models/other/held.gguf.lock", "models/other/own.lock"]
 
 
 def test_unknown_names_and_places_are_refused(model: Path, tmp_path: Path) -> None:
