@@ -1,4 +1,4 @@
-"""Paths of the files beside a GGUF: `FILE.sha256` with the hashes, `NAME.report.json` of its conversion."""
+"""Files beside a GGUF: `FILE.sha256` with the hashes, `NAME.report.json` of its conversion; GGUFs that are no model."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 SIDECAR_SUFFIX = ".sha256"
 REPORT_SUFFIX = ".report.json"
 _ENDING = re.compile(r"(-\d{5}-of-\d{5})?\.gguf$")
+_COMPANION_GGUF = re.compile(r"(^|[-_.])(mmproj|imatrix)", re.IGNORECASE)
 
 
 def sidecar_of(path: Path) -> Path:
@@ -23,3 +24,8 @@ def report_of(path: Path) -> Path:
 def companions(path: Path) -> tuple[Path, ...]:
     """Files beside a model's file that go with it, as far as they are there."""
     return tuple(file for file in (sidecar_of(path), report_of(path)) if file.is_file())
+
+
+def is_companion_gguf(name: str) -> bool:
+    """Whether a GGUF goes with a model and is none, by its name: a projector of images, an importance matrix."""
+    return _COMPANION_GGUF.search(name) is not None

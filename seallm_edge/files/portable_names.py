@@ -11,18 +11,23 @@ from ..text.unicode import graphemes
 # UTF-8 bytes of a name, so that "-00001-of-00009.gguf.partial" behind it stays below ext4's 255 bytes.
 _MAX_BYTES = 200
 _HASH_DIGITS = 8
-# ref: Microsoft, "Naming Files, Paths, and Namespaces"
+# ref: https://learn.microsoft.com/windows/win32/fileio/naming-a-file; an ending after a dot changes nothing
+_DEVICES = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³]) *(\..*)?", re.IGNORECASE)
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f"*/:<>?\\|]')
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 
 
 def portable_name(name: str) -> str:
     """Name in NFC without characters that FAT32 or Windows refuse; a long one is cut, with a hash of it at its end."""
     text = unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode())
     text = _FORBIDDEN.sub("_", text).strip(" .") or "_"
-    if _RESERVED.fullmatch(text):
+    if is_reserved(text):
         text = f"_{text}"
     return text if len(text.encode()) <= _MAX_BYTES else f"{_cut(text)}-{_digest(name)}"
+
+
+def is_reserved(name: str) -> bool:
+    """Whether Windows takes a file name for a device, such as "nul.gguf"."""
+    return _DEVICES.fullmatch(name) is not None
 
 
 def ascii_name(name: str) -> str:

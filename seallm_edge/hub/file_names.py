@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
-# ref: https://learn.microsoft.com/windows/win32/fileio/naming-a-file; an ending after a dot changes nothing
-_DEVICES = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9\u00b9\u00b2\u00b3]) *(\..*)?", re.IGNORECASE)
+from ..files.portable_names import is_reserved
+
 _FORBIDDEN = re.compile(r"[\\/:*?\"<>|]")
 _MAX_NAME_BYTES = 200  # most systems allow 255; the rest is for endings of ours
 _MAX_ENDING = 20
@@ -52,4 +52,4 @@ def safe_name(name: str) -> str:
 def _is_harmless_part(part: str) -> bool:
     # Not printable are control characters, and those that reverse the order of the text around them.
     is_plain = part.isprintable() and not set(part) & set("\\:")
-    return is_plain and part not in ("", ".", "..") and part[-1] not in ". " and not _DEVICES.fullmatch(part)
+    return is_plain and part not in ("", ".", "..") and part[-1] not in ". " and not is_reserved(part)

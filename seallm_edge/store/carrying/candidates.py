@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import ModelFileError, StoreError
+from ...files.companions import is_companion_gguf
 from ...files.hashes import read_sums
 from ...files.portable_names import portable_name
 from ...gguf_file import split_name
 from ...hints import Command, Hint
 from .carried import one_line, read_facts
 
-PROJECTORS = ("clip", "mmproj")  # architectures and names of files that go with a model, and are none
+PROJECTORS = ("clip", "mmproj")  # architectures of files that go with a model, and are none
 _SUMS_FILES = ("SHA256SUMS", "sha256sums.txt")
 _LEVELS_ABOVE = 3  # folders in which a list of hashes is looked for
 
@@ -47,7 +48,7 @@ def model_files(folder: Path) -> Iterator[Path]:
         if any(name.startswith((".", "$")) for name in path.relative_to(folder).parts):
             continue  # macOS's companions of files on a stick, and bins of all systems
         part = split_name(path)
-        is_model = path.suffix.lower() == ".gguf" and not path.name.lower().startswith(PROJECTORS)
+        is_model = path.suffix.lower() == ".gguf" and not is_companion_gguf(path.name)
         if is_model and (part is None or part.number == 1) and path.is_file():
             yield path
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ...catalogue.cards import Card, match
 from ...errors import HashMismatch, StoreError
+from ...files.companions import is_companion_gguf
 from ...files.record_file import journal_path, read_records
 from ...files.sizes import readable
 from ...gguf_file import read_header, split_name
@@ -34,8 +34,6 @@ from .progress import Reporter
 from .wanted import Wanted
 
 _MAX_LISTED = 12  # files that an error names
-# Files that end in .gguf and are no language models: projectors of images, importance matrices.
-_NO_MODEL = re.compile(r"(^|[-_.])(mmproj|imatrix)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ def models_in(repository: Repository) -> tuple[RemoteModel, ...]:
     groups: dict[tuple[str, str, int], dict[int, RemoteFile]] = {}
     for name, file in repository.files.items():
         path = PurePosixPath(name)
-        if path.suffix.lower() != ".gguf" or _NO_MODEL.search(path.name):
+        if path.suffix.lower() != ".gguf" or is_companion_gguf(path.name):
             continue
         part = split_name(Path(path.name))
         key = (str(path.parent), part.model if part else path.stem, part.count if part else 1)

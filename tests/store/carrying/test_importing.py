@@ -152,6 +152,8 @@ def test_hidden_files_of_a_stick_are_left_out(model: Path) -> None:
 
 
 def test_projection_file_is_no_model(model: Path, tmp_path: Path) -> None:
+    write_gguf_file(model.with_name("mine.mmproj-f16.gguf"))
+    write_gguf_file(model.with_name("mine-imatrix.gguf"))
     projector = write_gguf_file(model.with_name("mmproj-mine.gguf"))
     assert [one.model.name for one in import_model(model.parent, "link")] == ["mine"]
     projector.rename(tmp_path / "vision.gguf")
