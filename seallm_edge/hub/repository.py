@@ -33,7 +33,8 @@ _MAX_LISTING = 64 << 20
 # ref: huggingface_hub, validate_repo_id
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 _SPEC = re.compile(rf"({_PART}/{_PART})(?:@([A-Za-z0-9_.][\w./+-]*))?", re.ASCII)
-_GIT_BLOB = re.compile(r"[0-9a-f]{40}")
+_GIT_OBJECT = re.compile(r"[0-9a-f]{40}")
+_MAX_TERMS = 200  # characters of a licence's name or link
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,10 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Repository:
-    """Repository at the commit `revision`: its files by name, whether it is gated, and its licence."""
+    """Repository at the commit `revision`: its files by name, whether it is gated, and its licence.
+
+    The name and the link of the licence are one printable line each; a link to a file of the repository is its page.
+    """
 
     id: str
     revision: str
@@ -173,21 +177,34 @@ def _listing(hub: Hub, url: str, wanted: Wanted) -> Any:
 
 def _repository(hub: Hub, listing: Any) -> Repository:
     card, commit = listing.get("cardData") or {}, listing["sha"]
-    if not isinstance(commit, str):
-        raise TypeError(f"its commit is {commit!r}")
-    license_id = card.get("license_name") or card.get("license")
-    link = card.get("license_link")
+    if not isinstance(commit, str) or not _GIT_OBJECT.fullmatch(commit):
+        raise TypeError(f"its commit is {str(commit)[:_MAX_TERMS]!r}")
+    name = parse_spec(listing["id"])[0]
     harmless = set(harmless_names(entry["rfilename"] for entry in listing["siblings"]))
     files = [_file(entry) for entry in listing["siblings"] if entry["rfilename"] in harmless]
     return Repository(
-        id=parse_spec(listing["id"])[0],
+        id=name,
         revision=commit,
         files={file.name: file for file in files},
         gated=bool(listing.get("gated")),
-        license=license_id if isinstance(license_id, str) else None,
-        license_link=link if isinstance(link, str) else None,
+        license=_one_line(card.get("license_name") or card.get("license")),
+        license_link=_absolute(_one_line(card.get("license_link")), f"{hub.endpoint}/{name}/blob/{commit}"),
         _hub=hub,
     )
+
+
+def _one_line(text: object) -> str | None:
+    """Text as one line, without characters that control a terminal; None for anything else."""
+    if not isinstance(text, str):
+        return None
+    return "".join(char for char in " ".join(text.split()) if char.isprintable())[:_MAX_TERMS] or None
+
+
+def _absolute(link: str | None, folder: str) -> str | None:
+    """Web address of a link on a page; the name of a file is one in the repository's `folder`."""
+    if link is None or link.lower().startswith(("https://", "http://")):
+        return link
+    return f"{folder}/{quote(link)}"
 
 
 def _file(entry: Mapping[str, Any]) -> RemoteFile:
@@ -201,7 +218,7 @@ def _file(entry: Mapping[str, Any]) -> RemoteFile:
         size=size,
         sha256=sha256 if SHA256.fullmatch(sha256) else None,
         # A large file's blob is the pointer to it, not its content.
-        blob_id=blob_id if not large and _GIT_BLOB.fullmatch(blob_id) else None,
+        blob_id=blob_id if not large and _GIT_OBJECT.fullmatch(blob_id) else None,
     )
 
 

@@ -215,7 +215,7 @@ def test_a_listing_that_is_none_is_refused(hub, body: bytes) -> None:
 
 @pytest.mark.parametrize("size", [None, -1, "7", 1.5])
 def test_a_listing_with_a_size_that_is_none_is_refused(hub, size: object) -> None:
-    listing = {"id": "a/b", "sha": "c", "siblings": [{"rfilename": "x", "size": size}]}
+    listing = {"id": "a/b", "sha": "c" * 40, "siblings": [{"rfilename": "x", "size": size}]}
     hub.trouble(status=200, body=json.dumps(listing).encode())
     with pytest.raises(HubError) as caught:
         open_repository("a/b", ONCE)
@@ -292,3 +292,28 @@ def test_a_login_page_instead_of_the_listing_is_told_as_such(hub) -> None:
         f"{hub.host} sends a web page instead of an answer",
         "open a web page in a browser and log in to the network, then run the same command again",
     )
+
+
+def test_the_terms_of_a_repository_are_printable_lines(hub, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    terms = {"license_name": "other\x1b[2J\n\x1b[1Amit", "license_link": "https://x.org/\x1b[31mLICENSE\r"}
+    hub.add_repository("A/a", tmp_path, card=terms)
+    repository = open_repository("A/a", ONCE)
+    assert (repository.license, repository.license_link) == ("other[2J [1Amit", "https://x.org/[31mLICENSE")
+
+
+def test_a_link_to_a_file_is_one_to_its_page(hub, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    commit = hub.add_repository("A/a", tmp_path, card={"license": "other", "license_link": "LICENSE TEXT"})
+    assert open_repository("A/a", ONCE).license_link == f"{hub.url}/A/a/blob/{commit}/LICENSE%20TEXT"
+
+
+def test_a_commit_that_is_none_is_refused(hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_text("a")
+    hub.add_repository("A/a", tmp_path)
+    real = json.loads
+    monkeypatch.setattr(json, "loads", lambda text: real(text) | {"sha": "\x1b[1A" + "x" * 500})
+    with pytest.raises(HubError) as caught:
+        open_repository("A/a", ONCE)
+    shown = "\\x1b[1A" + "x" * 196
+    assert caught.value.message == f"{hub.url} does not tell what A/a holds (TypeError: its commit is '{shown}')"

@@ -24,10 +24,11 @@ _FORMAT = 1
 AcceptLicense = bool | Callable[[License], bool]
 
 
-def require_consent(license_: License, model: str, accept: AcceptLicense) -> None:
+def require_consent(license_: License, model: str, accept: AcceptLicense, title: str = "") -> None:
     """Ask for consent to a licence that was not accepted yet, and keep the answer.
 
-    `accept` True consents; a function is asked. Raises StoreError if there is no consent.
+    `model` is the card's name or the origin that a consent may be bound to, `title` its name for people. `accept` True
+    consents; a function is asked. Raises StoreError if there is no consent.
     """
     if not license_.needs_consent or is_accepted(license_, model):
         return
@@ -35,14 +36,14 @@ def require_consent(license_: License, model: str, accept: AcceptLicense) -> Non
     if not (accept(license_) if callable(accept) else accept):
         what = "was not accepted" if is_asked else "must be accepted first"
         hint = Hint("read it, then give {accept}", accept=Option("accept_license", True))
-        raise StoreError(f"the licence of {model} {what} ({license_})", hint)
+        raise StoreError(f"the licence of {title or model} {what} ({license_})", hint)
     keep_consent(license_, model)
 
 
 def is_accepted(license_: License, model: str) -> bool:
-    """Whether this user accepted the licence before: for any model if it has a link, else for this one."""
+    """Whether this user accepted the licence before: for any model if its link is https, else for this one."""
     same = (e for e in accepted() if (e.get("license"), e.get("link")) == (license_.name, license_.link))
-    return any(license_.link or entry.get("model") == model for entry in same)
+    return any(license_.link.startswith("https://") or entry.get("model") == model for entry in same)
 
 
 def accepted() -> list[dict[str, Any]]:
@@ -55,12 +56,16 @@ def accepted() -> list[dict[str, Any]]:
 
 
 def keep_consent(license_: License, model: str) -> None:
-    """Add a consent to the file. Raises OSError."""
+    """Add a consent to the file. Raises StoreError."""
     when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     entry = {"license": license_.name, "link": license_.link, "model": model, "when": when}
-    paths.home().mkdir(parents=True, exist_ok=True)
     content = {"format": _FORMAT, "accepted": [*accepted(), entry]}
-    atomic.write_text(_path(), json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+    try:
+        paths.home().mkdir(parents=True, exist_ok=True)
+        atomic.write_text(_path(), json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+    except OSError as error:
+        problem = f"the consent cannot be kept in {_path()}: {error.strerror or error}"
+        raise StoreError(problem, "check the disk and its permissions, or set SEALLM_HOME to another folder") from error
 
 
 def _path() -> Path:

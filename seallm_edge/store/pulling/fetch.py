@@ -93,10 +93,10 @@ def share_of(network: Network) -> str:
 
 
 def license_of(repository: Repository, card: Card | None) -> License:
-    """Licence as the repository states it, else as the card does."""
-    name = repository.license or (card.license_name if card else "")
-    link = repository.license_link or (card.license_url if card else "")
-    return License(name, link)
+    """Licence of a card's model as the card states it, whatever a mirror says; of another, as its repository does."""
+    if card:
+        return License(card.license_name, card.license_url, card.license_summary, card.license_passing_on)
+    return License(repository.license or "", repository.license_link or "")
 
 
 def memory_of(size: int, card: Card | None) -> int:

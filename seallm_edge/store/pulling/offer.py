@@ -75,7 +75,7 @@ class Offer:
     def check(self) -> None:
         """Raise NotEnoughMemory or ConversionError (disk) for a model that cannot run or cannot be kept here."""
         # What was begun goes on: memory that other programs take now may be free when it is done.
-        if self.memory > self.free.memory and not self.disk_begun:
+        if self.memory > self.free.memory and not self.resumed:
             raise self._memory_refusal()
         missing = self.disk_peak - self.disk_begun - self.free.disk
         if missing > 0:

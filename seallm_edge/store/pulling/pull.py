@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from ...catalogue.cards import cards
 from ...errors import ModelNotFound
 from ...hub import Network, Repository, open_repository, open_url
+from .. import index
 from ..adding import add, find_content
 from ..installed import Installed, installed
 from ..locate import how_to_get
@@ -40,7 +41,8 @@ class PlannedPull:
     def carry_out(self, accept_license: AcceptLicense = False, progress: OnProgress | None = None) -> Installed:
         """Fetch, check and add the model: the installed one. Raises what `pull` raises."""
         fetch, network = self.fetch, self.network
-        require_consent(fetch.license, fetch.title, accept_license)
+        index.check_writable()  # before hours of network
+        require_consent(fetch.license, _bound_to(fetch), accept_license, fetch.title)
         reporter = Reporter(fetch.ticket.progress_file, lambda: network.traffic.n_bytes, progress)
         with alone(fetch.ticket, network.stop, progress):
             if here := _same_here(fetch):  # another process had the lock
@@ -48,7 +50,7 @@ class PlannedPull:
             done = min(fetch.n_done(), fetch.network)
             reporter.begin(done, fetch.network, fetch.network - done)
             got = fetch.fetch(network, reporter)
-            return add(got.files, origin=fetch.ticket.origin, license=str(fetch.license), sha256s=got.sha256s)
+            return add(got.files, origin=fetch.ticket.origin, license=fetch.license.line, sha256s=got.sha256s)
 
 
 def pull(
@@ -167,6 +169,14 @@ def make_offer(fetch: Fetch, free: Free) -> Offer:
         free=free,
         card=fetch.card,
     )
+
+
+def _bound_to(fetch: Fetch) -> str:
+    """Model that a consent is bound to: its card, else its repository, else its name at its origin."""
+    if fetch.card:
+        return fetch.card.name
+    origin = fetch.ticket.origin
+    return origin.partition("@")[0] if origin.startswith("hf:") else f"{origin} {fetch.ticket.name}"
 
 
 def _same_here(fetch: Fetch) -> Installed | None:

@@ -74,3 +74,28 @@ def test_a_damaged_file_of_consents_holds_no_consent(content: str, home: Path) -
     assert not is_accepted(SEALLMS, "one")
     require_consent(SEALLMS, "one", accept=True)
     assert is_accepted(SEALLMS, "one")
+
+
+def test_a_link_without_encryption_is_accepted_for_one_model_only() -> None:
+    plain = License("other", "http://example.org/LICENSE")
+    require_consent(plain, "hf:A/a", accept=True)
+    assert is_accepted(plain, "hf:A/a")
+    assert not is_accepted(plain, "hf:B/b")
+
+
+def test_people_are_told_the_title_of_the_model() -> None:
+    with pytest.raises(StoreError) as caught:
+        require_consent(SEALLMS, "hf:A/a", accept=False, title="The Model")
+    assert caught.value.message == (
+        "the licence of The Model must be accepted first (seallms: https://example.org/LICENSE)"
+    )
+
+
+def test_a_consent_that_cannot_be_kept_is_said(home: Path) -> None:
+    (home / "licenses.json").mkdir(parents=True)
+    with pytest.raises(StoreError) as caught:
+        require_consent(SEALLMS, "one", accept=True)
+    assert caught.value.message.startswith(f"the consent cannot be kept in {home / 'licenses.json'}: ")
+    assert caught.value.worded(command_line_words).endswith(
+        "\n  check the disk and its permissions, or set SEALLM_HOME to another folder"
+    )

@@ -91,7 +91,9 @@ def test_too_little_memory_for_any_type_is_refused_with_the_nearest_model() -> N
 
 
 def test_a_pull_that_was_begun_is_not_refused_because_memory_is_used_just_now() -> None:
-    replace(OFFER, free=Free(10**6, 20 * GB), disk_begun=GB).check()
+    begun = replace(OFFER, free=Free(10**6, 20 * GB), disk_begun=GB)
+    replace(begun, resumed=GB).check()
+    assert words(begun).startswith("SeaLLMs-v3-7B-Chat as Q4_K_M needs 5.04 GB of memory but 1.00 MB is free")
 
 
 def test_too_little_disk_is_refused_with_what_to_free() -> None:

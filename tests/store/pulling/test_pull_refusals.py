@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from seallm_edge import paths
+from seallm_edge.catalogue.cards import cards
 from seallm_edge.errors import (
     CheckpointError,
     ConversionError,
@@ -44,6 +46,45 @@ def commit(hub: Any, source: Path) -> str:
 def test_a_licence_must_be_accepted_before_any_weight_comes(hub: Any, commit: str) -> None:
     with pytest.raises(StoreError, match="the licence of tiny must be accepted first"):
         pull(NAME, network=quick())
+    assert not [name for name in hub.sent if name.endswith(".safetensors")]
+
+
+def test_a_licence_that_is_a_file_of_one_repository_is_not_accepted_for_another(hub: Any, source: Path) -> None:
+    terms = {"license": "other", "license_link": "LICENSE"}
+    commits = {name: hub.add_repository(name, source, card=terms) for name in (NAME, "Other/tiny")}
+    pull(NAME, type="Q8_0", network=quick(), accept_license=True)
+    with pytest.raises(StoreError) as caught:
+        pull("Other/tiny", type="Q4_0", network=quick())
+    link = f"{hub.url}/Other/tiny/blob/{commits['Other/tiny']}/LICENSE"
+    assert caught.value.message == f"the licence of tiny must be accepted first (other: {link})"
+
+
+def test_a_licence_that_is_not_stated_is_not_accepted_for_a_model_of_the_same_name(hub: Any, source: Path) -> None:
+    for name in (NAME, "Other/tiny"):
+        hub.add_repository(name, source)
+    pull(NAME, type="Q8_0", network=quick(), accept_license=True)
+    with pytest.raises(StoreError) as caught:
+        pull("Other/tiny", type="Q4_0", network=quick())
+    assert caught.value.message == "the licence of tiny must be accepted first (not stated)"
+
+
+def test_a_mirror_does_not_change_the_licence_of_a_card(hub: Any, source: Path) -> None:
+    card = cards()["seallms-v3-1.5b-chat"]
+    hub.add_repository(card.source_repo, source, card={"license": "mit"})
+    planned = plan_pull(card.name, anyway=True, network=quick())
+    assert isinstance(planned, PlannedPull)
+    assert (planned.offer.license.name, planned.offer.license.link) == (card.license_name, card.license_url)
+    with pytest.raises(StoreError, match="the licence of SeaLLMs-v3-1.5B-Chat must be accepted first"):
+        planned.carry_out()
+
+
+def test_a_store_of_a_later_version_refuses_before_anything_comes(hub: Any, commit: str) -> None:
+    planned = plan_pull(NAME, network=quick())
+    assert isinstance(planned, PlannedPull)
+    paths.models_dir().mkdir(parents=True)
+    paths.index_file().write_text('{"format": 99, "version": "9.0", "models": []}')
+    with pytest.raises(StoreError, match=r"was written by a later seallm-edge \(9\.0\)"):
+        planned.carry_out(accept_license=True)
     assert not [name for name in hub.sent if name.endswith(".safetensors")]
 
 
@@ -151,5 +192,5 @@ def test_a_disk_that_is_too_small_all_the_same_is_said_before_any_weight_comes(
 
 def test_a_read_only_home_is_said(hub: Any, commit: str, home: Path) -> None:
     (home / "models").write_text("in the way")
-    with pytest.raises(StoreError, match="cannot write in "):
+    with pytest.raises(StoreError, match="cannot write "):
         pull(NAME, network=quick(), accept_license=True)
