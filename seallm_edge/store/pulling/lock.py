@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -84,16 +85,7 @@ def alone(ticket: Ticket, stop: Stop, tell: OnProgress | None) -> Iterator[None]
     HubError. The folder stays if the block fails, and is removed if it succeeds. Raises StoreError if the folder is
     not writable.
     """
-    with _written():
-        ticket.folder.mkdir(parents=True, exist_ok=True)
-        lock = ticket.lock_file.open("ab")
-    with lock:
-        while not locked_alone(lock):
-            if stop.is_set():
-                raise HubError("the pull was stopped")
-            if tell and (progress := shared_progress(ticket.progress_file)):
-                tell(progress)
-            stop.sleep(_POLL_SECONDS)
+    with _locked(ticket, stop, tell):
         with _written():
             ticket.folder.mkdir(parents=True, exist_ok=True)  # the other process may have ended, and removed it
             atomic.write_text(ticket.folder / _TICKET, json.dumps(asdict(ticket)))
@@ -102,6 +94,33 @@ def alone(ticket: Ticket, stop: Stop, tell: OnProgress | None) -> Iterator[None]
         for file in (ticket.progress_file, ticket.lock_file):
             with contextlib.suppress(OSError):  # Windows removes no open file; garbage collection does later
                 file.unlink()
+
+
+@contextlib.contextmanager
+def _locked(ticket: Ticket, stop: Stop, tell: OnProgress | None) -> Iterator[None]:
+    """Hold the lock of the file that is at the lock's place, also where another process made it anew meanwhile."""
+    while True:
+        with _written():
+            ticket.folder.mkdir(parents=True, exist_ok=True)
+            lock = ticket.lock_file.open("ab")
+        with lock:
+            while not locked_alone(lock):
+                if stop.is_set():
+                    raise HubError("the pull was stopped")
+                if tell and (progress := shared_progress(ticket.progress_file)):
+                    tell(progress)
+                stop.sleep(_POLL_SECONDS)
+            if _is_in_place(ticket.lock_file, lock.fileno()):
+                yield
+                return
+
+
+def _is_in_place(path: Path, descriptor: int) -> bool:
+    """Whether an open file is the one at `path`: its owner removes it at the end, and a third pull makes another."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except OSError:
+        return False
 
 
 def _continues(ticket: Ticket, model: str) -> bool:

@@ -19,8 +19,8 @@ from .choosing import Free, free_here
 from .consent import AcceptLicense, require_consent
 from .conversion import conversion, is_checkpoint
 from .fetch import Fetch, refuse_pickles
-from .lock import alone, begun
-from .offer import Offer
+from .lock import Ticket, alone, begun
+from .offer import DOWNLOAD, Offer
 from .progress import OnProgress, Reporter
 from .ready_gguf import gguf_download, models_in, url_download
 from .wanted import Wanted, find_here, parse_wanted
@@ -119,11 +119,9 @@ def resolve(wanted: Wanted, network: Network, free: Free) -> Fetch:
     repository = open_repository(wanted.spec, network)
     _check_access(repository)
     ticket = begun(wanted.name)
-    begun_type = ticket.type_name if ticket else None
     if wanted.is_gguf:
-        kind = wanted.type_name or (None if wanted.file else begun_type)
-        return gguf_download(repository, wanted, kind, free, network)
-    return _by_contents(repository, wanted, begun_type, network, free)
+        return gguf_download(repository, wanted, network, free, begun=ticket, type_name=wanted.type_name)
+    return _by_contents(repository, wanted, ticket, network, free)
 
 
 def _check_access(repository: Repository) -> None:
@@ -133,20 +131,20 @@ def _check_access(repository: Repository) -> None:
         repository.read_range(file, 0, min(1, file.size))
 
 
-def _by_contents(repository: Repository, wanted: Wanted, begun_type: str | None, network: Network, free: Free) -> Fetch:
-    """Download of a GGUF that the repository holds in the right type, else a conversion of its checkpoint."""
-    ready = {model.type_name for model in models_in(repository)}
+def _by_contents(repository: Repository, wanted: Wanted, ticket: Ticket | None, network: Network, free: Free) -> Fetch:
+    """Download of the GGUF that the repository holds in the right type, else a conversion of its checkpoint."""
+    ready = [model.type_name for model in models_in(repository)]
     if is_checkpoint(repository):
-        made = conversion(repository, wanted, begun_type, free, network)
-        if made.ticket.type_name not in ready:
+        made = conversion(repository, wanted, ticket.type_name if ticket else None, free, network)
+        kind = made.ticket.type_name
+        if ready.count(kind) != 1:
             return made
-        download = gguf_download(repository, wanted, made.ticket.type_name, free, network)
+        download = gguf_download(repository, wanted, network, free, begun=None, type_name=kind)
         download.reason = made.reason
         return download
     if not ready:
         raise refuse_pickles(repository)
-    kind = wanted.type_name or (begun_type if begun_type in ready else None)
-    return gguf_download(repository, wanted, kind, free, network)
+    return gguf_download(repository, wanted, network, free, begun=ticket, type_name=wanted.type_name)
 
 
 def make_offer(fetch: Fetch, free: Free) -> Offer:
@@ -184,7 +182,9 @@ def _same_here(fetch: Fetch) -> Installed | None:
     if fetch.sha256:
         return find_content(fetch.sha256)
     ticket = fetch.ticket
-    same = (one for one in installed() if one.entry and one.entry.origin == ticket.origin)
+    same = [one for one in installed() if one.entry and one.entry.origin == ticket.origin]
+    if fetch.way == DOWNLOAD:  # a repository, or a URL with a query, may hold several of one type
+        return next((one for one in same if one.name == ticket.name), None)
     return next((one for one in same if one.type_name == ticket.type_name), None)
 
 

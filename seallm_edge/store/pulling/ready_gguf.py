@@ -127,13 +127,12 @@ def models_in(repository: Repository) -> tuple[RemoteModel, ...]:
 
 
 def gguf_download(
-    repository: Repository, wanted: Wanted, type_name: str | None, free: Free, network: Network
+    repository: Repository, wanted: Wanted, network: Network, free: Free, *, begun: Ticket | None, type_name: str | None
 ) -> Download:
-    """Download of one GGUF of a repository: the wanted file, else that of this type, else the best that fits.
-
-    Raises StoreError with the choices.
+    """Download of one GGUF of a repository: the wanted file, else that of this type, else the one that was `begun`,
+    else the best that fits. Raises StoreError with the choices.
     """
-    found, reason = _chosen(repository, wanted, type_name, free)
+    found, reason = _chosen(repository, wanted, type_name, begun, free)
     if len(found.files) != found.n_parts:
         problem = f"{repository.id} holds {len(found.files)} of the {found.n_parts} parts of {found.name}"
         raise StoreError(problem, "name another file, or ask the repository's owner")
@@ -166,14 +165,19 @@ def url_download(source: RemoteSource, url: str) -> Download:
     return Download(ticket, path.stem, reason, License(""), [source], match(path.stem))
 
 
-def _chosen(repository: Repository, wanted: Wanted, type_name: str | None, free: Free) -> tuple[RemoteModel, str]:
+def _chosen(
+    repository: Repository, wanted: Wanted, type_name: str | None, begun: Ticket | None, free: Free
+) -> tuple[RemoteModel, str]:
     models = models_in(repository)
+    earlier = [model for model in models if begun and (model.name, model.type_name) == (begun.name, begun.type_name)]
     if wanted.file:
         found = [model for model in models if _is_named(model, wanted.file)]
         why = "the file that was named"
     elif type_name:
         found = [model for model in models if model.type_name == type_name]
-        why = "the type that was asked for" if wanted.type_name else "begun in an earlier run"
+        why = "the type that was asked for"
+    elif len(earlier) == 1:
+        found, why = earlier, "begun in an earlier run"
     elif len(models) == 1:
         found, why = list(models), "the only one there"
     else:
@@ -194,7 +198,10 @@ def _best(
     if not offered:
         raise _not_one(repository, models, models, "")
     chosen = best(offered, free) or smallest(offered)
-    return typed[chosen.candidate.type_name], chosen.reason
+    same = [model for model in models if model.type_name == chosen.candidate.type_name]
+    if len(same) > 1:  # of different models: which one is not ours to choose
+        raise _not_one(repository, models, same, chosen.candidate.type_name)
+    return same[0], chosen.reason
 
 
 def _is_named(model: RemoteModel, file: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
 
 from ...catalogue.cards import Card, match
 from ...errors import InvalidOption
@@ -19,6 +20,8 @@ _PAGE = re.compile(
     r"(?:/(?:tree|blob|resolve)/(?P<revision>[^/?#]+)(?:/(?P<file>[^?#]+))?)?/?(?:[?#].*)?"
 )
 _HUB_PREFIX = "hf:"
+_COMMIT = re.compile(r"[0-9a-f]{7,40}")  # its first digits, at least
+_NO_FILE = ("", "download=true")  # queries that choose no file
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,8 @@ def parse_wanted(model: str, type_name: str | None, gguf: str | None, revision: 
     card = match(model) if model else None
     place, file = _place(gguf or model, may_name_file=bool(gguf))
     if page := _PAGE.fullmatch(place):
-        found = page["revision"] or ""
-        file = page["file"] or file
+        found = unquote(page["revision"] or "")
+        file = unquote(page["file"] or "") or file
         is_gguf = bool(gguf) or file.lower().endswith(".gguf")
         return Wanted(gguf or model, card, page["repository"], revision or found, file, "", kind, is_gguf)
     if "://" in place:
@@ -82,13 +85,15 @@ def _is_here(one: Installed, wanted: Wanted) -> bool:
     if wanted.type_name and one.type_name != wanted.type_name:
         return False
     origin = one.entry.origin if one.entry else ""
-    if wanted.url:
-        return origin == without_secrets(wanted.url)
+    if wanted.url:  # another query may name another file: its server says which
+        return origin == without_secrets(wanted.url) and urlsplit(wanted.url).query in _NO_FILE
     is_of_card = bool(wanted.card) and one.card == wanted.card and "/" not in wanted.name
     if is_of_card and not wanted.revision and not wanted.is_gguf:
         return True
     if not wanted.repository:
         return one.name.casefold() == wanted.name.casefold()
+    if wanted.revision and not _COMMIT.fullmatch(wanted.revision):
+        return False  # a branch or a tag: the hub says where it is
     if not origin.startswith(f"hf:{wanted.repository}@{wanted.revision}"):
         return False
     return not wanted.file or _has_file(one, wanted.file)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from seallm_edge import paths
 from seallm_edge.errors import HubError, StoreError
+from seallm_edge.files.locking import locked_alone
 from seallm_edge.hub import Stop
 from seallm_edge.store.pulling.lock import Ticket, alone, begun
 from seallm_edge.store.pulling.progress import FETCHING, WAITING, Progress, share
@@ -103,6 +106,29 @@ def test_a_wait_ends_with_the_lock_when_the_other_pull_ends() -> None:
         assert not entered.wait(0.1)
     assert entered.wait(30)
     thread.join()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no open file")
+def test_a_wait_for_a_lock_that_is_removed_goes_on_with_the_one_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the end of the first pull and the lock of the second, a third one began."""
+    third, told = list[IO[bytes]](), list[Progress]()
+
+    def locked(file: IO[bytes]) -> bool:
+        if not third:
+            TICKET.lock_file.unlink()  # as the first one does at its end
+            third.append(TICKET.lock_file.open("ab"))
+            assert locked_alone(third[0])
+            share(TICKET.progress_file, Progress(FETCHING, 3, 10))
+        return locked_alone(file)
+
+    def tell(progress: Progress) -> None:
+        told.append(progress)
+        third[0].close()
+
+    monkeypatch.setattr("seallm_edge.store.pulling.lock.locked_alone", locked)
+    with alone(TICKET, Stop(), tell):
+        assert TICKET.lock_file.exists()
+    assert told == [Progress(WAITING, 3, 10)]
 
 
 def test_a_folder_that_cannot_be_written_is_said(home: Path) -> None:

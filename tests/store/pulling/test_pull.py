@@ -86,6 +86,8 @@ def test_what_is_here_is_not_got_again_and_no_hub_is_asked(hub: Any, commit: str
     assert pull(NAME, revision=commit[:8], network=quick()) == model
     assert hub.requests == []
     assert pull(NAME, revision="main", network=quick()) == model  # which the hub has to say
+    with pytest.raises(HubError):  # a branch of that name, which the hub has not
+        pull(NAME, revision=commit[:6], network=quick())
     assert not [path for path in hub.paths("hub") if path.endswith(".safetensors")]
 
 

@@ -74,7 +74,7 @@ def test_a_mirror_does_not_change_the_licence_of_a_card(hub: Any, source: Path) 
     planned = plan_pull(card.name, anyway=True, network=quick())
     assert isinstance(planned, PlannedPull)
     assert (planned.offer.license.name, planned.offer.license.link) == (card.license_name, card.license_url)
-    with pytest.raises(StoreError, match="the licence of SeaLLMs-v3-1.5B-Chat must be accepted first"):
+    with pytest.raises(StoreError, match=r"the licence of SeaLLMs-v3-1\.5B-Chat must be accepted first"):
         planned.carry_out()
 
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -85,6 +91,46 @@ def test_little_memory_takes_the_smaller_one(hub: Any, commit: str, monkeypatch:
 )
 def test_a_file_is_named_by_its_name_or_its_type(gguf: str, kind: str | None, hub: Any, commit: str) -> None:
     assert planned(gguf=gguf, type=kind).type_name == "Q4_0"
+
+
+@pytest.fixture
+def two(hub: Any, folder: Path, tmp_path: Path) -> Path:
+    """A base and a chat model of one type, and another type of the chat model, in one repository."""
+    both = tmp_path / "both"
+    both.mkdir()
+    for source, name in (("Q8_0", "base-Q8_0"), ("Q8_0", "chat-Q8_0"), ("Q4_0", "chat-Q4_0")):
+        shutil.copy(folder / f"tiny-{source}.gguf", both / f"{name}.gguf")
+    with (both / "chat-Q8_0.gguf").open("r+b") as file:  # another content
+        file.seek(-1, 2)
+        file.write(b"~")
+    hub.add_repository("SeaLLMs/two", both, large="*.gguf")
+    return both
+
+
+@pytest.mark.parametrize("wanted", [{"gguf": "SeaLLMs/two"}, {"model": "SeaLLMs/two"}])
+def test_of_different_models_of_one_type_none_is_chosen(wanted: dict[str, str], two: Path) -> None:
+    with pytest.raises(StoreError) as caught:
+        planned(**wanted)
+    assert caught.value.worded(command_line_words) == (
+        "SeaLLMs/two holds 2 GGUF files that 'Q8_0' names\n"
+        "  name one with --gguf SeaLLMs/two:FILE: base-Q8_0 (1.79 MB), chat-Q8_0 (1.79 MB)"
+    )
+
+
+def test_a_stopped_download_goes_on_with_its_file_where_others_have_its_type_now(
+    hub: Any, two: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (two / "base-Q8_0.gguf").rename(two / "base")
+    hub.add_repository("SeaLLMs/two", two, large="*.gguf")
+    with monkeypatch.context() as patch:
+        patch.setattr("seallm_edge.store.pulling.pull.add", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            get(gguf="SeaLLMs/two")
+    (two / "base").rename(two / "base-Q8_0.gguf")
+    hub.add_repository("SeaLLMs/two", two, large="*.gguf")
+    offer = planned(gguf="SeaLLMs/two")
+    assert (offer.title, offer.reason) == ("chat-Q8_0", "Q8_0: 1.79 MB, begun in an earlier run")
+    assert offer.resumed == (two / "chat-Q8_0.gguf").stat().st_size
 
 
 def test_a_repository_of_ggufs_needs_no_special_word(hub: Any, commit: str) -> None:
@@ -179,6 +225,59 @@ def test_a_url_of_a_gguf_is_got(hub: Any, commit: str, folder: Path) -> None:
     hub.requests.clear()
     assert get(url) == model
     assert hub.requests == []
+
+
+def test_a_url_with_a_query_is_asked_which_file_it_names(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `…/download?files=b.gguf` does; here too is only what the server calls by the same name."""
+    with gguf_server(folder) as url:
+        assert get(f"{url}?files=tiny-Q4_0.gguf").name == "tiny-Q4_0"
+        assert get(f"{url}?files=tiny-Q8_0.gguf").name == "tiny-Q8_0"
+        (here,) = [one for one in installed() if one.name == "tiny-Q4_0" and one.entry]
+        assert get(f"{url}?files=tiny-Q4_0.gguf&signature=1") == here
+
+
+def test_a_second_pull_of_a_url_without_a_type_in_its_name_finds_what_the_first_got(folder: Path) -> None:
+    (folder / "plain.gguf").write_bytes((folder / "tiny-Q4_0.gguf").read_bytes())
+    with gguf_server(folder) as url:
+        second = plan_pull(f"{url}?files=plain.gguf", network=quick())
+        first = get(f"{url}?files=plain.gguf")
+        assert isinstance(second, PlannedPull)
+        network = quick()
+        again = replace(second, network=network).carry_out(accept_license=True)
+    assert again == first
+    assert network.traffic.n_bytes == 0
+
+
+@contextmanager
+def gguf_server(folder: Path) -> Iterator[str]:
+    """URL of a server that gives the file of its query, with a name and no hash."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            (name,) = parse_qs(urlsplit(self.path).query)["files"]
+            data = (folder / name).read_bytes()
+            part = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+            first, last = (int(part[1]), int(part[2] or len(data) - 1)) if part else (0, len(data) - 1)
+            self.send_response(206 if part else 200)
+            if part:
+                self.send_header("Content-Range", f"bytes {first}-{last}/{len(data)}")
+            self.send_header("Content-Disposition", f'attachment; filename="{name}"')
+            self.send_header("ETag", f'"{name}"')
+            self.send_header("Content-Length", str(last + 1 - first))
+            self.end_headers()
+            self.wfile.write(data[first : last + 1])
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/download"
+        finally:
+            server.shutdown()
 
 
 @pytest.mark.parametrize("file", ["README.md", "F16/tiny-F16-00001-of-00005.gguf"])
