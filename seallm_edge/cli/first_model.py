@@ -13,6 +13,7 @@ from . import options
 from .output import diagnostic
 
 if TYPE_CHECKING:
+    from ..store.carrying.discovery import Found
     from ..store.pulling.choosing import Free, ModelChoice
 
 _REACHABLE_SECONDS = 2.0
@@ -35,7 +36,6 @@ def chat_model() -> str:
 
 
 def _first_model() -> str:
-    from ..hub import is_reachable
     from ..store.pulling.choosing import free_here, runnable_models
 
     free = free_here()
@@ -45,12 +45,12 @@ def _first_model() -> str:
         for model in models:
             diagnostic(f"  {row_of(model)}: seallm pull {model.card.name}")
         _tell_other_ways()
-    elif not is_reachable(seconds=_REACHABLE_SECONDS):
-        diagnostic(_("There is no network now: {hub} does not answer.").format(hub=_hub()))
-        _tell_other_ways()
-    elif models and (name := _chosen_and_got(models)):
-        return name
     else:
+        found = _found(models)
+        if problem := _network_problem():
+            diagnostic(problem)
+        if name := _chosen_and_got(found, [] if problem else models):
+            return name
         _tell_other_ways()
     raise typer.Exit(1)
 
@@ -86,23 +86,51 @@ def _tell_other_ways() -> None:
             diagnostic(_("To try the program with a small English model: {command}").format(command=command))
 
 
-def _chosen_and_got(models: list[ModelChoice]) -> str | None:
-    """Path of the model that the user chose and that was got; None if none was chosen."""
-    from ..hub import Network
+def _chosen_and_got(found: list[Found], models: list[ModelChoice]) -> str | None:
+    """Path of the model that the user chose and that was linked or got; None if none was chosen."""
     from ..store.pulling.pull import plan_pull
     from ..terminal.choosing import choose
     from .conversion import line_with_warnings
-    from .pull import Told, get
+    from .found_elsewhere import found_line, link_in_place
+    from .pull import Told, get, network_of
 
-    place = choose([row_of(model) for model in models])
+    place = choose(rows) if (rows := [*map(found_line, found), *map(row_of, models)]) else None
     if place is None:
         return None
-    chosen = models[place]
+    if place < len(found):
+        with line_with_warnings() as line:
+            return str(link_in_place(found[place], line).path)
+    chosen = models[place - len(found)]
     with line_with_warnings() as line:
         told = Told(line, f"seallm pull {chosen.card.name}")
-        network = Network(on_trouble=told.trouble)
-        got = get(plan_pull(chosen.card.name, network=network), told, accept_license=False)
+        got = get(plan_pull(chosen.card.name, network=network_of(told)), told, accept_license=False)
     return str(got.path) if got else None
+
+
+def _found(models: list[ModelChoice]) -> list[Found]:
+    """Models of other programs that run here, in the order of the models, the largest first."""
+    from ..store.carrying.discovery import discover
+    from .progress import ProgressLine
+
+    with ProgressLine() as line:
+        line.show("looking for models of other programs")
+        found = sorted(discover(), key=lambda one: -one.size)
+    return [one for model in models for one in found if one.card == model.card]
+
+
+def _network_problem() -> str | None:
+    """Why no model can be got now, in words; None if one can."""
+    from ..errors import HubError
+    from ..hub import is_reachable
+    from ..hub.connection import check_allowed
+
+    try:
+        check_allowed()
+    except HubError as error:
+        return f"{error.message}: unset it to get a model"
+    if is_reachable(seconds=_REACHABLE_SECONDS):
+        return None
+    return _("There is no network now: {hub} does not answer.").format(hub=_hub())
 
 
 def _hub() -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,14 +17,15 @@ import typer
 from ..errors import SeaLLMError
 from ..files.sizes import readable
 from ..hints import command_line_words
-from . import options
 from .conversion import line_with_warnings
-from .output import diagnostic
+from .found_elsewhere import answer, find_elsewhere, found_facts, found_line, import_command, link_in_place
+from .output import diagnostic, plain
 from .progress import ProgressLine
 
 if TYPE_CHECKING:
     from ..hub import Network
     from ..store import Installed
+    from ..store.carrying.discovery import Found
     from ..store.licenses import License
     from ..store.pulling.offer import Offer
     from ..store.pulling.progress import Progress
@@ -30,6 +34,10 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _JSON_SECONDS = 0.5  # between two lines of progress
+_PRINTING = threading.Lock()
+_MAX_LINE = 1_000  # characters of a line of the offer
+# Once the first bytes came, a pull waits out a day without a network or power; opening the hub is tried 3 times only.
+_PATIENCE_RETRIES = 24 * 60 * 2
 
 
 @app.command()
@@ -66,12 +74,18 @@ def command(
     It first says what it costs in network, disk and memory.
     """
     from ..store.pulling.pull import plan_pull
+    from ..store.pulling.wanted import parse_wanted
 
     with line_with_warnings() as line:
         told = JsonLines(line) if json_output else Told(line)
         try:
-            network = _network(endpoint, limit_rate, told)
-            planned = plan_pull(model, type=type_, gguf=gguf, revision=revision, network=network, anyway=anyway)
+            network = network_of(told, endpoint, limit_rate)
+            with told.stops():
+                found = None if endpoint else find_elsewhere(parse_wanted(model, type_, gguf, revision), line)
+                if found and told.found(found, may_ask=not dry_run):
+                    told.done(link_in_place(found, line))
+                    return
+                planned = plan_pull(model, type=type_, gguf=gguf, revision=revision, network=network, anyway=anyway)
             get(planned, told, accept_license, dry_run)
         except SeaLLMError as error:
             if not json_output:
@@ -90,11 +104,8 @@ def get(planned: PlannedPull | Installed, told: Told, accept_license: bool, dry_
     told.offer(planned.offer)
     if dry_run:
         return None
-    try:
+    with told.stops():
         model = planned.carry_out(accept_license or told.consent, told.progress)
-    except KeyboardInterrupt:
-        told.stopped()
-        raise
     told.done(model)
     return model
 
@@ -106,21 +117,23 @@ class Told:
     line: ProgressLine
     command: str = ""  # that resumes an interrupted pull; "" for the one that runs
     last: Progress | None = field(default=None, init=False)
+    problem: str = field(default="", init=False)
 
     def offer(self, offer: Offer) -> None:
         """Print what it will cost."""
         for text in offer.lines():
-            self.line.note(text)
+            self.line.note(plain(text, _MAX_LINE))
 
     def consent(self, license_: License) -> bool:
         """Ask whether the licence is accepted; False without a terminal."""
-        if not options.is_interactive():
+        return answer("Do you accept this licence? [y/N]", self.line) in ("y", "yes")
+
+    def found(self, found: Found, may_ask: bool) -> bool:
+        """Whether the model of another program is to be linked instead; where nobody is asked, say how and go on."""
+        if not may_ask or (said := answer(f"{found_line(found)}: link it? [Y/n]", self.line)) is None:
+            self.line.note(f"{found_line(found)}; to link it instead: {import_command(found)} (seallm import --find)")
             return False
-        self.line.note("Do you accept this licence? [y/N]")
-        try:
-            return input("> ").strip().lower() in ("y", "yes")
-        except EOFError:
-            return False
+        return said in ("", "y", "yes")
 
     def progress(self, progress: Progress) -> None:
         """Draw the progress line."""
@@ -128,8 +141,13 @@ class Told:
         self.line.show(progress_text(progress))
 
     def trouble(self, problem: str) -> None:
-        """Print why it waits."""
-        self.line.note(problem)
+        """Print why it waits; while it is the same, in the progress line only."""
+        what = problem.rpartition("; again ")[0]
+        if what and what == self.problem:
+            self.line.show(plain(problem))
+        else:
+            self.line.note(plain(problem, _MAX_LINE))
+        self.problem = what
 
     def here(self, model: Installed) -> None:
         """Say that there is nothing to do."""
@@ -145,8 +163,19 @@ class Told:
 
     def stopped(self) -> None:
         """Say what is kept, and the command that resumes it."""
-        kept = f"{readable(self.last.done)} of {readable(self.last.total)}" if self.last else "all that came"
-        self.line.note(f"stopped; {kept} are kept on the disk. To go on: {self.command or _same_command()}")
+        kept = "what came before is kept"
+        if self.last:
+            kept = f"{readable(self.last.done)} of {readable(self.last.total)} are kept"
+        self.line.note(f"stopped; {kept} on the disk. To go on: {self.command or _same_command()}")
+
+    @contextlib.contextmanager
+    def stops(self) -> Iterator[None]:
+        """Tell of Ctrl-C in the block."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.stopped()
+            raise
 
     def failed(self, error: SeaLLMError) -> None:
         """Nothing: the command's wrapper prints errors."""
@@ -163,6 +192,11 @@ class JsonLines(Told):
 
     def consent(self, license_: License) -> bool:
         """Refuse: a program gives its consent beforehand."""
+        return False
+
+    def found(self, found: Found, may_ask: bool) -> bool:
+        """Print the model of another program, and go on."""
+        _print_event("found", found_facts(found))
         return False
 
     def progress(self, progress: Progress) -> None:
@@ -213,16 +247,21 @@ def progress_text(progress: Progress) -> str:
     return f"{text}; network {readable(progress.network)} of {readable(progress.network_plan)}"
 
 
-def _network(endpoint: str | None, limit_rate: str | None, told: Told) -> Network:
+def network_of(told: Told, endpoint: str | None = None, limit_rate: str | None = None) -> Network:
+    """Network of a pull, which waits for hours and tells why."""
     from ..files.sizes import parse_rate
-    from ..hub import Network, RateLimit
+    from ..hub import Network, Patience, RateLimit
 
     limit = RateLimit(parse_rate(limit_rate)) if limit_rate else None
-    return Network(endpoint, limit, on_trouble=told.trouble)
+    return Network(endpoint, limit, Patience(retries=_PATIENCE_RETRIES), told.trouble)
 
 
 def _print_event(name: str, facts: dict[str, Any]) -> None:
-    print(json.dumps({"event": name, **facts}, ensure_ascii=False), flush=True)
+    """Print one line, whole also where the thread that reads the network tells of trouble at the same moment."""
+    line = json.dumps({"event": name, **facts}, ensure_ascii=False) + "\n"
+    with _PRINTING:
+        sys.stdout.write(line)
+        sys.stdout.flush()
 
 
 def _facts(model: Installed) -> dict[str, Any]:

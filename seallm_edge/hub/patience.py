@@ -20,6 +20,7 @@ OnTrouble = Callable[[str], None]
 
 # seconds; on Windows Ctrl-C does not interrupt a wait
 _MAX_SLEEP = 0.5
+_MAX_DOUBLINGS = 30  # of a wait; more make numbers that no float holds
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Patience:
         if asked is not None:
             return min(max(asked, 0.0), self.longest_asked_wait)
         # jitter, so that many clients do not retry in the same second after an outage
-        return float(min(self.first_wait * 2 ** (failures - 1), self.longest_wait) * random.uniform(0.75, 1))
+        wait = min(self.first_wait * 2 ** min(failures - 1, _MAX_DOUBLINGS), self.longest_wait)
+        return float(wait * random.uniform(0.75, 1))
 
 
 class Trouble(Exception):

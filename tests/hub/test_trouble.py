@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from seallm_edge import HubError
+from seallm_edge.hub import Patience
 
 FILE = "model.safetensors"
 AT_FILE = f"SeaLLMs/tiny/{FILE}"  # the storage's part of the path
@@ -262,3 +263,7 @@ def test_a_file_that_was_removed_is_named(hub, opened, folder: Path, refusal) ->
     repository = opened()
     (folder / FILE).unlink()
     assert refusal(repository) == f"SeaLLMs/tiny has no file {FILE} at {repository.revision}"
+
+
+def test_after_thousands_of_failures_the_wait_is_the_longest() -> None:
+    assert 22.5 <= Patience(retries=5_000).wait_after(4_000, None) <= 30.0
