@@ -78,6 +78,9 @@ class Conversion:
         shard, offset = last_position(journal) if journal else (0, 0)
         return sum(file.size for file in self._shards[:shard]) + offset
 
+    def check(self) -> None:
+        """Nothing: the converter makes a model that can be run, or has refused the checkpoint already."""
+
     def speed(self, network: Network) -> float | None:
         """Measured bytes per second."""
         largest = max(self._shards, key=lambda shard: shard.size)

@@ -53,6 +53,9 @@ class Fetch(Protocol):
     def n_done(self) -> int:
         """Bytes to receive that an earlier run has safely on the disk."""
 
+    def check(self) -> None:
+        """Refuse by its first bytes what cannot be run here. Raises ModelFileError, HubError."""
+
     def speed(self, network: Network) -> float | None:
         """Measured bytes per second; None where it cannot be measured."""
 

@@ -104,6 +104,7 @@ def plan_pull(
     offer = make_offer(fetch, free_here())
     if not anyway:
         offer.check()
+    fetch.check()
     return PlannedPull(replace(offer, seconds=_seconds(offer, fetch, used)), fetch, used)
 
 

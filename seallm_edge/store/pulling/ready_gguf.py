@@ -28,6 +28,7 @@ from .fetch import (
     share_of,
     type_in,
 )
+from .first_bytes import check_first_bytes
 from .lock import Ticket
 from .offer import DOWNLOAD
 from .progress import Reporter
@@ -73,6 +74,11 @@ class Download:
     def n_done(self) -> int:
         """Bytes that an earlier run has safely on the disk."""
         return sum(self._here(source) for source in self._sources)
+
+    def check(self) -> None:
+        """Refuse a first file that is no model by its first bytes."""
+        if not self._path(self._sources[0]).exists():
+            check_first_bytes(self._sources[0])
 
     def speed(self, network: Network) -> float | None:
         """Measured bytes per second."""

@@ -24,6 +24,7 @@ from seallm_edge.store.pulling.choosing import Free
 from seallm_edge.store.pulling.offer import Offer
 from seallm_edge.store.pulling.progress import FETCHING, Progress
 from seallm_edge.store.pulling.pull import PlannedPull, plan_pull, pull
+from support.gguf_files import write_gguf_file
 from support.pulls import quick, sha256
 
 pytestmark = pytest.mark.slow
@@ -169,9 +170,21 @@ def test_a_split_model_with_a_missing_part_is_refused(hub: Any, folder: Path) ->
 def test_a_file_that_is_no_gguf_is_not_added(hub: Any, folder: Path) -> None:
     (folder / "tiny-Q4_0.gguf").write_bytes(b"\x80\x04" + bytes(5_000))
     hub.add_repository(NAME, folder, large="*.gguf")
-    with pytest.raises(ModelFileError):
+    with pytest.raises(ModelFileError, match="not a GGUF"):
         get(gguf=f"{NAME}:Q4_0")
     assert [one for one in installed() if one.entry] == []
+
+
+def test_a_file_that_is_no_model_is_refused_before_its_offer(hub: Any, folder: Path) -> None:
+    (folder / "tiny-Q4_0.gguf").write_bytes(b"<!DOCTYPE html>" + bytes(5_000_000))
+    write_gguf_file(folder / "vision-Q5_0.gguf", change={"general.architecture": ("string", "clip")})
+    with (folder / "vision-Q5_0.gguf").open("ab") as file:
+        file.write(bytes(5_000_000))
+    hub.add_repository(NAME, folder, large="*.gguf")
+    for name, problem in (("tiny-Q4_0", "a web page, not a GGUF"), ("vision-Q5_0", "is a projection file")):
+        with pytest.raises(ModelFileError, match=problem):
+            planned(gguf=f"{NAME}:{name}")
+        assert hub.sent[f"{name}.gguf"] < 500_000  # what was on its way when the first 16 KB were here
 
 
 def test_bytes_that_the_hub_does_not_list_are_not_added(hub: Any, commit: str, folder: Path) -> None:
