@@ -48,6 +48,8 @@ def _first_model() -> str:
     else:
         found = _found(models)
         if problem := _network_problem():
+            for model in models:
+                diagnostic(f"  {row_of(model)}")
             diagnostic(problem)
         if name := _chosen_and_got(found, [] if problem else models):
             return name

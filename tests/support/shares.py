@@ -17,7 +17,7 @@ from support.stores import sha256, write_model
 
 def stored(tmp_path: Path, name: str, seed: int = 0, **options: Any) -> Path:
     made = write_model(tmp_path / f"{name}.gguf", seed, **options)
-    return add([made], origin="hf:a/b@c", sha256s={made.name: sha256(made)}).path
+    return add([made], origin="import:mine", sha256s={made.name: sha256(made)}).path
 
 
 @contextmanager

@@ -193,4 +193,6 @@ def _seconds(offer: Offer, fetch: Fetch, network: Network) -> float | None:
     if offer.network < _WORTH_MEASURING:
         return None
     speed = fetch.speed(network)
+    if speed and network.limit:
+        speed = min(speed, network.limit.bytes_per_second)
     return offer.network / speed if speed else None

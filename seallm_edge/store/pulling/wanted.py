@@ -11,6 +11,7 @@ from ...catalogue.cards import Card, match
 from ...errors import InvalidOption
 from ...hints import Command, Hint
 from ...hub.addresses import without_secrets
+from ...paths import typed_path
 from ..installed import Installed, installed
 from .fetch import known_type
 
@@ -47,7 +48,9 @@ class Wanted:
 
 
 def parse_wanted(model: str, type_name: str | None, gguf: str | None, revision: str | None) -> Wanted:
-    """Parse what a pull is asked for; reads nothing. Raises InvalidOption."""
+    """Parse what a pull is asked for; reads no file. Raises InvalidOption."""
+    if is_file_here(file := gguf or model):
+        raise InvalidOption(f"{file} is on this computer", Hint("import it: {way}", way=Command("import", (file,))))
     if not model and not gguf:
         hint = Hint("name one of {models}, ORG/NAME on a hub, or a URL", models=Command("models"))
         raise InvalidOption("no model is named", hint)
@@ -65,6 +68,14 @@ def parse_wanted(model: str, type_name: str | None, gguf: str | None, revision: 
         repository, _, found = place.partition("@")
         return Wanted(gguf or place, card, repository, revision or found, file, "", kind, bool(gguf))
     return Wanted(card.name if card else model, card, card.source_repo if card else "", revision or "", "", "", kind)
+
+
+def is_file_here(name: str) -> bool:
+    """Whether a name is the path of a GGUF on this computer."""
+    try:
+        return name.lower().endswith(".gguf") and typed_path(name).is_file()
+    except OSError:  # too long for a path
+        return False
 
 
 def find_here(wanted: Wanted) -> Installed | None:

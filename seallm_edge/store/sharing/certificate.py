@@ -49,7 +49,7 @@ def _make(certificate: Path, key: Path) -> None:
         from cryptography.x509.oid import NameOID
     except ImportError as error:
         problem = "a share for other computers is encrypted, and the package that makes its certificate is missing"
-        raise StoreError(problem, "pip install 'seallm-edge[lan]'") from error
+        raise StoreError(problem, "pip install cryptography") from error
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "seallm-edge share")])
     names = x509.SubjectAlternativeName([x509.DNSName("localhost")])

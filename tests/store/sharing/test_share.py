@@ -188,7 +188,7 @@ def test_missing_package_for_certificates_is_named(model: Path, monkeypatch: pyt
         share([model], host="127.0.0.1", port=0)
     assert caught.value.worded(str) == (
         "a share for other computers is encrypted, and the package that makes its certificate is missing\n"
-        "  pip install 'seallm-edge[lan]'"
+        "  pip install cryptography"
     )
 
 
