@@ -42,6 +42,7 @@ def command(
 
     An interrupted export resumes with the same command.
     """
+    from ..files.file_system import is_unmounted
     from ..files.sizes import readable
     from ..store.carrying.exporting import plan_export, run_export
 
@@ -51,6 +52,8 @@ def command(
     plan = plan_export(models, Path(dest), split)
     for sentence in plan.warnings:
         diagnostic(sentence)
+    if is_unmounted(plan.folder):
+        diagnostic(f"no disk is mounted at {dest}: this is a folder on the computer's own disk")
     with ProgressLine() as line:
         if with_runtime or platform:
             line.show("packing the runtime")

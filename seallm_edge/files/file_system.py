@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 MAX_FAT_FILE = (1 << 32) - 1  # bytes. ref: Microsoft FAT32 File System Specification, DIR_FileSize
+# Folders in which Linux and macOS mount sticks.
+_MOUNT_FOLDERS = ("/media", "/run/media", "/mnt", "/Volumes")
 
 
 def file_system_of(path: Path) -> str:
@@ -20,6 +22,15 @@ def file_system_of(path: Path) -> str:
     except (OSError, RuntimeError):
         return ""
     return next((mounts[folder] for folder in (place, *place.parents) if folder in mounts), "")
+
+
+def is_unmounted(path: Path) -> bool:
+    """Whether `path` lies where disks are mounted, and none is: it would be a folder on the system's own disk."""
+    place = path.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    below = [folder for folder in map(Path, _MOUNT_FOLDERS) if folder in path.absolute().parents]
+    return bool(below) and place.stat().st_dev == Path(place.anchor).stat().st_dev
 
 
 def is_fat(file_system: str) -> bool:

@@ -26,7 +26,7 @@ _BLOCK = 4 << 20  # bytes
 _SYNCED_BLOCKS = 8  # so that the progress tells of bytes on the disk, not in memory
 _MARGIN = 64 << 10  # bytes a file: the largest clusters of FAT32
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
-_GONE = {errno.EIO, errno.ENODEV, errno.ENXIO, errno.EROFS, errno.ENOENT, errno.ENOTCONN, errno.ESTALE}
+_GONE = {errno.EIO, errno.ENODEV, errno.ENXIO, errno.ENOENT, errno.ENOTCONN, errno.ESTALE}
 LOCK_SUFFIX = ".lock"
 _AGAIN = "then run the same command again: it resumes"
 
@@ -171,6 +171,8 @@ def _store_error(path: Path, error: OSError) -> StoreError:
     if error.errno == errno.EFBIG:
         hint = Hint("write smaller parts: {split}", split=Option("split", "2G"))
         return StoreError(f"{path.name} is too large a file for the disk of {path.parent}", hint)
+    if error.errno == errno.EROFS:
+        return StoreError(f"the disk of {path} is write-protected", f"unlock it, or take another, {_AGAIN}")
     if error.errno in _GONE:
         return StoreError(f"the disk of {path} does not answer: {reason}", f"plug it in again, {_AGAIN}")
     return StoreError(f"cannot write {path}: {reason}", f"check the disk and its permissions, {_AGAIN}")

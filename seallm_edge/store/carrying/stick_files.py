@@ -90,7 +90,8 @@ def _earlier_runtimes(folder: Path) -> Iterator[Runtime]:
     for path in sorted((folder / RUNTIME_FOLDER).glob(_ABOUT.format("*"))):
         try:
             facts = json.loads(read_small_file(path))
-            yield Runtime(**{**facts, "installing": tuple(facts["installing"]), "wheels": (), "notes": ()})
+            lists = {name: tuple(facts[name]) for name in ("installing", "notes")}
+            yield Runtime(**{**facts, **lists, "wheels": ()})
         except (OSError, ValueError, TypeError, KeyError, RecursionError):  # the README is then without it
             continue
 

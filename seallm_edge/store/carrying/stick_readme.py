@@ -30,7 +30,7 @@ def words() -> Mapping[str, Mapping[str, str]]:
 def _section(say: Mapping[str, str], models: Sequence[str], first: str, runtimes: Sequence[Runtime]) -> str:
     texts = [f"{say['title']}\n{'=' * 40}", say["contents"], _lines(models)]
     for runtime in runtimes:
-        texts += [say["needs"].format(python=runtime.python, system=runtime.system)]
+        texts += [say["needs"].format(python=runtime.python, system=runtime.system), *runtime.notes]
         texts += [f"1. {say['install']}", _lines(runtime.installing), *_steps(say, runtime.command, first)]
     if not runtimes:
         texts += [f"1. {say['elsewhere']}", *_steps(say, "seallm", first)]

@@ -1,6 +1,7 @@
 """README of an export, in the 12 languages."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -58,3 +59,10 @@ def test_without_a_runtime_it_says_what_is_missing(monkeypatch: pytest.MonkeyPat
     assert text.startswith("โมเดลภาษาสำหรับคอมพิวเตอร์ของคุณเอง\r\n")
     assert "\r\n1. The program is not in this folder: install seallm-edge first.\r\n" in text
     assert "\n" not in text.replace("\r\n", "")
+
+
+def test_what_a_runtime_lacks_stands_before_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEALLM_LANG", "en")
+    text = readme_text(["a"], "a", [replace(LINUX, notes=("x has no wheel: build it",))]).replace("\r\n", "\n")
+    needs = "You need Python 3.11 on Linux, and nothing else."
+    assert f"{needs}\n\nx has no wheel: build it\n\n1. " in text
