@@ -2,7 +2,7 @@
 
 $ python examples/handle_errors.py
 no model named 'seallms-v3-1.5b-caht'; did you mean 'seallms-v3-1.5b-chat'?
-  see them all: seallm_edge.catalogue.cards.cards()
+  see them all: seallm_edge.store.installed()
 too long by 255 tokens
 """
 

@@ -41,7 +41,7 @@ _FUNCTIONS = {
     "import": "seallm_edge.store.import_model",
     "list": "seallm_edge.store.installed",
     "merge": "seallm_edge.convert.merge",
-    "models": "seallm_edge.catalogue.cards.cards",
+    "models": "seallm_edge.store.installed",
     "pull": "seallm_edge.store.pull",
     "quantize": "seallm_edge.convert.quantize",
     "rm": "seallm_edge.store.remove",

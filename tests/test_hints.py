@@ -34,7 +34,7 @@ def test_each_face_words_the_whole_message(wording, hint: str) -> None:
         (
             ModelNotFound("seallm-v3", known=["seallms-v3-7b"]),
             "see them all: seallm models",
-            "see them all: seallm_edge.catalogue.cards.cards()",
+            "see them all: seallm_edge.store.installed()",
             "see them all: GET /v1/models",
         ),
         (

@@ -67,6 +67,8 @@ def describe(model: Installed, used: Mapping[str, float]) -> dict[str, Any]:
 
 
 def _row(facts: dict[str, Any], chosen: str | None) -> tuple[str, ...]:
+    from ..store.origins import short
+
     mark = " (default)" if chosen and chosen.casefold() in (facts["name"].casefold(), facts["card"]) else ""
     place = " (linked)" if facts["linked"] else ""
     return (
@@ -76,7 +78,7 @@ def _row(facts: dict[str, Any], chosen: str | None) -> tuple[str, ...]:
         facts["id"][:_ID_DIGITS],
         _day(facts["used"]),
         _day(facts["verified"]),
-        plain(_short(facts["origin"])) + place,
+        plain(short(facts["origin"])) + place,
     )
 
 
@@ -84,9 +86,3 @@ def _day(seconds: float | None) -> str:
     from ..text.lines import local_minute
 
     return local_minute(seconds)[:10] if seconds else "never"
-
-
-def _short(origin: str) -> str:
-    """Origin with only the first digits of a commit."""
-    repository, at, commit = origin.partition("@")
-    return f"{repository}@{commit[:7]}" if at and len(commit) >= 40 else origin

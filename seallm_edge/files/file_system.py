@@ -9,14 +9,19 @@ MAX_FAT_FILE = (1 << 32) - 1  # bytes. ref: Microsoft FAT32 File System Specific
 _MOUNT_FOLDERS = ("/media", "/run/media", "/mnt", "/Volumes")
 
 
-def file_system_of(path: Path) -> str:
-    """Name of the file system that holds `path`, or its first existing parent: "ext4", "vfat", …; "" if unknown."""
-    import psutil
-
+def existing_parent(path: Path) -> Path:
+    """The absolute `path`, or the nearest folder above it that exists."""
     place = path.absolute()
     while not place.exists() and place != place.parent:
         place = place.parent
-    place = place.resolve()
+    return place
+
+
+def file_system_of(path: Path) -> str:
+    """Name of the file system that holds `path`, or will hold it: "ext4", "vfat", …; "" if unknown."""
+    import psutil
+
+    place = existing_parent(path).resolve()
     try:
         mounts = {Path(part.mountpoint): part.fstype.lower() for part in psutil.disk_partitions(all=True)}
     except (OSError, RuntimeError):
@@ -26,9 +31,7 @@ def file_system_of(path: Path) -> str:
 
 def is_unmounted(path: Path) -> bool:
     """Whether `path` lies where disks are mounted, and none is: it would be a folder on the system's own disk."""
-    place = path.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    place = existing_parent(path)
     below = [folder for folder in map(Path, _MOUNT_FOLDERS) if folder in path.absolute().parents]
     return bool(below) and place.stat().st_dev == Path(place.anchor).stat().st_dev
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from seallm_edge.errors import ModelFileError
@@ -16,16 +16,25 @@ from .small_files import read_small_file
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")  # ref: GNU coreutils, sha256sum
+_BLOCK_BYTES = 1 << 20
 _MAX_LIST = 4 << 20  # bytes
 
 
-def sha256_of(path: Path) -> str:
-    """The hexadecimal digits of a file's sha256. Raises ModelFileError."""
+def sha256_of(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
+    """The hexadecimal digits of a file's sha256. `on_bytes` gets the number of bytes of each block. Raises
+    ModelFileError; an exception of `on_bytes` ends it.
+    """
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(_BLOCK_BYTES))
     try:
         with path.open("rb", buffering=0) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            while count := file.readinto(buffer):
+                digest.update(buffer[:count])
+                if on_bytes:
+                    on_bytes(count)
     except OSError as error:
-        raise ModelFileError(path, f"cannot be read: {error.strerror}", "check the disk") from error
+        problem = f"cannot be read: {error.strerror or error}"
+        raise ModelFileError(path, problem, "check the disk, then get the file again") from error
+    return digest.hexdigest()
 
 
 def write_sidecar(path: Path, hashes: Mapping[str, str]) -> None:

@@ -131,6 +131,12 @@ FILE_TYPES = {  # general.file_type: name
 }
 
 
+def type_in(stem: str) -> str:
+    """Type that the end of a file's name states, such as "Q4_K_M" of "model-q4_k_m"; "" if none."""
+    tail = stem.upper().replace("-", ".").rsplit(".", 1)[-1]
+    return tail if tail in FILE_TYPES.values() else ""
+
+
 def padded(size: int, alignment: int = ALIGNMENT) -> int:
     """Size in bytes, rounded up to a multiple of the alignment."""
     return -(-size // alignment) * alignment

@@ -12,7 +12,7 @@ from pathlib import Path
 from .. import paths
 from ..catalogue.cards import Card, cards, match
 from ..gguf_file import split_name
-from ..gguf_file.types import FILE_TYPES
+from ..gguf_file.types import type_in
 from . import index
 from .index import Entry
 
@@ -21,8 +21,7 @@ _ID_DIGITS = 6  # of a sha256, where two models have one name
 
 @dataclass(frozen=True)
 class Installed:
-    """Installed model: `name` for commands, `size` in bytes, `type_name` from the file name or the
-    index ("" if unknown).
+    """Installed model: `name` for commands, `size` in bytes, `type_name` by the file name or the index ("" if unknown).
 
     For a split model, `path` is the first part, and `size` the sum of all parts. `entry` is its record in the index, if
     it has one; `package` the Python package that its file belongs to, if any.
@@ -79,7 +78,7 @@ def _installed(path: Path, entry: Entry | None, package: str) -> Installed:
     part = split_name(path)
     name = part.model if part else path.stem
     size = sum(file.stat().st_size for file in _parts(path))
-    type_name = _type_in(name) or (entry.type_name if entry else "")
+    type_name = type_in(name) or (entry.type_name if entry else "")
     return Installed(name, path, size, match(name), type_name, entry, package)
 
 
@@ -120,8 +119,3 @@ def _package_folders() -> Iterator[tuple[Path, str]]:
     for package in filter(None, (card.package for card in cards().values())):
         spec = importlib.util.find_spec(package.replace("-", "_"))
         yield from ((Path(folder), package) for folder in (spec.submodule_search_locations if spec else None) or ())
-
-
-def _type_in(stem: str) -> str:
-    tail = stem.upper().replace("-", ".").rsplit(".", 1)[-1]
-    return tail if tail in FILE_TYPES.values() else ""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..catalogue.cards import Card
 
 # Names of licences as hubs write them, whose duties begin with passing a model on.
 PERMISSIVE = frozenset(
@@ -22,6 +26,11 @@ class License:
     link: str = ""
     summary: str = ""
     passing_on: str = ""
+
+    @classmethod
+    def of_card(cls, card: Card) -> License:
+        """Licence that a card states."""
+        return cls(card.license_name, card.license_url, card.license_summary, card.license_passing_on)
 
     @classmethod
     def from_line(cls, line: str) -> License:

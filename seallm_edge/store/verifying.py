@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from .. import paths
 from ..errors import ModelFileError, SeaLLMError
+from ..files.hashes import sha256_of
 from ..gguf_file import read_header
 from ..hints import Command, Hint, Option
 from . import index
@@ -18,7 +18,6 @@ from .index import Entry, described, stored_file
 from .installed import Installed, installed
 
 Progress = Callable[[int, int], None]  # bytes read, and in all
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -133,21 +132,14 @@ def _is_digits(name: str) -> bool:
 
 def _hashes(parts: tuple[Path, ...], total: int, progress: Progress) -> dict[str, str]:
     """{file name: sha256} of a model's files. Raises ModelFileError."""
-    found, done = {}, 0
-    buffer = memoryview(bytearray(_CHUNK_BYTES))
-    for part in parts:
-        digest = hashlib.sha256()
-        try:
-            with part.open("rb", buffering=0) as file:
-                while count := file.readinto(buffer):
-                    digest.update(buffer[:count])
-                    done += count
-                    progress(done, total)
-        except OSError as error:
-            problem = f"cannot be read: {error.strerror or error}"
-            raise ModelFileError(part, problem, "check the disk, then get the file again") from error
-        found[part.name] = digest.hexdigest()
-    return found
+    done = 0
+
+    def on_bytes(n: int) -> None:
+        nonlocal done
+        done += n
+        progress(done, total)
+
+    return {part.name: sha256_of(part, on_bytes) for part in parts}
 
 
 def _ignore(done: int, total: int) -> None:

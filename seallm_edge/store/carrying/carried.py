@@ -126,7 +126,7 @@ def license_text(model: CarriedModel) -> str:
 def _license(card: Card | None, header: Header, entry: Entry | None) -> License:
     """Licence of a model: its card's, else the one that was shown when it was got, else what its file states."""
     if card:
-        return License(card.license_name, card.license_url, card.license_summary, card.license_passing_on)
+        return License.of_card(card)
     if entry and entry.license and (shown := License.from_line(entry.license)).name:
         return shown
     found = {key: header.metadata.get(f"general.license{key}") for key in ("", ".name", ".link")}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ... import paths
 from ...errors import InvalidOption, ModelFileError, SeaLLMError
+from ...files.file_system import existing_parent
 from ...files.small_files import read_small_file
 from ...gguf_file import Header, fingerprint, read_header
 from ...hints import Hint, Option
@@ -93,11 +94,9 @@ def way_of_found(how: How | str | None) -> How:
 
 def default_way(path: Path) -> How:
     """Way of an import that nobody chose: a link on the disk of the models folder, a copy from any other."""
-    models = paths.models_dir()
-    while not models.exists() and models != models.parent:
-        models = models.parent
     try:
-        return How.LINK if path.stat().st_dev == models.stat().st_dev else How.COPY
+        is_same = path.stat().st_dev == existing_parent(paths.models_dir()).stat().st_dev
+        return How.LINK if is_same else How.COPY
     except OSError:
         return How.COPY
 

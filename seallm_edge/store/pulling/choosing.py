@@ -13,6 +13,7 @@ from pathlib import Path
 from ... import paths
 from ...catalogue.cards import TYPES, Card, cards, file_bytes
 from ...catalogue.recipes import UNQUANTIZED
+from ...files.file_system import existing_parent
 from ...files.sizes import readable
 from ...gguf_file import Dimensions
 from ...machine import this_machine
@@ -63,9 +64,7 @@ def free_here() -> Free:
 
 def free_disk(folder: Path) -> int:
     """Free bytes on the disk of a folder that may not exist yet."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return shutil.disk_usage(existing_parent(folder)).free
 
 
 def candidates(card: Card) -> tuple[Candidate, ...]:

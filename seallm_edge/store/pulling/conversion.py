@@ -26,8 +26,9 @@ from ...gguf_file import Dimensions
 from ...hints import Hint
 from ...hub import Network, Repository, measured_speed
 from ...plan.memory import working_bytes
+from ..origins import origin_of
 from .choosing import Candidate, Chosen, Free, best, candidate_of, candidates, candidates_of, smallest
-from .fetch import Fetched, digest_of, license_of, origin_of
+from .fetch import Fetched, digest_of, license_of
 from .lock import Ticket
 from .offer import CONVERT
 from .progress import Reporter
@@ -91,8 +92,19 @@ class Conversion:
         folder = self.ticket.folder
         finished = sorted(folder.glob("*.gguf"))  # killed after its last rename
         path = finished[0] if finished else self._converted(folder, network, reporter)
-        reporter.checking()
-        return Fetched((path,), {path.name: sha256_of(path)})
+        return Fetched((path,), {path.name: self._checked(path, network, reporter)})
+
+    def _checked(self, path: Path, network: Network, reporter: Reporter) -> str:
+        """The sha256 of the finished model, with its progress; the stop of the network ends it."""
+        done, total = 0, path.stat().st_size
+
+        def on_bytes(n: int) -> None:
+            nonlocal done
+            done += n
+            network.stop.check(path.name)
+            reporter.checking(done, total)
+
+        return sha256_of(path, on_bytes)
 
     def _converted(self, folder: Path, network: Network, reporter: Reporter) -> Path:
         try:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from ...catalogue.cards import Card
 from ...errors import InvalidOption, StoreError, did_you_mean
@@ -19,6 +17,7 @@ from ...hub import Network, RemoteFile, Repository
 from ...plan.memory import PROCESS_BYTES, working_bytes
 from ..installed import Installed, installed
 from ..licenses import License
+from ..origins import origin_of
 from .lock import Ticket
 from .progress import Reporter
 
@@ -72,33 +71,16 @@ def known_type(name: str) -> str:
     return folded[name.lower()]
 
 
-def type_in(stem: str) -> str:
-    """Type that the end of a file's name states, such as "Q4_K_M" of "model-q4_k_m"; "" if none."""
-    tail = re.split(r"[-.]", stem.upper())[-1]
-    return tail if tail in FILE_TYPES.values() else ""
-
-
 def digest_of(files: Iterable[RemoteFile], *more: str) -> str:
     """Digest of the contents of files as the hub lists them; the same for a later commit that leaves them alone."""
     facts = [[file.name, file.size, file.sha256 or file.blob_id] for file in files]
     return hashlib.sha256(json.dumps([facts, more]).encode()).hexdigest()
 
 
-def origin_of(repository: Repository) -> str:
-    """Origin for the index: the repository at its commit."""
-    return f"hf:{repository.id}@{repository.revision}"
-
-
-def share_of(network: Network) -> str:
-    """Origin of what a share on the local network gives, "share:HOST"; "" for a hub."""
-    address, mark, _ = (network.endpoint or "").partition("#")
-    return f"share:{urlsplit(address).hostname}" if mark else ""
-
-
 def license_of(repository: Repository, card: Card | None) -> License:
     """Licence of a card's model as the card states it, whatever a mirror says; of another, as its repository does."""
     if card:
-        return License(card.license_name, card.license_url, card.license_summary, card.license_passing_on)
+        return License.of_card(card)
     return License(repository.license or "", repository.license_link or "")
 
 

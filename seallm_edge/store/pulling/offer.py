@@ -11,10 +11,10 @@ from ...errors import ConversionError, NotEnoughMemory
 from ...files.sizes import readable
 from ...hints import Command, Hint, Option
 from ..licenses import License
+from ..origins import short
 from .choosing import Free, best, candidates, nearest_model
 
 CONVERT, DOWNLOAD = "convert", "download"
-_COMMIT_DIGITS = 12  # shown to people
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Offer:
     origin          the repository at its commit, or the URL
     way             "convert" (weights streamed through the converter) or "download" (a ready GGUF)
     network         bytes still to receive; `resumed` are safe on the disk from an earlier run
-    disk_peak       bytes of disk while it runs, and `disk_after` when it is done; `disk_begun` are taken already
+    disk            bytes of disk, at the peak and when it is done: only the model is written; `disk_begun` are taken
     memory          bytes of memory that the model needs to run
     seconds         at the measured speed; None where none was measured
     """
@@ -39,8 +39,7 @@ class Offer:
     way: str
     network: int
     resumed: int
-    disk_peak: int
-    disk_after: int
+    disk: int
     disk_begun: int
     memory: int
     license: License
@@ -53,22 +52,19 @@ class Offer:
         kind = "official weights, converted while they come" if self.way == CONVERT else "a ready GGUF"
         took = f" ({duration(self.seconds)} at the speed measured now)" if self.seconds is not None else ""
         resumed = f"; {readable(self.resumed)} are here from an earlier run" if self.resumed else ""
-        disk = f"{readable(self.disk_after)} when done"
-        if self.disk_peak > self.disk_after:
-            disk = f"{readable(self.disk_peak)} at most, {disk}"
         return (
-            f"{self.title}: {kind}, from {_short(self.origin)}",
+            f"{self.title}: {kind}, from {short(self.origin)}",
             f"type: {self.reason}",
             f"network: {readable(self.network)}{took}{resumed}",
-            f"disk: {disk}; {readable(self.free.disk)} is free",
+            f"disk: {readable(self.disk)}, at the peak and when done; {readable(self.free.disk)} is free",
             f"memory: {readable(self.memory)} to run it; {readable(self.free.memory)} is free",
             f"licence: {self.license}",
         )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        names = ("model", "title", "type_name", "reason", "origin", "way", "network", "resumed", "disk_peak")
-        facts = {name: getattr(self, name) for name in (*names, "disk_after", "memory", "seconds")}
+        names = ("model", "title", "type_name", "reason", "origin", "way", "network", "resumed", "disk")
+        facts = {name: getattr(self, name) for name in (*names, "memory", "seconds")}
         license_ = {"name": self.license.name, "link": self.license.link}
         return {**facts, "free": asdict(self.free), "license": license_}
 
@@ -77,7 +73,7 @@ class Offer:
         # What was begun goes on: memory that other programs take now may be free when it is done.
         if self.memory > self.free.memory and not self.resumed:
             raise self._memory_refusal()
-        missing = self.disk_peak - self.disk_begun - self.free.disk
+        missing = self.disk - self.disk_begun - self.free.disk
         if missing > 0:
             raise self._disk_refusal(missing)
 
@@ -89,7 +85,7 @@ class Offer:
         return NotEnoughMemory(problem, self.memory, free, hint)
 
     def _disk_refusal(self, missing: int) -> ConversionError:
-        problem = f"{self._name()} takes {readable(self.disk_peak)} of disk"
+        problem = f"{self._name()} takes {readable(self.disk)} of disk"
         hint = Hint("free {missing}", missing=readable(missing))
         if smaller := self._smaller():
             hint = hint.then(", or take less: ").then(smaller.text, **smaller.parts)
@@ -109,12 +105,6 @@ class Offer:
     def _name(self) -> str:
         is_said = not self.type_name or self.type_name.casefold() in self.title.casefold()
         return self.title if is_said else f"{self.title} as {self.type_name}"
-
-
-def _short(origin: str) -> str:
-    """Origin with the first digits of a commit."""
-    place, at, commit = origin.partition("@")
-    return f"{place}{at}{commit[:_COMMIT_DIGITS]}" if origin.startswith("hf:") else origin
 
 
 def duration(seconds: float) -> str:

@@ -15,6 +15,7 @@ from .. import index
 from ..adding import add, find_content
 from ..installed import Installed, installed
 from ..locate import how_to_get
+from ..origins import repository_of
 from .choosing import Free, free_here
 from .consent import AcceptLicense, require_consent
 from .conversion import conversion, is_checkpoint
@@ -160,8 +161,7 @@ def make_offer(fetch: Fetch, free: Free) -> Offer:
         way=fetch.way,
         network=fetch.network - done,
         resumed=done,
-        disk_peak=fetch.disk,
-        disk_after=fetch.disk,
+        disk=fetch.disk,
         disk_begun=fetch.ticket.allocated(),
         memory=fetch.memory,
         license=fetch.license,
@@ -175,7 +175,7 @@ def _bound_to(fetch: Fetch) -> str:
     if fetch.card:
         return fetch.card.name
     origin = fetch.ticket.origin
-    return origin.partition("@")[0] if origin.startswith("hf:") else f"{origin} {fetch.ticket.name}"
+    return repository_of(origin) or f"{origin} {fetch.ticket.name}"
 
 
 def _same_here(fetch: Fetch) -> Installed | None:

@@ -12,10 +12,12 @@ from ...files.companions import is_companion_gguf
 from ...files.record_file import journal_path, read_records
 from ...files.sizes import readable
 from ...gguf_file import read_header, split_name
+from ...gguf_file.types import type_in
 from ...hints import Hint, Option
 from ...hub import Network, RemoteFile, RemoteSource, Repository, download, measured_speed
 from ...hub.addresses import without_secrets
 from ..licenses import License
+from ..origins import origin_of, share_of
 from .choosing import Candidate, Free, best, smallest
 from .fetch import (
     Fetched,
@@ -24,9 +26,6 @@ from .fetch import (
     digest_of,
     license_of,
     memory_of,
-    origin_of,
-    share_of,
-    type_in,
 )
 from .first_bytes import check_first_bytes
 from .lock import Ticket

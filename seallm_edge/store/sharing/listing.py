@@ -18,10 +18,10 @@ from ..carrying.carried import CarriedModel, carried_models
 from ..carrying.copying import Progress, read_back
 from ..installed import Installed, installed_at
 from ..licenses import License
+from ..origins import repository_of
 from ..verifying import record_verified
 
 MAIN = "main"
-_ORIGIN = re.compile(r"hf:([^/@]+/[^/@]+)@")
 _LOCAL = "local"  # organisation of models without a card
 _POINTER_BYTES = 135  # of a Git LFS pointer, which the hub lists
 
@@ -128,8 +128,8 @@ def repository_id(model: CarriedModel) -> str:
     """
     if model.card:
         return model.card.source_repo
-    if origin := _ORIGIN.match(model.origin):
-        return origin[1]
+    if repository := repository_of(model.origin):
+        return repository
     name = re.sub(r"[^A-Za-z0-9]+([._]?)[^A-Za-z0-9]*", lambda found: found[1] or "-", model.name).strip("-._")
     digest = hashlib.sha256(model.name.encode("utf-8", "replace")).hexdigest()[:8]
     return f"{_LOCAL}/{name[:80]}" if name and model.name.isascii() else f"{_LOCAL}/model-{digest}"

@@ -26,8 +26,7 @@ OFFER = Offer(
     way="convert",
     network=15 * GB,
     resumed=0,
-    disk_peak=CARD.size("Q4_K_M"),
-    disk_after=CARD.size("Q4_K_M"),
+    disk=CARD.size("Q4_K_M"),
     disk_begun=0,
     memory=needed_bytes(CARD, "Q4_K_M"),
     license=License("seallms", "https://example.org/LICENSE"),
@@ -49,7 +48,7 @@ def test_an_offer_says_what_a_pull_costs() -> None:
         "hf:SeaLLMs/SeaLLMs-v3-7B-Chat@0123456789ab",
         "type: Q4_K_M: 4.68 GB, the type that was asked for",
         "network: 15.00 GB (2 h 5 min at the speed measured now)",
-        "disk: 4.68 GB when done; 20.00 GB is free",
+        "disk: 4.68 GB, at the peak and when done; 20.00 GB is free",
         f"memory: {OFFER.memory / 1e9:.2f} GB to run it; 6.10 GB is free",
         "licence: seallms: https://example.org/LICENSE",
     )
@@ -98,7 +97,7 @@ def test_a_pull_that_was_begun_is_not_refused_because_memory_is_used_just_now() 
 
 def test_too_little_disk_is_refused_with_what_to_free() -> None:
     offer = replace(OFFER, free=Free(6_100_000_000, 3 * GB))
-    missing = (offer.disk_peak - 3 * GB) / 1e9
+    missing = (offer.disk - 3 * GB) / 1e9
     text = words(offer)
     assert text.startswith("SeaLLMs-v3-7B-Chat as Q4_K_M takes 4.68 GB of disk but ")
     assert " has 3.00 GB free\n" in text
@@ -106,7 +105,7 @@ def test_too_little_disk_is_refused_with_what_to_free() -> None:
         f"\n  free {missing:.2f} GB, or take less: seallms-v3-1.5b-chat (Q8_0) fits: seallm pull seallms-v3-1.5b-chat; "
         "or set SEALLM_HOME to a folder on another disk"
     )
-    replace(offer, disk_begun=offer.disk_peak - 2 * GB).check()
+    replace(offer, disk_begun=offer.disk - 2 * GB).check()
 
 
 @pytest.mark.parametrize(
@@ -128,8 +127,7 @@ def test_the_offer_that_the_documents_show_is_what_an_offer_says() -> None:
         reason=chosen.reason,
         origin=f"hf:{card.source_repo}@COMMIT",
         network=3_100_000_000,
-        disk_peak=chosen.candidate.size,
-        disk_after=chosen.candidate.size,
+        disk=chosen.candidate.size,
         memory=chosen.candidate.memory,
         license=License(card.license_name, card.license_url),
         free=free,

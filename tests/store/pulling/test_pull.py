@@ -72,7 +72,7 @@ def test_an_offer_comes_before_any_weight_and_states_the_bytes_that_come(hub: An
     assert offer.reason.startswith("Q8_0: 3.76 MB, the most exact there is; it needs 0.12 GB of the ")
     assert offer.origin == f"hf:{NAME}@{commit}"
     assert sent_before == [0]
-    assert offer.disk_after == pytest.approx(model.size, rel=0.1)
+    assert offer.disk == pytest.approx(model.size, rel=0.1)
     assert sum(hub.sent.values()) <= 1.02 * offer.network
     assert told[0].network_plan == offer.network
     assert told[-1].phase == "checking"
