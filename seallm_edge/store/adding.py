@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from .. import paths
 from ..errors import StoreError
@@ -19,12 +20,20 @@ from .installed import Installed, installed, installed_at
 _DIGITS = 12  # of the sha256 in a folder's name
 
 
-def add(files: Sequence[Path], *, origin: str, license: str = "", sha256s: Mapping[str, str]) -> Installed:  # noqa: A002
+def add(
+    files: Sequence[Path],
+    *,
+    origin: str,
+    license: str = "",  # noqa: A002
+    sha256s: Mapping[str, str],
+    sources: Mapping[str, str] = MappingProxyType({}),
+) -> Installed:
     """Move a model's files into the store: the installed model.
 
     `files` are the finished, checked files of one GGUF, the first part first, on the disk of the models folder;
-    `sha256s` are theirs by file name. Content that the store has already is not kept twice: `files` are removed. A kill
-    at any moment leaves the files either where they were or in the store. Raises StoreError, ModelFileError.
+    `sha256s` are theirs by file name, `sources` those of the official weights that they were made from. Content that the
+    store has already is not kept twice: `files` are removed. A kill at any moment leaves the files either where they
+    were or in the store. Raises StoreError, ModelFileError.
     """
     own = sha256s[files[0].name]
     if (existing := find_content(own)) is not None and existing.is_kept:
@@ -33,7 +42,8 @@ def add(files: Sequence[Path], *, origin: str, license: str = "", sha256s: Mappi
     header = read_header(files[0])
     folder = paths.models_dir() / own[:_DIGITS]
     records = tuple(_record_at(folder / file.name, file, sha256s[file.name]) for file in files)
-    entry = described(header, records, origin=origin, license=license, added=time.time(), verified=time.time())
+    facts = {"origin": origin, "license": license, "sources": dict(sources)}
+    entry = described(header, records, **facts, added=time.time(), verified=time.time())
     index.put(entry)  # first: files without a record would be fetched again after a kill
     _move(files, folder)
     _discard_links(own)

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ class Entry:
     type_name     quantization type, by the header
     origin        "hf:ORG/NAME@COMMIT", a URL, "import:PATH"; "" for a file that the user put there
     license       name and link, as they were shown
+    sources       sha256 of the official weights that it was converted from, by their names
     added, verified   seconds since 1970; `verified` is when all bytes were last compared with their sha256
     """
 
@@ -65,6 +66,7 @@ class Entry:
     type_name: str = ""
     origin: str = ""
     license: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict, hash=False)
     added: float = 0.0
     verified: float | None = None
 
@@ -211,7 +213,8 @@ def _entry(record: Mapping[str, Any]) -> Entry:
     texts = {name: str(record.get(name, "")) for name in ("fingerprint", "type_name", "origin", "license")}
     verified = record.get("verified")
     added = float(record.get("added", 0))
-    return Entry(files, **texts, added=added, verified=None if verified is None else float(verified))
+    sources = {str(name): str(digits) for name, digits in record.get("sources", {}).items()}
+    return Entry(files, **texts, sources=sources, added=added, verified=None if verified is None else float(verified))
 
 
 def _file(record: Mapping[str, Any]) -> StoredFile:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .. import paths
 from ..errors import ModelFileError, SeaLLMError
@@ -46,7 +47,7 @@ def record_verified(model: Installed, found: Mapping[str, str]) -> Verified:
     header = read_header(model.path)
     known = _check_pinned(model, header.parts, found)
     old, now = model.entry, time.time()
-    facts = {"origin": old.origin, "license": old.license, "added": old.added} if old else {"added": now}
+    facts = _kept_facts(old) if old else {"added": now}
     files = tuple(stored_file(part, found[part.name]) for part in header.parts)
     index.put(described(header, files, **facts, verified=now))
     return Verified(model, dict(found), any(known.values()))
@@ -114,8 +115,13 @@ def _from_file(model: Installed, progress: Callable[[Installed, int, int], None]
         _check_folder(model.path, hashes[header.parts[0].name])
     files = tuple(stored_file(part, hashes[part.name]) for part in header.parts)
     when = min(file.mtime_ns for file in files) / 1e9
-    facts = {"origin": old.origin, "license": old.license, "added": old.added} if old else {"added": when}
+    facts = _kept_facts(old) if old else {"added": when}
     return described(header, files, **facts, verified=time.time())
+
+
+def _kept_facts(entry: Entry) -> dict[str, Any]:
+    """What is known of a model from elsewhere than its files."""
+    return {name: getattr(entry, name) for name in ("origin", "license", "sources", "added")}
 
 
 def _check_folder(path: Path, sha256: str) -> None:

@@ -28,7 +28,7 @@ from ...hub import Network, Repository, measured_speed
 from ...plan.memory import working_bytes
 from ..origins import origin_of
 from .choosing import Candidate, Chosen, Free, best, candidate_of, candidates, candidates_of, smallest
-from .fetch import Fetched, digest_of, license_of
+from .fetch import Fetched, check_pinned, digest_of, license_of
 from .lock import Ticket
 from .offer import CONVERT
 from .progress import Reporter
@@ -61,12 +61,12 @@ class Conversion:
         self.disk, self.memory = chosen.candidate.size, chosen.candidate.memory
         self._repository = repository
         names = shard_names(repository)
-        self._shards = [repository.files[name] for name in names]
+        self.shards = [repository.files[name] for name in names]
         small = [repository.files[name] for name in (*_SMALL, _INDEX) if name in repository.files]
-        heads = sum(min(shard.size, _HEAD_BYTES) for shard in self._shards)
-        self.network = sum(file.size for file in (*small, *self._shards)) + heads
+        heads = sum(min(shard.size, _HEAD_BYTES) for shard in self.shards)
+        self.network = sum(file.size for file in (*small, *self.shards)) + heads
         versions = (f"{name} {importlib.metadata.version(name)}" for name in _VERSIONS)
-        digest = digest_of([*small, *self._shards], type_name, *versions)
+        digest = digest_of([*small, *self.shards], type_name, *versions)
         name = f"{repository.id.rpartition('/')[2]}-{type_name}"
         self.ticket = Ticket(model, name, type_name, origin_of(repository), digest, is_chosen_here)
 
@@ -77,14 +77,14 @@ class Conversion:
             return self.network
         journal = next(iter(sorted(folder.glob("*.gguf.journal"))), None)
         shard, offset = last_position(journal) if journal else (0, 0)
-        return sum(file.size for file in self._shards[:shard]) + offset
+        return sum(file.size for file in self.shards[:shard]) + offset
 
     def check(self) -> None:
         """Nothing: the converter makes a model that can be run, or has refused the checkpoint already."""
 
     def speed(self, network: Network) -> float | None:
         """Measured bytes per second."""
-        largest = max(self._shards, key=lambda shard: shard.size)
+        largest = max(self.shards, key=lambda shard: shard.size)
         return measured_speed(self._repository.source(largest), network)
 
     def fetch(self, network: Network, reporter: Reporter) -> Fetched:
@@ -92,7 +92,8 @@ class Conversion:
         folder = self.ticket.folder
         finished = sorted(folder.glob("*.gguf"))  # killed after its last rename
         path = finished[0] if finished else self._converted(folder, network, reporter)
-        return Fetched((path,), {path.name: self._checked(path, network, reporter)})
+        sources = {shard.name: shard.sha256 for shard in self.shards if shard.sha256}
+        return Fetched((path,), {path.name: self._checked(path, network, reporter)}, sources)
 
     def _checked(self, path: Path, network: Network, reporter: Reporter) -> str:
         """The sha256 of the finished model, with its progress; the stop of the network ends it."""
@@ -146,7 +147,10 @@ def conversion(
     repository: Repository, wanted: Wanted, begun_type: str | None, free: Free, network: Network
 ) -> Conversion:
     """Conversion of a repository to the wanted type, else to the one that was begun, else to the best that fits here;
-    to the smallest if none fits. Raises CheckpointError for a checkpoint that the converter does not know.
+    to the smallest if none fits.
+
+    Raises CheckpointError for a checkpoint that the converter does not know, and StoreError if the hub lists other
+    weights for this commit than before.
     """
     card = wanted.card
     dimensions = None if card else _dimensions(repository, network)
@@ -157,7 +161,9 @@ def conversion(
     else:
         offered = candidates(card) if card else candidates_of(dimensions) if dimensions else ()
         chosen = best(offered, free) or smallest(offered)
-    return Conversion(repository, wanted.name, card, chosen, is_chosen_here=not wanted.type_name)
+    made = Conversion(repository, wanted.name, card, chosen, is_chosen_here=not wanted.type_name)
+    check_pinned(repository, made.shards)
+    return made
 
 
 def _candidate(card: Card | None, dimensions: Dimensions | None, type_name: str) -> Candidate:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -29,10 +29,14 @@ _UNKNOWN_SHAPE = 0.15
 
 @dataclass(frozen=True)
 class Fetched:
-    """Finished, checked files of a model, the first part first, and the sha256 of each by its name."""
+    """Finished, checked files of a model, the first part first, and the sha256 of each by its name.
+
+    `sources` are the sha256 of the official weights that it was converted from.
+    """
 
     files: tuple[Path, ...]
     sha256s: Mapping[str, str]
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 class Fetch(Protocol):
@@ -131,4 +135,5 @@ def check_published(repository: Repository, file: RemoteFile, card: Card, type_n
 def _pinned(one: Installed, origin: str) -> list[tuple[str, str]]:
     if one.entry is None or one.entry.origin != origin:
         return []
-    return [(Path(file.path).name, file.sha256) for file in one.entry.files if file.sha256]
+    files = {Path(file.path).name: file.sha256 for file in one.entry.files if file.sha256}
+    return [*files.items(), *one.entry.sources.items()]

@@ -51,7 +51,8 @@ class PlannedPull:
             done = min(fetch.n_done(), fetch.network)
             reporter.begin(done, fetch.network, fetch.network - done)
             got = fetch.fetch(network, reporter)
-            return add(got.files, origin=fetch.ticket.origin, license=fetch.license.line, sha256s=got.sha256s)
+            facts = {"origin": fetch.ticket.origin, "license": fetch.license.line}
+            return add(got.files, **facts, sha256s=got.sha256s, sources=got.sources)
 
 
 def pull(

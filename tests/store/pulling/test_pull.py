@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +12,16 @@ import pytest
 import seallm_edge
 from seallm_edge import store
 from seallm_edge.convert import convert
-from seallm_edge.errors import (
-    HubError,
-)
+from seallm_edge.errors import HubError, StoreError
 from seallm_edge.hub import Network
 from seallm_edge.store import Garbage, Kind, find_garbage, installed, locate, remove_garbage
 from seallm_edge.store.pulling.choosing import Free
 from seallm_edge.store.pulling.offer import Offer
 from seallm_edge.store.pulling.progress import Progress
 from seallm_edge.store.pulling.pull import plan_pull, pull
-from support.pulls import LICENSED, NAME, quick, sha256
+from support.pulls import NAME, quick, sha256
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def source(checkpoint: Callable[..., Any]) -> Path:
-    """A checkpoint of three shards."""
-    folder: Path = checkpoint(vocab=6000, layers=3, shards=3).path
-    return folder
-
-
-@pytest.fixture
-def commit(hub: Any, source: Path) -> str:
-    """The same, on the hub; its commit."""
-    commit: str = hub.add_repository(NAME, source, card=LICENSED)
-    return commit
 
 
 def test_a_checkpoint_is_converted_while_it_comes_and_added_with_its_origin(
@@ -182,3 +165,18 @@ def test_the_documents_have_every_parameter_of_a_pull_with_its_default() -> None
     shown = [tuple(cell.strip().strip('`"') for cell in row.split("|")[1:3]) for row in table.splitlines()[2:]]
     parameters = inspect.signature(pull).parameters.values()
     assert shown == [(parameter.name, str(parameter.default)) for parameter in parameters]
+
+
+def test_a_hub_that_lists_other_weights_for_the_same_commit_is_not_trusted(hub: Any, commit: str) -> None:
+    model = pull(NAME, type="Q8_0", accept_license=True, network=quick())
+    listed = next(entry for entry in hub.listing(NAME) if entry["rfilename"].endswith(".safetensors"))
+    name, digits = listed["rfilename"], listed["lfs"]["sha256"]
+    assert model.entry
+    assert model.entry.sources[name] == digits
+    listed["lfs"]["sha256"] = "0" * 64
+    with pytest.raises(StoreError) as caught:
+        pull(NAME, type="Q4_0", network=quick())
+    assert caught.value.message == (
+        f"{name} of {NAME} is another file than the one got before from the same commit {commit[:12]}: "
+        f"its sha256 was {digits[:12]}…, and is 000000000000… now"
+    )

@@ -29,20 +29,6 @@ from support.pulls import LICENSED, NAME, quick
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def source(checkpoint: Callable[..., Any]) -> Path:
-    """A checkpoint of three shards."""
-    folder: Path = checkpoint(vocab=6000, layers=3, shards=3).path
-    return folder
-
-
-@pytest.fixture
-def commit(hub: Any, source: Path) -> str:
-    """The same, on the hub; its commit."""
-    commit: str = hub.add_repository(NAME, source, card=LICENSED)
-    return commit
-
-
 def test_a_licence_must_be_accepted_before_any_weight_comes(hub: Any, commit: str) -> None:
     with pytest.raises(StoreError, match="the licence of tiny must be accepted first"):
         pull(NAME, network=quick())
