@@ -124,6 +124,7 @@ def _network_problem() -> str | None:
     """Why no model can be got now, in words; None if one can."""
     from ..errors import HubError
     from ..hub import is_reachable
+    from ..hub.addresses import endpoint_of
     from ..hub.connection import check_allowed
 
     try:
@@ -132,10 +133,5 @@ def _network_problem() -> str | None:
         return f"{error.message}: unset it to get a model"
     if is_reachable(seconds=_REACHABLE_SECONDS):
         return None
-    return _("There is no network now: {hub} does not answer.").format(hub=_hub())
-
-
-def _hub() -> str:
-    import os
-
-    return os.environ.get("HF_ENDPOINT") or "huggingface.co"
+    hub = endpoint_of(None).address.removeprefix("https://")
+    return _("There is no network now: {hub} does not answer.").format(hub=hub)

@@ -5,6 +5,8 @@ Only parses options, asks and prints.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,12 +63,8 @@ def command(
 def _import_path(path: Path, way: How | None) -> None:
     from ..store.carrying.importing import import_model
 
-    with ProgressLine() as line:
-        try:
-            import_model(path, way, progress=line.show_bytes, tell=lambda result: _tell(result, line))
-        except KeyboardInterrupt:
-            line.note("stopped; the same command resumes there")
-            raise
+    with _line() as line:
+        import_model(path, way, progress=line.show_bytes, tell=lambda result: _tell(result, line))
 
 
 def _import_found(way: How | None) -> None:
@@ -84,8 +82,19 @@ def _import_found(way: How | None) -> None:
     rows = [(str(n), plain(one.name), readable(one.size), one.program, str(one.path)) for n, one in enumerate(found, 1)]
     print_table(("", "model", "size", "of", "file"), rows, numbers=("", "size"))
     chosen = found if way else _chosen(found)
-    with ProgressLine() as line:
+    with _line() as line:
         import_found(chosen, way, progress=line.show_bytes, tell=lambda result: _tell(result, line))
+
+
+@contextlib.contextmanager
+def _line() -> Iterator[ProgressLine]:
+    """Progress line of an import, which Ctrl-C ends in words."""
+    with ProgressLine() as line:
+        try:
+            yield line
+        except KeyboardInterrupt:
+            line.note("stopped; the same command resumes there")
+            raise
 
 
 def _chosen(found: list[Found]) -> list[Found]:
@@ -96,7 +105,11 @@ def _chosen(found: list[Found]) -> list[Found]:
     answer = typer.prompt("link which (numbers, or all; they stay where they are)", default="none", err=True)
     if answer.strip().lower() == "all":
         return found
-    numbers = {int(word) for word in answer.replace(",", " ").split() if word.isascii() and word.isdigit()}
+    numbers = set()
+    for word in () if answer.strip().lower() == "none" else answer.replace(",", " ").split():
+        if not (word.isascii() and word.isdigit() and 1 <= int(word) <= len(found)):
+            raise typer.BadParameter(f"{word!r} is none of the numbers 1 to {len(found)}")
+        numbers.add(int(word))
     return [one for number, one in enumerate(found, 1) if number in numbers]
 
 

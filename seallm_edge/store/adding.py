@@ -31,9 +31,10 @@ def add(
     """Move a model's files into the store: the installed model.
 
     `files` are the finished, checked files of one GGUF, the first part first, on the disk of the models folder;
-    `sha256s` are theirs by file name, `sources` those of the official weights that they were made from. Content that the
-    store has already is not kept twice: `files` are removed. A kill at any moment leaves the files either where they
-    were or in the store. Raises StoreError, ModelFileError.
+    `sha256s` are theirs by file name, `sources` those of the official weights that they were made from.
+
+    Content that the store has already is not kept twice: `files` are removed. A kill at any moment leaves the files
+    either where they were or in the store. Raises StoreError, ModelFileError.
     """
     own = sha256s[files[0].name]
     if (existing := find_content(own)) is not None and existing.is_kept:

@@ -77,6 +77,8 @@ class Screen:
                 stack.enter_context(TerminalGuard())
                 self._input = self._input_line()
                 self._questions = InputLine(status=self._prompt_status)
+                if self._input.has_editing:  # keys that come while a command runs wait for the next prompt, Ctrl-D too
+                    stack.enter_context(silent_keyboard())
             else:
                 self._read_line = read_line
             self._greet()

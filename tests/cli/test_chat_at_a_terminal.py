@@ -160,6 +160,29 @@ seallm_edge.llm.SeaLLM = load
     assert chat.end() == 130
 
 
+@pytest.mark.parametrize("keys", ["Halo", CTRL_D])
+def test_keys_that_come_while_a_command_runs_wait_for_the_next_prompt(keys: str, seallm) -> None:  # type: ignore[no-untyped-def]
+    python, flag, code, *arguments = seallm.command("chat", DEMO, *GREEDY)
+    slowly = """
+import time
+from seallm_edge.terminal.commands.showing import Showing
+def stats(self, argument):
+    print("counting", flush=True)
+    time.sleep(1)
+Showing._stats = stats
+"""
+    chat = Chat([python, flag, slowly + code, *arguments])
+    chat.type("/stats" + ENTER)
+    chat.wait_for(lambda rows: "counting" in rows)
+    chat.type(keys)
+    if keys == CTRL_D:
+        assert chat.end() == 0
+    else:
+        chat.wait_for_prompt(f"› {keys}")
+        assert not any(row == keys for row in chat.lines())  # no echo besides
+        chat.kill()
+
+
 def test_commands_do_what_help_says(start) -> None:  # type: ignore[no-untyped-def]
     chat = start()
     for command, answer in (

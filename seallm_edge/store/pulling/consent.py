@@ -14,28 +14,30 @@ from typing import Any
 from ... import paths
 from ...errors import StoreError
 from ...files import atomic
-from ...hints import Hint, Option
+from ...hints import Command, Hint, Option
 from ..licenses import License
 
 FILE_NAME = "licenses.json"
 _FORMAT = 1
-
+_ACCEPT = Option("accept_license", True)
 
 AcceptLicense = bool | Callable[[License], bool]
 
 
-def require_consent(license_: License, model: str, accept: AcceptLicense, title: str = "") -> None:
+def require_consent(
+    license_: License, model: str, accept: AcceptLicense, title: str = "", way: Option | Command = _ACCEPT
+) -> None:
     """Ask for consent to a licence that was not accepted yet, and keep the answer.
 
     `model` is the card's name or the origin that a consent may be bound to, `title` its name for people. `accept` True
-    consents; a function is asked. Raises StoreError if there is no consent.
+    consents; a function is asked. Raises StoreError if there is no consent, with the `way` to give it.
     """
     if not license_.needs_consent or is_accepted(license_, model):
         return
     is_asked = callable(accept)
     if not (accept(license_) if callable(accept) else accept):
         what = "was not accepted" if is_asked else "must be accepted first"
-        hint = Hint("read it, then give {accept}", accept=Option("accept_license", True))
+        hint = Hint("read it, then give {way}", way=way)
         raise StoreError(f"the licence of {title or model} {what} ({license_})", hint)
     keep_consent(license_, model)
 

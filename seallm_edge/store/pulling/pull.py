@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from ...catalogue.cards import cards
 from ...errors import ModelNotFound
+from ...hints import Command, Option
 from ...hub import Network, Repository, open_repository, open_url
 from .. import index
 from ..adding import add, find_content
@@ -43,7 +44,7 @@ class PlannedPull:
         """Fetch, check and add the model: the installed one. Raises what `pull` raises."""
         fetch, network = self.fetch, self.network
         index.check_writable()  # before hours of network
-        require_consent(fetch.license, _bound_to(fetch), accept_license, fetch.title)
+        require_consent(fetch.license, _bound_to(fetch), accept_license, fetch.title, _accepting(fetch))
         reporter = Reporter(fetch.ticket.progress_file, lambda: network.traffic.n_bytes, progress)
         with alone(fetch.ticket, network.stop, progress):
             if here := _same_here(fetch):  # another process had the lock
@@ -169,6 +170,15 @@ def make_offer(fetch: Fetch, free: Free) -> Offer:
         free=free,
         card=fetch.card,
     )
+
+
+def _accepting(fetch: Fetch) -> Option | Command:
+    """Way to consent: the whole task for a model by its card's name, which `seallm chat` gets too; else the option."""
+    accept, ticket = Option("accept_license", True), fetch.ticket
+    if fetch.card is None or ticket.model != fetch.card.name:
+        return accept
+    kind = () if ticket.is_chosen_here else (Option("type", ticket.type_name),)
+    return Command("pull", (ticket.model,), (*kind, accept))
 
 
 def _bound_to(fetch: Fetch) -> str:

@@ -2,7 +2,6 @@
 
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tomllib
@@ -19,6 +18,7 @@ from seallm_edge.gguf_file import Dimensions, read_header
 from seallm_edge.store import add
 from seallm_edge.store.carrying import copying, exporting, stick_files
 from seallm_edge.store.carrying.exporting import export, plan_export
+from support.kills import is_killed
 from support.stores import files_below, merge_model, sha256, split_model, write_model
 
 SHAPE = Dimensions(n_layer=2, n_embd=256, n_head=4, n_head_kv=2, n_ff=512, n_vocab=4000, tied=True, qkv_bias=True)
@@ -225,31 +225,14 @@ def test_unknown_names_and_places_are_refused(model: Path, tmp_path: Path) -> No
     assert not (tmp_path / "stick").exists()
 
 
-_KILLED = """
-import os, signal, sys
-from seallm_edge.store.carrying import copying
-from seallm_edge.store.carrying.exporting import export
-copying._BLOCK = 100_000
-moment, calls = int(sys.argv[3]), 0
-def progress(doing, done, total):
-    global calls
-    calls += 1
-    if calls == moment:
-        os.kill(os.getpid(), signal.SIGKILL)
-export([sys.argv[1]], sys.argv[2], split="2.1M", progress=progress)
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_export_killed_at_any_moment_resumes(tmp_path: Path) -> None:
     model = write_model(tmp_path / "source" / "large.gguf", shape=SHAPE)
     whole = export([model], tmp_path / "whole", split="2.1M").folder
-    killed = 0
-    for moment in random.Random(5).sample(range(1, 55), 20):
-        command = [sys.executable, "-c", _KILLED, str(model), str(tmp_path / "stick"), str(moment)]
-        killed += subprocess.run(command, check=False, timeout=60).returncode == -signal.SIGKILL
-    assert killed >= 18
+    call = f"export([{str(model)!r}], {str(tmp_path / 'stick')!r}, split='2.1M', progress=progress)"
+    moments = random.Random(5).sample(range(1, 55), 20)
+    assert sum(is_killed(call, moment, 100_000) for moment in moments) >= 18
     export([model], tmp_path / "stick", split="2.1M")
     assert files_below(tmp_path / "stick") == files_below(whole)
     assert sums(tmp_path / "stick") == sums(whole)

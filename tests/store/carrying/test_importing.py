@@ -1,9 +1,8 @@
 """Imports: copies, moves and links, checked by the hashes beside the files."""
 
 import os
+import random
 import shutil
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from seallm_edge.store.carrying import importing
 from seallm_edge.store.carrying.exporting import export
 from seallm_edge.store.carrying.importing import How, Imported, default_way, import_model
 from support.gguf_files import write_gguf_file
+from support.kills import is_killed
 from support.stores import files_below, sha256, split_model, write_model
 
 THAI, BURMESE = "แบบจำลองภาษาไทย", "မြန်မာဘာသာ မော်ဒယ်"
@@ -223,31 +223,16 @@ def test_store_is_checked_before_anything_is_read(model: Path, monkeypatch: pyte
     assert read == []
 
 
-_KILLED = """
-import os, signal, sys
-from seallm_edge.store.carrying import copying
-from seallm_edge.store.carrying.importing import import_model
-copying._BLOCK = 20_000
-moment, calls = int(sys.argv[3]), 0
-def progress(doing, done, total):
-    global calls
-    calls += 1
-    if calls == moment:
-        os.kill(os.getpid(), signal.SIGKILL)
-import_model(sys.argv[1], sys.argv[2], progress=progress)
-"""
-
-
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 @pytest.mark.parametrize("how", ["copy", "move"])
 def test_import_killed_at_any_moment_resumes(how: str, model: Path, tmp_path: Path, home: Path) -> None:
     parts = split_model(model, 60_000, tmp_path / "parts.gguf")
     digests = [sha256(path) for path in parts]
-    killed = 0
-    for moment in (1, 3, 5, 8, 13, 21):
-        command = [sys.executable, "-c", _KILLED, str(parts[0]), how, str(moment)]
-        killed += subprocess.run(command, check=False, timeout=60).returncode == -signal.SIGKILL
-    assert killed > 2
+    call = f"import_model({str(parts[0])!r}, {how!r}, progress=progress)"
+    n_blocks = sum(-(-part.stat().st_size // 20_000) for part in parts)
+    n_calls = {"copy": 2 * n_blocks, "move": n_blocks}[how]  # a copy is read back
+    assert all(is_killed(call, random.Random(seed).randint(1, n_calls), 20_000) for seed in range(20))
     import_model(parts[0] if parts[0].exists() else locate("parts"), how)
     here = next(one for one in installed() if one.name == "parts")
     assert [sha256(path) for path in here.files] == digests
