@@ -74,7 +74,9 @@ def resolve(model: str | Path, options: LoadOptions | None = None) -> LoadTarget
     check_recorded(header, identity)
     tuned = saved_settings.find(identity)
     backends = load_backends(prefer=tuned.variant if tuned else "")
-    plan = make_plan(header, this_machine(), options, gpus=backends.gpus, tuned=tuned, row_types=backends.row_types)
+    plan = make_plan(
+        header, this_machine(), options, gpus=backends.gpus, tuned=tuned, kernel_types=backends.kernel_types
+    )
     for warning in plan.warnings:
         logger.warning("%s: %s", header.path.name, warning)
     return LoadTarget(header, identity, card, chatting(header, card), plan)

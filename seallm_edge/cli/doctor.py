@@ -77,6 +77,7 @@ def examine() -> dict[str, Any]:
         "variant": backends.variant if backends else None,
         "possible": backends.possible if backends else (),
         "refused": backends.refused if backends else {},
+        "kernel_types": sorted(backends.kernel_types) if backends else [],
         "gpus": [asdict(gpu) for gpu in backends.gpus] if backends else [],
         "library": str(backends.library) if backends else None,
         "versions": _versions(),
@@ -98,6 +99,7 @@ def lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("CPU", plain(facts["cpu_name"])),
         ("SIMD", " ".join(facts["simd"]) or "not known here"),
         ("CPU code", f"{facts['variant'] or 'none'} (could also run: {_others(facts) or 'no other'})"),
+        ("kernels", f"our own for {' '.join(facts['kernel_types'])}" if facts["kernel_types"] else "ggml's own"),
         *(("refused", f"{name}: {plain(reason)}") for name, reason in facts["refused"].items()),
         (
             "cores",

@@ -24,7 +24,7 @@ from .probe import Probe
 AMX_VARIANTS = frozenset({"sapphirerapids"})
 BUILT_IN = "built-in"
 UNNAMED = "cpu"  # the variant of a build whose one loadable CPU backend is plain libggml-cpu
-ROW_TYPES = frozenset({"Q8_0", "Q4_K", "Q6_K"})
+KERNEL_TYPES = frozenset({"Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS"})
 
 _P = ParamSpec("_P")
 
@@ -42,8 +42,8 @@ _RETRY = Hint(f"{{again}} tries it once more; if it still fails, {_REBUILD}", ag
 @dataclass(frozen=True)
 class Backends:
     """What runs here: the CPU `variant` chosen (`built-in` where llama.cpp has its CPU code linked in), the variants
-    that this CPU could run (best first), those `refused` with the reason, and the GPUs. `row_types` are the types of
-    weights that are multiplied by our own functions, see row_products.h: they need no repacking.
+    that this CPU could run (best first), those `refused` with the reason, and the GPUs. `kernel_types` are the types of
+    weights that are multiplied by our own kernels, see docs/kernels.md: they need no repacking.
     """
 
     variant: str
@@ -52,7 +52,7 @@ class Backends:
     gpus: tuple[Gpu, ...]
     library: Path
     version: str
-    row_types: frozenset[str] = frozenset()
+    kernel_types: frozenset[str] = frozenset()
 
 
 class Choice(NamedTuple):
@@ -89,12 +89,12 @@ def load_backends(prefer: str = "") -> Backends:
     probe = Probe(symbols.libllama_path())
     forced = forced_variant()
     if run_interruptibly(lambda _: _has_linked_in_cpu()):
-        choice, row_types = keep_linked_in(probe, forced), frozenset[str]()
+        choice, kernel_types = keep_linked_in(probe, forced), frozenset[str]()
     else:
         files = find_backends()
         variants = {variant: path for (kind, variant), path in files.items() if kind == "cpu"}
         choice = choose_variant(variants, probe, forced, prefer)
-        row_types = _row_types(variants[choice.variant])
+        kernel_types = _kernel_types(variants[choice.variant])
         for (kind, _), path in files.items():
             if kind != "cpu":
                 _load_gpu_backend(kind, path, probe, choice.refused)
@@ -106,7 +106,7 @@ def load_backends(prefer: str = "") -> Backends:
         gpus=run_interruptibly(lambda _: _gpus()),
         library=symbols.libllama_path(),
         version=importlib.metadata.version("llama-cpp-python"),
-        row_types=row_types,
+        kernel_types=kernel_types,
     )
 
 
@@ -208,10 +208,10 @@ def _has_linked_in_cpu() -> bool:
     return any(kind == _CPU for kind, _ in _devices())
 
 
-def _row_types(path: Path) -> frozenset[str]:
-    """The types of row_products.h, if this CPU code was built with it and its instructions suffice."""
-    marker = getattr(ctypes.CDLL(str(path)), "seallm_row_products", None)
-    return ROW_TYPES if marker is not None and marker() else frozenset()
+def _kernel_types(path: Path) -> frozenset[str]:
+    """The types of our kernels, if this CPU code was built with them and they are not switched off."""
+    marker = getattr(ctypes.CDLL(str(path)), "seallm_has_products", None)
+    return KERNEL_TYPES if marker is not None and marker() else frozenset()
 
 
 def _devices() -> list[tuple[int, int]]:

@@ -25,18 +25,18 @@ def make_plan(
     *,
     gpus: Sequence[Gpu] = (),
     tuned: Measured | None = None,
-    row_types: frozenset[str] = frozenset(),
+    kernel_types: frozenset[str] = frozenset(),
 ) -> Plan:
     """Plan for a model on a machine, by `options`, else by the `tuned` settings, else by defaults.
 
-    The prefix cache takes at most a quarter of the free memory. `row_types` are the weight types whose kernels here
+    The prefix cache takes at most a quarter of the free memory. `kernel_types` are the weight types whose kernels here
     are fast without repacking: a model with no others is not repacked. Raises InvalidOption; NotEnoughMemory, whose
     hint names the nearest choice that fits.
     """
     asked = (options or LoadOptions()).checked(header, gpus)
     chosen = _with_measured(asked, tuned) if tuned else asked
     if chosen.repack is None:
-        chosen = replace(chosen, repack=not _needs_no_repacking(header, row_types))
+        chosen = replace(chosen, repack=not _needs_no_repacking(header, kernel_types))
     n_threads = chosen.threads or machine.threads
     contexts = [chosen.context] if chosen.context else _contexts(header)
     plans = [estimate(header, gpus, chosen, n_ctx, n_threads) for n_ctx in contexts]
@@ -62,9 +62,9 @@ def _with_measured(asked: LoadOptions, tuned: Measured) -> LoadOptions:
     )
 
 
-def _needs_no_repacking(header: Header, row_types: frozenset[str]) -> bool:
-    """Whether all matrices have types of `row_types`."""
-    return {tensor.type_name for tensor in header.tensors if len(tensor.shape) > 1} <= row_types
+def _needs_no_repacking(header: Header, kernel_types: frozenset[str]) -> bool:
+    """Whether all matrices have types of `kernel_types`."""
+    return {tensor.type_name for tensor in header.tensors if len(tensor.shape) > 1} <= kernel_types
 
 
 def _contexts(header: Header) -> list[int]:

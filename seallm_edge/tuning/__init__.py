@@ -41,7 +41,7 @@ def measure(
     from .search import Settings, SettingsSearch
 
     machine, backends = this_machine(), load_backends()
-    plan = make_plan(header, machine, LoadOptions(force=force), gpus=backends.gpus, row_types=backends.row_types)
+    plan = make_plan(header, machine, LoadOptions(force=force), gpus=backends.gpus, kernel_types=backends.kernel_types)
     default = Settings(backends.variant, plan.repack, plan.threads, plan.n_batch)
     load = Load(header.path, plan.gpu_layers, plan.weights_bytes, plan.main_bytes)
     with SpeedBench(load) as bench:

@@ -57,7 +57,7 @@ def texts(path: Path, drafting: str | Path, **options: object) -> list[str]:
     return found
 
 
-@pytest.mark.skipif("Q8_0" not in load_backends().row_types, reason="the number of rows changes bits here")
+@pytest.mark.skipif("Q8_0" not in load_backends().kernel_types, reason="the number of rows changes bits here")
 @pytest.mark.parametrize("options", [{}, {"temperature": 0.9, "seed": 5}], ids=["greedy", "seeded"])
 def test_the_text_is_the_same_whoever_drafts(large: Path, padded: Path, options: dict[str, float]) -> None:
     expected = texts(large, "off", **options)

@@ -210,7 +210,7 @@ except KeyboardInterrupt:
     backends._gpus = with_gpus
 found = backends.load_backends()
 n_cpus = sum(kind == 0 for kind, _ in backends._devices())
-print(json.dumps({"variant": found.variant, "row types": sorted(found.row_types), "CPUs": n_cpus}))
+print(json.dumps({"variant": found.variant, "kernel types": sorted(found.kernel_types), "CPUs": n_cpus}))
 """
 
 
@@ -218,4 +218,8 @@ def test_backends_that_were_interrupted_are_the_same_when_they_are_asked_for_aga
     result = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, timeout=120, check=False)
     assert (result.returncode, result.stderr) == (0, b"")
     usual = load_backends()
-    assert json.loads(result.stdout) == {"variant": usual.variant, "row types": sorted(usual.row_types), "CPUs": 1}
+    assert json.loads(result.stdout) == {
+        "variant": usual.variant,
+        "kernel types": sorted(usual.kernel_types),
+        "CPUs": 1,
+    }

@@ -28,9 +28,9 @@ from support.peak_memory import in_child
 
 
 def make_plan(
-    header: Header, machine: Machine, *, gpus=(), tuned=None, row_types: frozenset[str] = frozenset(), **options
+    header: Header, machine: Machine, *, gpus=(), tuned=None, kernel_types: frozenset[str] = frozenset(), **options
 ) -> Plan:
-    return make_plan_of(header, machine, LoadOptions(**options), gpus=gpus, tuned=tuned, row_types=row_types)
+    return make_plan_of(header, machine, LoadOptions(**options), gpus=gpus, tuned=tuned, kernel_types=kernel_types)
 
 
 GB = 1_000_000_000

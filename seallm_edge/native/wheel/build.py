@@ -32,7 +32,11 @@ CMAKE_FLAGS = (
     "-DLLAMA_BUILD_SERVER=OFF",
 )
 PROJECT_INCLUDE = Path(__file__).parent / "project.cmake"
-BUILD_FILES = (PROJECT_INCLUDE, *map(PROJECT_INCLUDE.with_name, ("block_search.h", "row_products.h")))
+BUILD_FILES = (
+    PROJECT_INCLUDE,
+    PROJECT_INCLUDE.with_name("block_search.h"),
+    *sorted(PROJECT_INCLUDE.with_name("kernels").glob("*.[ch]")),
+)
 
 
 def main() -> int:

@@ -67,6 +67,34 @@ if(PROJECT_NAME STREQUAL "ggml" AND GGML_CPU_ALL_VARIANTS)
   endfunction()
 endif()
 
+# ggml multiplies quantized weights with activations by kernels/products.c, where it can. Arm has good ones of ggml's own.
+if(PROJECT_NAME STREQUAL "ggml" AND CMAKE_SYSTEM_NAME STREQUAL "Linux"
+   AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$" AND CMAKE_C_COMPILER_ID MATCHES "^(GNU|Clang)$")
+  set(cpu "${CMAKE_CURRENT_SOURCE_DIR}/src/ggml-cpu")
+  file(READ "${cpu}/ggml-cpu.c" text)
+  exchange(text "#include \"ggml-cpu-impl.h\"\n" "#include \"ggml-cpu-impl.h\"\n#include \"products.h\"\n")
+  exchange(text "    // If tiled is supported, it will execute" "    if (seallm_products(params, dst)) {
+        return;
+    }
+    // If tiled is supported, it will execute")
+  exchange(text "    size_t work_size = 0;\n" "    size_t work_size = 0, products_size = 0;\n")
+  exchange(text "        work_size = MAX(work_size, cur);\n" "        work_size = MAX(work_size, cur);
+        if (node->op == GGML_OP_MUL_MAT) {
+            products_size = MAX(products_size, seallm_products_size(node, n_tasks));
+        }\n")
+  exchange(text "    if (work_size > 0) {\n        work_size += CACHE_LINE_SIZE"
+    "    work_size += products_size;\n    if (work_size > 0) {\n        work_size += CACHE_LINE_SIZE")
+  exchange(text "    GGML_ASSERT(cplan->work_size == 0 || cplan->work_data != NULL);\n"
+    "    GGML_ASSERT(cplan->work_size == 0 || cplan->work_data != NULL);
+    seallm_products_begin(cplan->work_data, cplan->work_size);\n")
+  file(WRITE "${cpu}/ggml-cpu.c" "${text}")
+  file(READ "${cpu}/CMakeLists.txt" text)
+  exchange(text "        ggml-cpu/ggml-cpu.c\n" "        ggml-cpu/ggml-cpu.c\n        ggml-cpu/products.c\n")
+  file(WRITE "${cpu}/CMakeLists.txt" "${text}")
+  file(GLOB kernels "${CMAKE_CURRENT_LIST_DIR}/kernels/*.[ch]")
+  file(COPY ${kernels} DESTINATION "${cpu}")
+endif()
+
 # Where this is not checked (other compilers; other processors, where a * b + c may round once), ggml stays as it is.
 if(PROJECT_NAME STREQUAL "ggml" AND CMAKE_SYSTEM_NAME STREQUAL "Linux"
    AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$" AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
@@ -83,20 +111,4 @@ if(PROJECT_NAME STREQUAL "ggml" AND CMAKE_SYSTEM_NAME STREQUAL "Linux"
   exchange(text "#define UNUSED GGML_UNUSED" "#include \"block_search.h\"")
   file(WRITE "${quants}" "${text}")
   file(COPY "${CMAKE_CURRENT_LIST_DIR}/block_search.h" DESTINATION "${CMAKE_CURRENT_SOURCE_DIR}/src")
-
-  # ggml multiplies weights with a few rows by row_products.h, where it can: once through the weights for all of them.
-  set(cpu "${CMAKE_CURRENT_SOURCE_DIR}/src/ggml-cpu")
-  file(READ "${cpu}/ggml-cpu.c" text)
-  exchange(text "void ggml_compute_forward_mul_mat(\n" "#include \"row_products.h\"\n\nvoid ggml_compute_forward_mul_mat(\n")
-  exchange(text "    // If tiled is supported, it will execute" "    if (row_products(params, dst)) {
-        return;
-    }
-    // If tiled is supported, it will execute")
-  exchange(text "cur += ggml_tiled_wdata_size(n_tasks, node);\n                    } break;\n                case GGML_OP_MUL_MAT_ID:"
-    "cur += ggml_tiled_wdata_size(n_tasks, node);
-                        cur = MAX(cur, row_products_size(node));
-                    } break;
-                case GGML_OP_MUL_MAT_ID:")
-  file(WRITE "${cpu}/ggml-cpu.c" "${text}")
-  file(COPY "${CMAKE_CURRENT_LIST_DIR}/row_products.h" DESTINATION "${cpu}")
 endif()

@@ -1,0 +1,34 @@
+/* Weights as register tiles read them: TILE_ROWS rows of CHUNK_BLOCKS blocks, unpacked into bytes that stay in the
+   nearest cache while all activations pass by.
+
+   A block is 32 weights of a row; of two scales, the first is that of its first 16. A byte is not negative where
+   processors multiply bytes without a sign by bytes with one: then it is EXCESS too high, which the sums start with. */
+#define TILE_VECTORS 2
+#define TILE_ROWS (TILE_VECTORS * LANES)
+#define BLOCK 32
+#define QUADS 8 /* of a block: four neighbouring weights of a row, in one lane */
+#define BLOCK_BYTES (QUADS * QUAD_BYTES) /* of activations of a column */
+#define CHUNK_BLOCKS 8
+#define SUPER_BLOCKS (SUPER / BLOCK)
+#define SUPER_PAIRS (SUPER_BLOCKS / 2)
+
+struct panel {
+    int8_t weights[CHUNK_BLOCKS][QUADS][TILE_VECTORS][4 * LANES];
+    float scales[CHUNK_BLOCKS][2][TILE_VECTORS][LANES];
+    float minima[CHUNK_BLOCKS][TILE_VECTORS][LANES]; /* what is added for each activation; of a super-block, in the first */
+    ints minima_of_pairs[CHUNK_BLOCKS / 2][TILE_VECTORS]; /* of super-blocks: times how much, for blocks 0 and 2, 1 and 3… */
+} __attribute__((aligned(64)));
+
+/* Where packed weights are: LANES rows, `stride` bytes apart. Those `ahead` bytes further are wanted next: a processor's own
+   prefetching follows few streams, and none beyond a page. */
+struct packed {
+    const char * rows;
+    size_t stride;
+    ptrdiff_t ahead;
+};
+
+#ifdef DOT4
+#define EXCESS_8_BITS 128
+#else
+#define EXCESS_8_BITS 0
+#endif
