@@ -42,6 +42,7 @@ from seallm_edge.machine import this_machine
 from seallm_edge.store import locate
 
 OURS = "ours"
+MAX_LOAD = 0.5  # processes that ran in the last minute
 Speeds = dict[str, dict[str, list[float]]]  # contestant → work → tokens a second of each round
 
 
@@ -72,6 +73,7 @@ def main() -> None:
         tuple(arguments.prompt), tuple(arguments.decode_behind), arguments.replies, arguments.threads, arguments.batch
     )
     headers = [read(model, work) for model in arguments.models]
+    warn_of_load()
     ours, ways = Ours(arguments.variant), found_ways(arguments.llama_bench, arguments.batched_bench)
     reports = []
     for header in headers:
@@ -112,6 +114,13 @@ def read(model: str, work: Workload) -> Header:
         problem = f"{header.path.name} takes {header.context_length:,} tokens, and the work needs {work.n_cells:,}"
         sys.exit(f"{problem}\n  give less by --prompt, --decode-behind or --replies")
     return header
+
+
+def warn_of_load() -> None:
+    """Warn of other work: threads wait for each other in loops, and take far longer if they share a core."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load > MAX_LOAD:
+        print(f"warning: other work runs here (load {load:.1f}); wait until it ends", file=sys.stderr, flush=True)
 
 
 def compare(
