@@ -33,8 +33,9 @@ class Talk(QObject):
         self._thread = ThreadPoolExecutor(max_workers=1)
 
     def do(self, method: Callable[..., None], *arguments: object) -> None:
-        """Call a method on the thread, after all that was asked before. Its error is shown."""
-        self._thread.submit(self._run, method, *arguments)
+        """Call a method on the thread, after all that was asked before; not once closed. Its error is shown."""
+        if not self._is_closed:
+            self._thread.submit(self._run, method, *arguments)
 
     def close(self) -> None:
         """End the reply or the loading, and free the model."""

@@ -47,6 +47,16 @@ def test_replies_arrive_whole_and_the_conversation_is_stored(open_window) -> Non
     assert [text in engine.prompts[-1] for text in GREETINGS.values()] == [True, True, True, False]
 
 
+def test_what_is_sent_in_a_window_that_was_closed_is_ignored(open_window) -> None:
+    _, model = scripted("Halo!", "again")
+    user = open_window(model)
+    user.ask("Hello.")
+    user.window.close()
+    user.window.input.setPlainText("Once more.")
+    user.window.send()
+    assert stored() == [("user", "Hello.", "complete"), ("assistant", "Halo!", "complete")]
+
+
 def test_the_status_has_the_model_its_context_and_the_speed(open_window) -> None:
     _, model = scripted("Halo!", n_ctx=1000)
     user = open_window(model)

@@ -118,7 +118,7 @@ def test_checkout_gives_every_module_and_data_file(tmp_path: Path) -> None:
     made = contents(pack(own, tmp_path))
     root = PACKAGE.parent
     folders = {"seallm_edge": PACKAGE, "seallm_edge/convert": root / "convert", "seallm_edge/models": root / "models"}
-    endings = {".py", ".toml", ".mo", ".ngram", ".h", ".cmake", ".typed"}
+    endings = {".py", ".toml", ".mo", ".ngram", ".c", ".h", ".cmake", ".typed"}
     wanted = {
         f"{prefix}/{path.relative_to(folder).as_posix()}": path
         for prefix, folder in folders.items()
