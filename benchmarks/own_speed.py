@@ -16,12 +16,12 @@ from pathlib import Path
 from workload import N_DECODED, REPLY_PROMPT, Workload, decode_name, prompt_name, replies_name
 
 from seallm_edge import SeaLLMError
+from seallm_edge.engine.loaded import planned_context
 from seallm_edge.engine.reproducible import prefill_length
 from seallm_edge.hints import command_line_words
 from seallm_edge.loading import LoadTarget, resolve
 from seallm_edge.native.backends import load_backends
 from seallm_edge.native.batch import Batch
-from seallm_edge.native.context import Context
 from seallm_edge.native.model import Model
 from seallm_edge.plan import LoadOptions
 from seallm_edge.plan.memory import n_cells
@@ -65,17 +65,7 @@ class OwnSpeed:
     def __init__(self, target: LoadTarget) -> None:
         plan = target.plan
         self._model = Model(target.header.path, n_gpu_layers=0, repack=plan.repack)
-        self._context = Context(
-            self._model,
-            n_ctx=plan.n_ctx,
-            n_batch=plan.n_batch,
-            n_threads=plan.threads,
-            n_sequences=plan.n_sequences,
-            n_outputs=plan.n_outputs,
-            cache_type_k=plan.cache_type_k,
-            cache_type_v=plan.cache_type_v,
-            flash_attention=plan.flash_attention,
-        )
+        self._context = planned_context(self._model, plan)
         self._batch = Batch(plan.n_batch)
         self._dice = random.Random(0)
 

@@ -2,7 +2,7 @@
 
     python benchmarks/peers.py MODEL [MODEL ...] --llama-bench [NAME=]PATH [--llama-bench [NAME=]PATH ...]
         [--batched-bench [NAME=]PATH ...] [--prompt 512 4096] [--decode-behind 0 4096] [--replies 8] [--threads N]
-        [--rounds 5] [--batch N] [--variant NAME] [--json]
+        [--rounds 5] [--batch N] [--variant NAME] [--kernels-off] [--json]
 
 MODEL is a GGUF or a catalogue name. Ours and every program, in each of its ways (weights as mapped, or repacked at
 load), run in turns, in random order, each time as a new process with the same threads. Ours runs as for a user: the
@@ -14,7 +14,8 @@ rate that limits.c reaches in any round:
 - prompt: int8 multiply-adds by the weights of all matrices but embedding and output (attention is not counted);
 - decode: bytes of all matrices but an untied embedding, as they are in the file, and of the KV cache before the token.
 
-`--variant` (or SEALLM_CPU_VARIANT) takes other CPU code of ours, and limits within its instructions.
+`--variant` (or SEALLM_CPU_VARIANT) takes other CPU code of ours, and limits within its instructions. `--kernels-off`
+adds ours with ggml's own kernels as one more program: the measure where no other program runs.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from seallm_edge.hints import command_line_words
 from seallm_edge.machine import this_machine
 from seallm_edge.store import locate
 
-OURS = "ours"
+OURS, KERNELS_OFF = "ours", "ours, ggml's kernels"
 MAX_LOAD = 0.5  # processes that ran in the last minute
 Speeds = dict[str, dict[str, list[float]]]  # contestant → work → tokens a second of each round
 
@@ -49,11 +50,11 @@ Speeds = dict[str, dict[str, list[float]]]  # contestant → work → tokens a s
 class Ours:
     """Ours as a contestant beside the ways of other programs. `settings` are those of its last run."""
 
-    name = program = OURS
-
-    def __init__(self, variant: str) -> None:
+    def __init__(self, name: str, variant: str, kernels: str = "") -> None:
+        self.name = self.program = name
         self.settings: dict[str, Any] = {}
-        self._environment = {**os.environ, **({"SEALLM_CPU_VARIANT": variant} if variant else {})}
+        forced = {"SEALLM_CPU_VARIANT": variant} if variant else {}
+        self._environment = {**os.environ, **forced, "SEALLM_KERNELS": kernels}
 
     def speeds(self, model: Path, work: Workload) -> dict[str, float]:
         """Tokens a second by name of the work, from a new process."""
@@ -74,10 +75,13 @@ def main() -> None:
     )
     headers = [read(model, work) for model in arguments.models]
     warn_of_load()
-    ours, ways = Ours(arguments.variant), found_ways(arguments.llama_bench, arguments.batched_bench)
+    ours = Ours(OURS, arguments.variant)
+    others: list[Ours | Way] = [*found_ways(arguments.llama_bench, arguments.batched_bench)]
+    if arguments.kernels_off:
+        others.append(Ours(KERNELS_OFF, arguments.variant, "off"))
     reports = []
     for header in headers:
-        reports.append(compare(header, ours, ways, work, arguments))
+        reports.append(compare(header, ours, others, work, arguments))
         if not arguments.json:
             print_table(reports[-1])
     if arguments.json:
@@ -97,10 +101,11 @@ def parsed_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, help="most prompt tokens of a step of ours")
     parser.add_argument("--variant", default=os.environ.get("SEALLM_CPU_VARIANT", ""))
+    parser.add_argument("--kernels-off", action="store_true", help="compare with ours and ggml's kernels, too")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    if not arguments.llama_bench and not arguments.batched_bench:
-        parser.error("name a program with --llama-bench or --batched-bench")
+    if not (arguments.llama_bench or arguments.batched_bench or arguments.kernels_off):
+        parser.error("name a program with --llama-bench or --batched-bench, or give --kernels-off")
     return arguments
 
 
@@ -124,10 +129,10 @@ def warn_of_load() -> None:
 
 
 def compare(
-    header: Header, ours: Ours, ways: list[Way], work: Workload, arguments: argparse.Namespace
+    header: Header, ours: Ours, others: list[Ours | Way], work: Workload, arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """Run rounds in random order; report with the speeds, the ratios and the shares of the limits."""
-    contestants = [ours, *ways]
+    contestants = [ours, *others]
     speeds: Speeds = {contestant.name: {} for contestant in contestants}
     limit = limits.measured(arguments.variant, work.threads)
     for turn in range(arguments.rounds):
@@ -146,19 +151,19 @@ def compare(
         "settings": ours.settings,
         "limits": asdict(limit),
         "speeds": speeds,
-        "ratios": ratios(speeds, ways),
+        "ratios": ratios(speeds, others),
         "shares": {
             name: limits.shares(work, medians(by_work), header, kv_bytes, limit) for name, by_work in speeds.items()
         },
     }
 
 
-def ratios(speeds: Speeds, ways: list[Way]) -> dict[str, dict[str, list[float]]]:
+def ratios(speeds: Speeds, others: list[Ours | Way]) -> dict[str, dict[str, list[float]]]:
     """Ours ÷ the best way of each program, round by round: way → work → ratios."""
     found: dict[str, dict[str, list[float]]] = {}
     for name, ours in speeds[OURS].items():
-        for program in dict.fromkeys(way.program for way in ways):
-            names = [way.name for way in ways if way.program == program and name in speeds[way.name]]
+        for program in dict.fromkeys(other.program for other in others):
+            names = [way.name for way in others if way.program == program and name in speeds[way.name]]
             if names:
                 best = max(names, key=lambda way, name=name: statistics.median(speeds[way][name]))
                 pairs = zip(ours, speeds[best][name], strict=True)

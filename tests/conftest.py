@@ -36,6 +36,7 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEALLM_HOME", str(home))
         patch.delenv("SEALLM_CPU_VARIANT", raising=False)
+        patch.delenv("SEALLM_KERNELS", raising=False)
         (home / "cache").mkdir()
         yield home / "cache"
 

@@ -113,21 +113,26 @@ def load(
     with ExitStack() as undo:
         model = Model(path, n_gpu_layers=plan.gpu_layers, repack=plan.repack, on_progress=on_progress)
         undo.callback(model.close)
-        context = Context(
-            model,
-            n_ctx=plan.n_ctx,
-            n_batch=plan.n_batch,
-            n_threads=plan.threads,
-            n_sequences=plan.n_sequences,
-            n_outputs=plan.n_outputs,
-            cache_type_k=plan.cache_type_k,
-            cache_type_v=plan.cache_type_v,
-            flash_attention=plan.flash_attention,
-        )
+        context = planned_context(model, plan)
         undo.callback(context.close)
         speculation.attach(model.vocabulary)
         undo.pop_all()
     return Loaded(model, context, host_cache, bytes_per_token, speculation, counters)
+
+
+def planned_context(model: Model, plan: Plan) -> Context:
+    """Context of a model as its plan says. Raises EngineError if llama.cpp fails."""
+    return Context(
+        model,
+        n_ctx=plan.n_ctx,
+        n_batch=plan.n_batch,
+        n_threads=plan.threads,
+        n_sequences=plan.n_sequences,
+        n_outputs=plan.n_outputs,
+        cache_type_k=plan.cache_type_k,
+        cache_type_v=plan.cache_type_v,
+        flash_attention=plan.flash_attention,
+    )
 
 
 def _sampler(request: Request) -> Sampler | ForcedSampler:

@@ -115,6 +115,11 @@ def forced_variant() -> str:
     return os.environ.get("SEALLM_CPU_VARIANT", "")
 
 
+def kernels_setting() -> str:
+    """What the user says of our kernels, which they read themselves: "off", or "" for their use."""
+    return os.environ.get("SEALLM_KERNELS", "")
+
+
 def choose_variant(variants: dict[str, Path], probe: Probe, forced: str = "", prefer: str = "") -> Choice:
     """Load the best of `variants` (name → file) that survives a trial in a child process; or `forced`, if named.
 
@@ -210,7 +215,7 @@ def _has_linked_in_cpu() -> bool:
 
 def _kernel_types(path: Path) -> frozenset[str]:
     """The types of our kernels, if this CPU code was built with them and they are not switched off."""
-    marker = getattr(ctypes.CDLL(str(path)), "seallm_has_products", None)
+    marker = getattr(ctypes.CDLL(str(path)), "seallm_has_kernels", None)
     return KERNEL_TYPES if marker is not None and marker() else frozenset()
 
 

@@ -1,14 +1,14 @@
 """Measurements of models on this machine, as `Records` in the cache folder.
 
 A measurement counts only where it was made: on this processor, with the same number of usable cores, the same build of
-llama.cpp and the same `SEALLM_CPU_VARIANT`.
+llama.cpp, the same `SEALLM_CPU_VARIANT` and `SEALLM_KERNELS`.
 """
 
 from __future__ import annotations
 
 from ..machine import this_machine
 from . import symbols
-from .backends import forced_variant
+from .backends import forced_variant, kernels_setting
 from .processor import cpu_identity
 from .records import Records, file_facts, key_of
 
@@ -20,4 +20,5 @@ def measurements(name: str) -> Records:
 
 def _machine_key() -> str:
     usable = this_machine().cores_usable
-    return key_of(cpu_identity(), usable, forced_variant(), *file_facts(symbols.libllama_path()))
+    settings = (forced_variant(), kernels_setting())
+    return key_of(cpu_identity(), usable, *settings, *file_facts(symbols.libllama_path()))

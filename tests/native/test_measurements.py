@@ -76,12 +76,15 @@ def test_another_build_of_llama_cpp_finds_nothing(tmp_path: Path, monkeypatch: p
     assert RECORDS.find(MODEL) is None
 
 
-def test_what_was_measured_with_a_forced_variant_counts_with_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("variable", "value"), [("SEALLM_CPU_VARIANT", "haswell"), ("SEALLM_KERNELS", "off")])
+def test_what_was_measured_with_a_forced_variant_or_other_kernels_counts_with_it_alone(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     RECORDS.keep(MODEL, RECORD)
-    monkeypatch.setenv("SEALLM_CPU_VARIANT", "haswell")
+    monkeypatch.setenv(variable, value)
     assert RECORDS.find(MODEL) is None
     RECORDS.keep(MODEL, CHANGED)
-    monkeypatch.delenv("SEALLM_CPU_VARIANT")
+    monkeypatch.delenv(variable)
     assert RECORDS.find(MODEL) == RECORD
 
 

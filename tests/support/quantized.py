@@ -1,4 +1,4 @@
-"""Quantized weights with their numbers, and activations as products round them."""
+"""Quantized weights with their numbers, and activations as kernels quantize them."""
 
 from __future__ import annotations
 
@@ -61,10 +61,11 @@ def _numbers(packed: NDArray[np.uint8], kind: str, n_out: int) -> NDArray[np.flo
 
 
 def rounded(rows: NDArray[np.float32], kind: str) -> NDArray[np.float64]:
-    """Activations as a product with weights of this type sees them: whole numbers to 127, with a scale for 32 of them
+    """Activations as they are multiplied with weights of this type: whole numbers to 127, with a scale for 32 of them
     or for a super-block."""
     blocks = rows.reshape(-1, 256 if kind.endswith(("_K", "_XS")) else 32)
     largest = np.abs(blocks).max(1, keepdims=True)
+    largest[largest < 1e-35] = 0  # its scale would be subnormal
     inverse = np.divide(np.float32(127), largest, out=np.zeros_like(largest), where=largest > 0)
     scale = (largest * np.float32(1 / 127)).astype(np.float64)
     return (np.rint(blocks * inverse).astype(np.float64) * scale).reshape(rows.shape)

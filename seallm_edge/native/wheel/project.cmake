@@ -67,29 +67,29 @@ if(PROJECT_NAME STREQUAL "ggml" AND GGML_CPU_ALL_VARIANTS)
   endfunction()
 endif()
 
-# ggml multiplies quantized weights with activations by kernels/products.c, where it can. Arm has good ones of ggml's own.
+# ggml multiplies quantized weights with activations by kernels/matmul.c, where it can. Arm has good ones of ggml's own.
 if(PROJECT_NAME STREQUAL "ggml" AND CMAKE_SYSTEM_NAME STREQUAL "Linux"
    AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$" AND CMAKE_C_COMPILER_ID MATCHES "^(GNU|Clang)$")
   set(cpu "${CMAKE_CURRENT_SOURCE_DIR}/src/ggml-cpu")
   file(READ "${cpu}/ggml-cpu.c" text)
-  exchange(text "#include \"ggml-cpu-impl.h\"\n" "#include \"ggml-cpu-impl.h\"\n#include \"products.h\"\n")
-  exchange(text "    // If tiled is supported, it will execute" "    if (seallm_products(params, dst)) {
+  exchange(text "#include \"ggml-cpu-impl.h\"\n" "#include \"ggml-cpu-impl.h\"\n#include \"matmul.h\"\n")
+  exchange(text "    // If tiled is supported, it will execute" "    if (seallm_matmul(params, dst)) {
         return;
     }
     // If tiled is supported, it will execute")
-  exchange(text "    size_t work_size = 0;\n" "    size_t work_size = 0, products_size = 0;\n")
+  exchange(text "    size_t work_size = 0;\n" "    size_t work_size = 0, matmul_size = 0;\n")
   exchange(text "        work_size = MAX(work_size, cur);\n" "        work_size = MAX(work_size, cur);
         if (node->op == GGML_OP_MUL_MAT) {
-            products_size = MAX(products_size, seallm_products_size(node, n_tasks));
+            matmul_size = MAX(matmul_size, seallm_matmul_size(node, n_tasks));
         }\n")
   exchange(text "    if (work_size > 0) {\n        work_size += CACHE_LINE_SIZE"
-    "    work_size += products_size;\n    if (work_size > 0) {\n        work_size += CACHE_LINE_SIZE")
+    "    work_size += matmul_size;\n    if (work_size > 0) {\n        work_size += CACHE_LINE_SIZE")
   exchange(text "    GGML_ASSERT(cplan->work_size == 0 || cplan->work_data != NULL);\n"
     "    GGML_ASSERT(cplan->work_size == 0 || cplan->work_data != NULL);
-    seallm_products_begin(cplan->work_data, cplan->work_size);\n")
+    seallm_matmul_begin(cplan->work_data, cplan->work_size);\n")
   file(WRITE "${cpu}/ggml-cpu.c" "${text}")
   file(READ "${cpu}/CMakeLists.txt" text)
-  exchange(text "        ggml-cpu/ggml-cpu.c\n" "        ggml-cpu/ggml-cpu.c\n        ggml-cpu/products.c\n")
+  exchange(text "        ggml-cpu/ggml-cpu.c\n" "        ggml-cpu/ggml-cpu.c\n        ggml-cpu/matmul.c\n")
   file(WRITE "${cpu}/CMakeLists.txt" "${text}")
   file(GLOB kernels "${CMAKE_CURRENT_LIST_DIR}/kernels/*.[ch]")
   file(COPY ${kernels} DESTINATION "${cpu}")

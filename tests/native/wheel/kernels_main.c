@@ -1,15 +1,15 @@
 /* Multiplies what comes on stdin by the kernels alone, without ggml, so that sanitizers see all of it.
 
-   stdin: the type's number in `products`, weight rows, blocks of a row, columns (int32 each); weights; activations.
+   stdin: the type's number in `types`, weight rows, blocks of a row, columns (int32 each); weights; activations.
    stdout: of each column, a float for each weight row. Rows beyond the last whole tile are left out. */
 #include "kernels.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-static const struct product * const products[] = {
-    &product_q4_0, &product_q4_1, &product_q5_0,   &product_q5_1, &product_q8_0,
-    &product_q4_K, &product_q5_K, &product_q6_K, &product_iq4_nl, &product_iq4_xs,
+static const struct weight_type * const types[] = {
+    &type_q4_0, &type_q4_1, &type_q5_0,   &type_q5_1, &type_q8_0,
+    &type_q4_K, &type_q5_K, &type_q6_K, &type_iq4_nl, &type_iq4_xs,
 };
 
 /* Exactly as long as it must be: a byte read too far is found. */
@@ -26,51 +26,51 @@ static struct panel * new_panel(void) {
 }
 
 /* One group of columns with all rows: as a reply is multiplied where they are few, else as a prompt. */
-static void multiply(const struct product * product, const char * weights, int n_rows, int blocks, int columns,
+static void multiply(const struct weight_type * type, const char * weights, int n_rows, int blocks, int columns,
                      const float * x, float * out) {
-    const size_t stride = (size_t) blocks / product->rounding.blocks * product->block_size;
-    int8_t * rounded = malloc((size_t) blocks * BLOCK_BYTES * columns);
+    const size_t stride = (size_t) blocks / type->format.blocks * type->block_size;
+    int8_t * activations = malloc((size_t) blocks * BLOCK_BYTES * columns);
     struct side * sides = malloc(blocks * sizeof(struct side));
     memset(sides, 0xff, blocks * sizeof(struct side));
     for (int c = 0; c < columns; c++) {
-        for (int b = 0; b < blocks; b += product->rounding.blocks) {
-            round_activations(x + ((size_t) c * blocks + b) * BLOCK, product->rounding, columns, c,
-                              rounded + (size_t) b * BLOCK_BYTES * columns, sides + b);
+        for (int b = 0; b < blocks; b += type->format.blocks) {
+            quantize_activations(x + ((size_t) c * blocks + b) * BLOCK, type->format, columns, c,
+                              activations + (size_t) b * BLOCK_BYTES * columns, sides + b);
         }
     }
     struct panel * panel = new_panel();
     for (int row = 0; row + TILE_ROWS <= n_rows; row += TILE_ROWS) {
         if (columns <= FEW_COLUMNS) {
             for (int v = 0; v < TILE_VECTORS; v++) {
-                multiply_few(product, weights + (row + v * LANES) * stride, stride, blocks, columns, rounded, sides,
+                multiply_few(type, weights + (row + v * LANES) * stride, stride, blocks, columns, activations, sides,
                              out + row + v * LANES, n_rows);
             }
             continue;
         }
         for (int b = 0; b < blocks; b += CHUNK_BLOCKS) {
             const int n = blocks - b < CHUNK_BLOCKS ? blocks - b : CHUNK_BLOCKS;
-            const char * at = weights + row * stride + b / product->rounding.blocks * product->block_size;
-            unpack_panel(product, (struct packed) { at, stride, 0 }, n, panel);
-            product->multiply[columns - 1](n, panel, rounded + (size_t) b * BLOCK_BYTES * columns, sides + b, out + row, n_rows,
+            const char * at = weights + row * stride + b / type->format.blocks * type->block_size;
+            unpack_panel(type, (struct packed) { at, stride, 0 }, n, panel);
+            type->multiply[columns - 1](n, panel, activations + (size_t) b * BLOCK_BYTES * columns, sides + b, out + row, n_rows,
                                            b == 0);
         }
     }
     free(panel);
     free(sides);
-    free(rounded);
+    free(activations);
 }
 
 int main(void) {
     int32_t head[4]; /* type, rows, blocks, columns */
     while (fread(head, sizeof(head), 1, stdin) == 1) {
-        const struct product * product = products[head[0]];
+        const struct weight_type * type = types[head[0]];
         const int n_rows = head[1], blocks = head[2], columns = head[3];
-        char * weights = filled((size_t) n_rows * blocks / product->rounding.blocks * product->block_size);
+        char * weights = filled((size_t) n_rows * blocks / type->format.blocks * type->block_size);
         float * x = filled((size_t) columns * blocks * BLOCK * sizeof(float));
         float * out = calloc((size_t) columns * n_rows, sizeof(float));
         for (int c = 0; c < columns; c += TILE_COLUMNS) {
             const int group = columns - c < TILE_COLUMNS ? columns - c : TILE_COLUMNS;
-            multiply(product, weights, n_rows, blocks, group, x + (size_t) c * blocks * BLOCK, out + (size_t) c * n_rows);
+            multiply(type, weights, n_rows, blocks, group, x + (size_t) c * blocks * BLOCK, out + (size_t) c * n_rows);
         }
         fwrite(out, sizeof(float), (size_t) columns * n_rows, stdout);
         free(out);

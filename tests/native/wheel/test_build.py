@@ -151,7 +151,7 @@ def test_version_flags_and_compiler_make_another_wheel() -> None:
     assert all(build.VERSION in key for key in keys)
 
 
-@pytest.mark.parametrize("name", ["project.cmake", "block_search.h", "products.c", "unpack.h"])
+@pytest.mark.parametrize("name", ["project.cmake", "block_search.h", "matmul.c", "unpack.h"])
 def test_what_is_built_in_makes_another_wheel(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = build.cache_key(build.CMAKE_FLAGS, "compiler 1.0")
     (tmp_path / name).write_text("")

@@ -1,17 +1,23 @@
-/* Activations as register tiles read them: rounded to bytes, and four neighbouring ones of each column of a group side by
-   side. A column is a row of ggml's input: a batch token. */
+/* Activations as register tiles read them: quantized to bytes, and four neighbouring ones of each column of a group
+   side by side. A column is a row of ggml's input: a batch token. */
+
+/* Activations this small have no scale: it would be a subnormal number, its inverse infinite. */
+#define SMALLEST 1e-35f
+
 /* Of a block of 32 activations, for each column of its group. */
 struct side {
     float scale[TILE_COLUMNS]; /* of the block; of types with super-blocks, of all 256 */
     float sum[TILE_COLUMNS];   /* of the activations */
-    int32_t excess[2][TILE_COLUMNS]; /* minus what weights that are too high add, in all or in each half */
-    int16_t sums[TILE_COLUMNS][2]; /* of super-blocks: of rounded activations, in blocks 0 and 2, 1 and 3, 4 and 6, 5 and 7 */
+    /* of sums: minus the weights' zero point times the sum, of the block or of each half */
+    int32_t start[2][TILE_COLUMNS];
+    /* of super-blocks: the sums of quantized activations, in blocks 0 and 2, 1 and 3, 4 and 6, 5 and 7 */
+    int16_t sums[TILE_COLUMNS][2];
 };
 
-/* How activations are rounded for a type of weights. */
-struct rounding {
+/* How activations are quantized for a type of weights. */
+struct activation_format {
     int blocks;  /* that share a scale: 1 or SUPER_BLOCKS */
-    int excess;  /* of the weights */
+    int zero_point; /* of the weights: 0 is stored as this */
     bool halves; /* whether halves of a block have scales of their own */
 };
 
@@ -25,8 +31,8 @@ static inline float largest_of(const float * x, int n) {
     return f_largest(f_max(largest, second));
 }
 
-/* Round 16 activations; their sum. */
-static inline int round16(const float * x, float inverse, __m128i * to) {
+/* Quantize 16 activations; their sum. */
+static inline int quantize16(const float * x, float inverse, __m128i * to) {
     const __m128 by = _mm_set1_ps(inverse);
     __m128i whole[4];
     for (int i = 0; i < 4; i++) { whole[i] = _mm_cvtps_epi32(_mm_mul_ps(_mm_loadu_ps(x + 4 * i), by)); }
@@ -47,21 +53,23 @@ static inline void store_quads(int8_t * to, ptrdiff_t step, __m128i quads) {
     }
 }
 
-/* Round `how.blocks` blocks of column c of a group of `columns`. `to` and `sides` are the group's, at these blocks. */
-static void round_activations(const float * x, struct rounding how, int columns, int c, int8_t * to,
+/* Quantize `how.blocks` blocks of column c of a group of `columns`. `to` and `sides` are the group's, at these
+   blocks. */
+static void quantize_activations(const float * x, struct activation_format how, int columns, int c, int8_t * to,
                               struct side * sides) {
-    const float largest = largest_of(x, how.blocks * BLOCK), scale = largest * (1.0f / 127);
-    const float inverse = largest > 0 ? 127 / largest : 0;
+    const float largest = largest_of(x, how.blocks * BLOCK);
+    const bool is_zero = largest < SMALLEST;
+    const float scale = is_zero ? 0 : largest * (1.0f / 127), inverse = is_zero ? 0 : 127 / largest;
     for (int b = 0; b < how.blocks; b++, x += BLOCK, to += BLOCK_BYTES * columns) {
-        __m128i rounded[2];
-        const int first = round16(x, inverse, rounded), second = round16(x + 16, inverse, rounded + 1);
-        store_quads(to + QUAD_BYTES * c, QUAD_BYTES * columns, rounded[0]);
-        store_quads(to + QUAD_BYTES * (c + 4 * columns), QUAD_BYTES * columns, rounded[1]);
+        __m128i quants[2];
+        const int first = quantize16(x, inverse, quants), second = quantize16(x + 16, inverse, quants + 1);
+        store_quads(to + QUAD_BYTES * c, QUAD_BYTES * columns, quants[0]);
+        store_quads(to + QUAD_BYTES * (c + 4 * columns), QUAD_BYTES * columns, quants[1]);
         sides[b].scale[c] = scale;
         sides[b].sum[c] = (float) (first + second) * scale;
         /* blocks 0 to 3 are the first of pair 0, the first of pair 1, the second of pair 0, the second of pair 1 */
         sides[b / 4 * 2 + b % 2].sums[c][b / 2 % 2] = (int16_t) (first + second);
-        sides[b].excess[0][c] = -how.excess * (how.halves ? first : first + second);
-        sides[b].excess[1][c] = -how.excess * (how.halves ? second : 0);
+        sides[b].start[0][c] = -how.zero_point * (how.halves ? first : first + second);
+        sides[b].start[1][c] = -how.zero_point * (how.halves ? second : 0);
     }
 }

@@ -1,25 +1,25 @@
-/* Products of quantized weights with any number of activations, for the processor that this is compiled for. Needs nothing
-   of ggml. See docs/kernels.md. */
+/* Products of quantized weights with any number of activations, for the processor that this is compiled for. Needs
+   nothing of ggml. See docs/kernels.md. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
+/* Each needs those before it. */
+// clang-format off
 #include "vectors.h"
-/* the rest is written in its words */
 #include "blocks.h"
 #include "panel.h"
-/* of panels */
 #include "activations.h"
 #include "sink.h"
-/* to sinks */
 #include "tile.h"
 #include "unpack.h"
+// clang-format on
 
-/* Numbers of a type of weights. */
-struct product {
+/* The kernels of a type of weights. */
+struct weight_type {
     size_t block_size; /* bytes */
-    struct rounding rounding;
+    struct activation_format format;
     /* a panel, with as many columns as the place in the list says */
     const multiplier * multiply;
     void (*unpack)(struct packed from, int blocks, struct panel * panel, int v);
@@ -37,43 +37,43 @@ struct product {
         unpack_##type(from, blocks, &sink);                                                                            \
         sink_close(&sink);                                                                                             \
     }
-#define PRODUCT(type, how, super, excess, halves)                                                                      \
+#define WEIGHT_TYPE(type, how, super, zero_point, halves)                                                              \
     static void unpack_panel_##type(struct packed from, int blocks, struct panel * panel, int v) {                     \
         struct sink sink = { .kind = kind_##how, .panel = panel, .v = v };                                             \
         unpack_##type(from, blocks, &sink);                                                                            \
     }                                                                                                                  \
     FEW(type, how, 1)                                                                                                  \
     FEW(type, how, 2)                                                                                                  \
-    static const struct product product_##type = {                                                                     \
-        sizeof(block_of_##type), { super, excess, halves }, multiply_##how, unpack_panel_##type,                       \
+    static const struct weight_type type_##type = {                                                                    \
+        sizeof(block_of_##type), { super, zero_point, halves }, multiply_##how, unpack_panel_##type,                   \
         { few_##type##_1, few_##type##_2 },                                                                            \
     };
 
-/*      type, how it is multiplied, blocks with one scale of activations, how much too high its weights are, halves */
-PRODUCT(q4_0, 4_bits, 1, 8, false)
-PRODUCT(q4_1, 4_bits_minima, 1, 0, false)
-PRODUCT(q5_0, 5_bits, 1, 16, false)
-PRODUCT(q5_1, 5_bits_minima, 1, 0, false)
-PRODUCT(q8_0, 8_bits, 1, EXCESS_8_BITS, false)
-PRODUCT(iq4_nl, 8_bits, 1, EXCESS_8_BITS, false)
-PRODUCT(q4_K, 4_bits_minima_wide, SUPER_BLOCKS, 0, false)
-PRODUCT(q5_K, 5_bits_minima_wide, SUPER_BLOCKS, 0, false)
-PRODUCT(q6_K, 6_bits_halves_wide, SUPER_BLOCKS, 32, true)
-PRODUCT(iq4_xs, 8_bits_wide, SUPER_BLOCKS, EXCESS_8_BITS, false)
+/*      type, how it is multiplied, blocks with one scale of activations, zero point, whether halves have scales */
+WEIGHT_TYPE(q4_0, 4_bits, 1, 8, false)
+WEIGHT_TYPE(q4_1, 4_bits_minima, 1, 0, false)
+WEIGHT_TYPE(q5_0, 5_bits, 1, 16, false)
+WEIGHT_TYPE(q5_1, 5_bits_minima, 1, 0, false)
+WEIGHT_TYPE(q8_0, 8_bits, 1, ZERO_POINT_8_BITS, false)
+WEIGHT_TYPE(iq4_nl, 8_bits, 1, ZERO_POINT_8_BITS, false)
+WEIGHT_TYPE(q4_K, 4_bits_minima_wide, SUPER_BLOCKS, 0, false)
+WEIGHT_TYPE(q5_K, 5_bits_minima_wide, SUPER_BLOCKS, 0, false)
+WEIGHT_TYPE(q6_K, 6_bits_halves_wide, SUPER_BLOCKS, 32, true)
+WEIGHT_TYPE(iq4_xs, 8_bits_wide, SUPER_BLOCKS, ZERO_POINT_8_BITS, false)
 
 /* What is wanted next lies this many chunks ahead, where weights are read once only: a processor's own prefetching is
    too late by then. */
 #define CHUNKS_AHEAD 2
 
 /* The two vectors of a panel. */
-static void unpack_panel(const struct product * product, struct packed from, int blocks, struct panel * panel) {
-    for (int v = 0; v < TILE_VECTORS; v++, from.rows += LANES * from.stride) { product->unpack(from, blocks, panel, v); }
+static void unpack_panel(const struct weight_type * type, struct packed from, int blocks, struct panel * panel) {
+    for (int v = 0; v < TILE_VECTORS; v++, from.rows += LANES * from.stride) { type->unpack(from, blocks, panel, v); }
 }
 
 /* LANES rows of `blocks` blocks with `columns` columns, which are few. */
-static void multiply_few(const struct product * product, const char * rows, size_t stride, int64_t blocks, int columns,
+static void multiply_few(const struct weight_type * type, const char * rows, size_t stride, int64_t blocks, int columns,
                          const int8_t * activations, const struct side * sides, float * out, size_t out_stride) {
-    const size_t chunk = CHUNK_BLOCKS / product->rounding.blocks * product->block_size;
+    const size_t chunk = CHUNK_BLOCKS / type->format.blocks * type->block_size;
     struct packed from = { rows, stride, (ptrdiff_t) (CHUNKS_AHEAD * chunk) };
     for (int64_t b = 0; b < blocks; b += CHUNK_BLOCKS, from.rows += chunk) {
         const int64_t left = blocks - b;
@@ -81,7 +81,7 @@ static void multiply_few(const struct product * product, const char * rows, size
             const int64_t chunks = (left + CHUNK_BLOCKS - 1) / CHUNK_BLOCKS;
             from.ahead = rows + LANES * stride + (CHUNKS_AHEAD - chunks) * chunk - from.rows;
         }
-        product->few[columns - 1](from, (int) (left < CHUNK_BLOCKS ? left : CHUNK_BLOCKS),
+        type->few[columns - 1](from, (int) (left < CHUNK_BLOCKS ? left : CHUNK_BLOCKS),
                                   activations + b * BLOCK_BYTES * columns, sides + b, out, out_stride, b == 0);
     }
 }

@@ -2,7 +2,8 @@
    nearest cache while all activations pass by.
 
    A block is 32 weights of a row; of two scales, the first is that of its first 16. A byte is not negative where
-   processors multiply bytes without a sign by bytes with one: then it is EXCESS too high, which the sums start with. */
+   processors multiply bytes without a sign by bytes with one: then 0 is stored as a zero point, for which the sums
+   make up at their start. */
 #define TILE_VECTORS 2
 #define TILE_ROWS (TILE_VECTORS * LANES)
 #define BLOCK 32
@@ -15,12 +16,14 @@
 struct panel {
     int8_t weights[CHUNK_BLOCKS][QUADS][TILE_VECTORS][4 * LANES];
     float scales[CHUNK_BLOCKS][2][TILE_VECTORS][LANES];
-    float minima[CHUNK_BLOCKS][TILE_VECTORS][LANES]; /* what is added for each activation; of a super-block, in the first */
-    ints minima_of_pairs[CHUNK_BLOCKS / 2][TILE_VECTORS]; /* of super-blocks: times how much, for blocks 0 and 2, 1 and 3… */
+    /* What is added for each activation. Super-blocks have one, with the first block, times a whole number for each
+       block: of blocks 0 and 2, 1 and 3, 4 and 6, 5 and 7. */
+    float minima[CHUNK_BLOCKS][TILE_VECTORS][LANES];
+    ints minima_of_pairs[CHUNK_BLOCKS / 2][TILE_VECTORS];
 } __attribute__((aligned(64)));
 
-/* Where packed weights are: LANES rows, `stride` bytes apart. Those `ahead` bytes further are wanted next: a processor's own
-   prefetching follows few streams, and none beyond a page. */
+/* Where packed weights are: LANES rows, `stride` bytes apart. Those `ahead` bytes further are wanted next: a
+   processor's own prefetching follows few streams, and none beyond a page. */
 struct packed {
     const char * rows;
     size_t stride;
@@ -28,7 +31,7 @@ struct packed {
 };
 
 #ifdef DOT4
-#define EXCESS_8_BITS 128
+#define ZERO_POINT_8_BITS 128
 #else
-#define EXCESS_8_BITS 0
+#define ZERO_POINT_8_BITS 0
 #endif

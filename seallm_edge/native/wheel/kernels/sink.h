@@ -1,5 +1,5 @@
-/* Where unpacked weights go: into a panel, to be multiplied with many columns; or, with a few columns as in a reply, into
-   sums at once, LANES rows at a time. Sums are added up in the same order either way. */
+/* Where unpacked weights go: into a panel, to be multiplied with many columns; or, with a few columns as in a reply,
+   into sums at once, LANES rows at a time. Sums are added up in the same order either way. */
 #define FEW_COLUMNS 2
 
 /* How a type of weights is multiplied: constants in each kernel. */
@@ -42,8 +42,8 @@ KERNEL sink_begin(struct sink * s, int b, int n) {
     if (s->panel) { return; }
     UNROLL(4) for (int which = 0; which < n; which++) {
         UNROLL(2) for (int c = 0; c < s->columns; c++) {
-            s->dots[which][0][c] = i_all32(s->sides[b + which].excess[0][c]);
-            s->dots[which][1][c] = s->kind.halves ? i_all32(s->sides[b + which].excess[1][c]) : i_zero();
+            s->dots[which][0][c] = i_all32(s->sides[b + which].start[0][c]);
+            s->dots[which][1][c] = s->kind.halves ? i_all32(s->sides[b + which].start[1][c]) : i_zero();
         }
     }
 }
@@ -115,7 +115,9 @@ KERNEL sink_end(struct sink * s, int b, int which, floats scale, floats second, 
 KERNEL sink_super_end(struct sink * s, int b, const ints minima[SUPER_PAIRS], floats minimum) {
     if (s->panel) {
         f_store(s->panel->minima[b][s->v], minimum);
-        UNROLL(4) for (int i = 0; i < SUPER_PAIRS; i++) { i_store(&s->panel->minima_of_pairs[b / 2 + i][s->v], minima[i]); }
+        UNROLL(4) for (int i = 0; i < SUPER_PAIRS; i++) {
+            i_store(&s->panel->minima_of_pairs[b / 2 + i][s->v], minima[i]);
+        }
         return;
     }
     UNROLL(2) for (int c = 0; c < s->columns; c++) {

@@ -1,5 +1,5 @@
-/* Products of a panel with the activations of a group: TILE_ROWS weight rows times up to TILE_COLUMNS columns, whose sums
-   stay in registers. Whatever the number of columns or threads, a sum is added up in the same order. */
+/* Products of a panel with the activations of a group: TILE_ROWS weight rows times up to TILE_COLUMNS columns, whose
+   sums stay in registers. Whatever the number of columns or threads, a sum is added up in the same order. */
 /* Add `quads` quads of a block to the sums: from quad `first` on. `bits` are those of a weight. */
 KERNEL multiply_quads(const int columns, const int bits, const int quads, const int8_t * w, const int8_t * x,
                       ints sums[TILE_VECTORS][TILE_COLUMNS]) {
@@ -65,7 +65,7 @@ KERNEL multiply_tile(const int columns, const struct kind kind, int blocks, cons
             const int quads = halves ? QUADS / 2 : QUADS;
             ints dots[TILE_VECTORS][TILE_COLUMNS];
             UNROLL(8) for (int c = 0; c < columns; c++) {
-                dots[0][c] = dots[1][c] = i_all32(sides->excess[half][c]);
+                dots[0][c] = dots[1][c] = i_all32(sides->start[half][c]);
             }
             const int8_t * weights = panel->weights[b][half * quads][0];
             const int8_t * activations = x + half * quads * QUAD_BYTES * columns;
@@ -85,8 +85,10 @@ KERNEL multiply_tile(const int columns, const struct kind kind, int blocks, cons
             const floats scale0 = f_load(panel->scales[b][half][0]), scale1 = f_load(panel->scales[b][half][1]);
             UNROLL(8) for (int c = 0; c < columns; c++) {
                 const floats of_column = f_all(sides->scale[c]);
-                sums[0][c] = f_multiply_add(f_of_ints(dots[0][c]), wide ? scale0 : f_mul(scale0, of_column), sums[0][c]);
-                sums[1][c] = f_multiply_add(f_of_ints(dots[1][c]), wide ? scale1 : f_mul(scale1, of_column), sums[1][c]);
+                const floats both0 = wide ? scale0 : f_mul(scale0, of_column);
+                const floats both1 = wide ? scale1 : f_mul(scale1, of_column);
+                sums[0][c] = f_multiply_add(f_of_ints(dots[0][c]), both0, sums[0][c]);
+                sums[1][c] = f_multiply_add(f_of_ints(dots[1][c]), both1, sums[1][c]);
             }
         }
         if (kind.minima && !wide) {

@@ -5,7 +5,8 @@
 static inline ints low_nibbles(ints v) { return i_and(v, LOW_NIBBLES); }
 static inline ints high_nibbles(ints v) { return i_and(i_shift_right(v, 4), LOW_NIBBLES); }
 
-/* The weights of every second block: where bytes are multiplied at full width, 16 times as large, and their scale smaller. */
+/* The weights of every second block: where bytes are multiplied at full width, 16 times as large, and their scale
+   smaller. */
 #ifdef DOT4
 #define ODD_SCALE 0.0625f
 static inline ints odd_nibbles(ints v) { return i_and(v, i_all8((char) 0xf0)); }
@@ -15,7 +16,9 @@ static inline ints odd_nibbles(ints v) { return high_nibbles(v); }
 #endif
 
 /* Byte i of each lane, with its sign or without. */
-static inline ints byte_of(ints v, int i) { return i == 3 ? i_shift_right(v, 24) : i_and(i_shift_right(v, 8 * i), i_all32(255)); }
+static inline ints byte_of(ints v, int i) {
+    return i == 3 ? i_shift_right(v, 24) : i_and(i_shift_right(v, 8 * i), i_all32(255));
+}
 static inline ints signed_byte_of(ints v, int i) { return i_shift_right_signed(i_shift_left(v, 24 - 8 * i), 24); }
 
 /* Ask for the 64 bytes and more at `offset` of each row, of what is wanted next. */
@@ -28,7 +31,7 @@ KERNEL prefetch(struct packed from, size_t offset) {
 /* Types of blocks of 32 with a scale, perhaps a minimum, and perhaps a fifth bit of each weight. */
 KERNEL unpack_nibbles(struct packed from, int blocks, struct sink * sink, size_t size, bool minimum, bool fifth_bit,
                       const int8_t * table) {
-    const ints values = table ? i_xor(i_every16(table), i_all8((char) EXCESS_8_BITS)) : i_zero();
+    const ints values = table ? i_xor(i_every16(table), i_all8((char) ZERO_POINT_8_BITS)) : i_zero();
     for (int b = 0; b < blocks; b++, from.rows += size) {
         ints head[4], packed[4];
         if (b % 2 == 0) { prefetch(from, 0); }
@@ -84,7 +87,7 @@ KERNEL unpack_q8_0(struct packed from, int blocks, struct sink * sink) {
         ints quads[QUADS];
         transpose32(from.rows + offsetof(block_of_q8_0, quants), from.stride, quads);
         UNROLL(8) for (int q = 0; q < QUADS; q++) {
-            sink_weights(sink, b, 0, q, i_xor(quads[q], i_all8((char) EXCESS_8_BITS)));
+            sink_weights(sink, b, 0, q, i_xor(quads[q], i_all8((char) ZERO_POINT_8_BITS)));
         }
         sink_end(sink, b, 0, scale, scale, f_zero());
     }
@@ -118,51 +121,49 @@ KERNEL sink_k4_end(struct sink * sink, int b, int which, const struct k4_scales 
     sink_end(sink, b, which, scale, scale, f_zero());
 }
 
-KERNEL unpack_q4_K(struct packed from, int blocks, struct sink * sink) {
-    for (int b = 0; b < blocks; b += SUPER_BLOCKS, from.rows += sizeof(block_of_q4_K)) {
+/* Types of super-blocks with minima, perhaps with a fifth bit of each weight: bits 0 to 7 of a byte are of blocks 0
+   to 7. */
+KERNEL unpack_k4(struct packed from, int blocks, struct sink * sink, size_t size, bool fifth_bit) {
+    const ints fifth = i_all8(16);
+    const size_t fifth_at = offsetof(block_of_q5_K, fifth_bits);
+    const size_t quants_at = fifth_bit ? offsetof(block_of_q5_K, quants) : offsetof(block_of_q4_K, quants);
+    for (int b = 0; b < blocks; b += SUPER_BLOCKS, from.rows += size) {
         const struct k4_scales k = k4_scales_of(from);
+        ints bits[QUADS];
+        if (fifth_bit) { transpose32(from.rows + fifth_at, from.stride, bits); }
         UNROLL(4) for (int j = 0; j < SUPER_BLOCKS; j += 2) { /* 32 bytes: of two blocks */
             ints packed[QUADS];
             if (j < 6) { prefetch(from, 32 * j); }
-            transpose32(from.rows + offsetof(block_of_q4_K, quants) + 16 * j, from.stride, packed);
+            transpose32(from.rows + quants_at + 16 * j, from.stride, packed);
             sink_begin(sink, b + j, 2);
             UNROLL(8) for (int q = 0; q < QUADS; q++) {
-                sink_weights(sink, b + j, 0, q, low_nibbles(packed[q]));
-                sink_weights(sink, b + j + 1, 1, q, odd_nibbles(packed[q]));
+                ints first = low_nibbles(packed[q]);
+                ints second = fifth_bit ? high_nibbles(packed[q]) : odd_nibbles(packed[q]);
+                if (fifth_bit) {
+                    const ints h = bits[q];
+                    const ints of_first = j < 4 ? i_shift_left(h, 4 - j) : i_shift_right(h, j - 4);
+                    const ints of_second = j < 3 ? i_shift_left(h, 3 - j) : i_shift_right(h, j - 3);
+                    first = i_or(first, i_and(of_first, fifth));
+                    second = i_or(second, i_and(of_second, fifth));
+                }
+                sink_weights(sink, b + j, 0, q, first);
+                sink_weights(sink, b + j + 1, 1, q, second);
             }
             sink_k4_end(sink, b + j, 0, &k, j, k.scale);
-            sink_k4_end(sink, b + j + 1, 1, &k, j + 1, k.odd_scale);
+            sink_k4_end(sink, b + j + 1, 1, &k, j + 1, fifth_bit ? k.scale : k.odd_scale);
         }
         sink_super_end(sink, b, k.minima, k.minimum);
     }
 }
 
+KERNEL unpack_q4_K(struct packed from, int blocks, struct sink * sink) {
+    unpack_k4(from, blocks, sink, sizeof(block_of_q4_K), false);
+}
 KERNEL unpack_q5_K(struct packed from, int blocks, struct sink * sink) {
-    const ints fifth = i_all8(16);
-    for (int b = 0; b < blocks; b += SUPER_BLOCKS, from.rows += sizeof(block_of_q5_K)) {
-        const struct k4_scales k = k4_scales_of(from);
-        ints high[QUADS];
-        transpose32(from.rows + offsetof(block_of_q5_K, fifth_bits), from.stride, high);
-        UNROLL(4) for (int j = 0; j < SUPER_BLOCKS; j += 2) { /* bits j and j + 1 of `high` are of blocks j and j + 1 */
-            ints packed[QUADS];
-            if (j < 6) { prefetch(from, 32 * j); }
-            transpose32(from.rows + offsetof(block_of_q5_K, quants) + 16 * j, from.stride, packed);
-            sink_begin(sink, b + j, 2);
-            UNROLL(8) for (int q = 0; q < QUADS; q++) {
-                const ints h = high[q];
-                const ints first = j < 4 ? i_shift_left(h, 4 - j) : i_shift_right(h, j - 4);
-                const ints second = j < 3 ? i_shift_left(h, 3 - j) : i_shift_right(h, j - 3);
-                sink_weights(sink, b + j, 0, q, i_or(low_nibbles(packed[q]), i_and(first, fifth)));
-                sink_weights(sink, b + j + 1, 1, q, i_or(high_nibbles(packed[q]), i_and(second, fifth)));
-            }
-            sink_k4_end(sink, b + j, 0, &k, j, k.scale);
-            sink_k4_end(sink, b + j + 1, 1, &k, j + 1, k.scale);
-        }
-        sink_super_end(sink, b, k.minima, k.minimum);
-    }
+    unpack_k4(from, blocks, sink, sizeof(block_of_q5_K), true);
 }
 
-/* Weights are stored 32 too high. */
+/* 0 is stored as 32. */
 KERNEL unpack_q6_K(struct packed from, int blocks, struct sink * sink) {
     const ints two_bits = i_all8(48);
     for (int b = 0; b < blocks; b += SUPER_BLOCKS, from.rows += sizeof(block_of_q6_K)) {
@@ -171,7 +172,8 @@ KERNEL unpack_q6_K(struct packed from, int blocks, struct sink * sink) {
         transpose16(from.rows + sizeof(block_of_q6_K) - 16, from.stride, last);
         const floats scale = f_of_low_halves(i_shift_right(last[3], 16));
         UNROLL(2) for (int n = 0; n < 2; n++) { /* four blocks */
-            const size_t low_at = offsetof(block_of_q6_K, low) + 64 * n, high_at = offsetof(block_of_q6_K, high) + 32 * n;
+            const size_t low_at = offsetof(block_of_q6_K, low) + 64 * n;
+            const size_t high_at = offsetof(block_of_q6_K, high) + 32 * n;
             sink_begin(sink, b + 4 * n, 4);
             ints low0[QUADS], low1[QUADS], high[QUADS];
             prefetch(from, 128 * n);
@@ -198,7 +200,7 @@ KERNEL unpack_q6_K(struct packed from, int blocks, struct sink * sink) {
 }
 
 KERNEL unpack_iq4_xs(struct packed from, int blocks, struct sink * sink) {
-    const ints values = i_xor(i_every16(iq4_table), i_all8((char) EXCESS_8_BITS));
+    const ints values = i_xor(i_every16(iq4_table), i_all8((char) ZERO_POINT_8_BITS));
     for (int b = 0; b < blocks; b += SUPER_BLOCKS, from.rows += sizeof(block_of_iq4_xs)) {
         ints first[4];
         transpose16(from.rows, from.stride, first);

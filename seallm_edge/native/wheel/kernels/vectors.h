@@ -1,11 +1,13 @@
-/* What the kernels know of a processor: vectors of LANES 32-bit lanes, and a multiply-add of four (or two) bytes a lane.
+/* What the kernels know of a processor: vectors of LANES 32-bit lanes, and a multiply-add of four (or two) bytes a
+   lane.
 
-   Everything else is written once, in these words. `ints` holds LANES int32, or 4 * LANES bytes; `floats` LANES float. */
+   Everything else is written once, in these words. `ints` holds LANES int32, or 4 * LANES bytes; `floats` LANES
+   float. */
 #include <immintrin.h>
 
 #if defined(__AVX512VNNI__) && defined(__AVX512VL__) && defined(__AVX512BW__)
 #define LANES 16
-#define TILE_COLUMNS 6 /* activations of a register tile: 2 * 6 sums, as many again in float, and what they are made of */
+#define TILE_COLUMNS 6 /* of a register tile: 2 * 6 sums, as many again in float, and what they are made of */
 typedef __m512i ints;
 typedef __m512 floats;
 #define i_load(p) _mm512_loadu_si512(p)
@@ -17,7 +19,6 @@ typedef __m512 floats;
 #define i_or _mm512_or_si512
 #define i_xor _mm512_xor_si512
 #define i_add32 _mm512_add_epi32
-#define i_sub8 _mm512_sub_epi8
 #define i_shift_left(v, n) _mm512_slli_epi32(v, n)
 #define i_shift_right(v, n) _mm512_srli_epi32(v, n)
 #define i_shift_right_signed(v, n) _mm512_srai_epi32(v, n)
@@ -63,7 +64,6 @@ typedef __m256 floats;
 #define i_xor _mm256_xor_si256
 #define i_add16 _mm256_add_epi16
 #define i_add32 _mm256_add_epi32
-#define i_sub8 _mm256_sub_epi8
 #define i_shift_left(v, n) _mm256_slli_epi32(v, n)
 #define i_shift_right(v, n) _mm256_srli_epi32(v, n)
 #define i_shift_right_signed(v, n) _mm256_srai_epi32(v, n)
@@ -117,7 +117,6 @@ typedef __m128 floats;
 #define i_xor _mm_xor_si128
 #define i_add16 _mm_add_epi16
 #define i_add32 _mm_add_epi32
-#define i_sub8 _mm_sub_epi8
 #define i_shift_left(v, n) _mm_slli_epi32(v, n)
 #define i_shift_right(v, n) _mm_srli_epi32(v, n)
 #define i_shift_right_signed(v, n) _mm_srai_epi32(v, n)
@@ -163,7 +162,8 @@ static inline floats f_of_low_halves(ints v) {
 }
 #endif
 
-/* 16 bytes of each of LANES rows, `stride` apart: out[i] holds bytes 4 * i to 4 * i + 3 of all of them, a row a lane. */
+/* 16 bytes of each of LANES rows, `stride` apart: out[i] holds bytes 4 * i to 4 * i + 3 of all of them, a row a
+   lane. */
 static inline void transpose16(const void * from, size_t stride, ints out[4]) {
     const char * p = from;
     const ints row0 = rows_of_four(p, stride, 0), row1 = rows_of_four(p, stride, 1);
@@ -237,8 +237,8 @@ static inline ints quad_of(const int8_t * x) { return _mm_load_si128((const __m1
 static inline ints quad_of(const int8_t * x) { return four_of(x); }
 #endif
 
-/* The parts of a kernel become one function for each type and number of columns, their loops unrolled: what they know of
-   both are constants then, and sums are in registers. */
+/* The parts of a kernel become one function for each type and number of columns, their loops unrolled: what they
+   know of both are constants then, and sums are in registers. */
 #define KERNEL static inline __attribute__((always_inline)) void
 #define UNROLL(n) _Pragma(UNROLL_TEXT(GCC unroll n))
 #define UNROLL_TEXT(x) #x

@@ -1,4 +1,4 @@
-"""Products of quantized weights with any number of batch tokens, by each CPU variant that runs here: against numpy."""
+"""Matrix multiplication of quantized weights with any batch, by each CPU variant that runs here: against numpy."""
 
 from __future__ import annotations
 
@@ -105,11 +105,11 @@ def row_size(kind: str, n: int) -> int:
 
 @cache
 def ggml(variant: str) -> Ggml:
-    """Skips where this processor lacks its instructions, or it has no such products."""
+    """Skips where this processor lacks its instructions, or it has no kernels of ours."""
     load_backends()
     cpu = ctypes.CDLL(str(variants()[variant]))
-    if not cpu.ggml_backend_score() or not hasattr(cpu, "seallm_has_products") or not cpu.seallm_has_products():
-        pytest.skip("this processor cannot run it, or ggml's own products do")
+    if not cpu.ggml_backend_score() or not hasattr(cpu, "seallm_has_kernels") or not cpu.seallm_has_kernels():
+        pytest.skip("this processor cannot run it, or it has ggml's own kernels")
     return Ggml(variants()[variant])
 
 
@@ -150,6 +150,15 @@ def test_extreme_weights_are_multiplied_right(variant: str, kind: str) -> None:
     assert (library.product(kind, packed, rows[:1], 1) == found[:1]).all()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("variant", sorted(variants()))
+def test_activations_too_small_for_a_scale_count_as_zero(variant: str, kind: str) -> None:
+    """The inverse of their scale would be infinite, and each of them the lowest byte."""
+    rows = np.full((3, N), 1e-41, np.float32)
+    rows[1] *= -1
+    assert (ggml(variant).product(kind, quantized(kind, N_OUT, N)[0], rows, 1) == 0).all()
+
+
 @pytest.mark.parametrize("n_out", [1, 7, 31, 33, 64, 97])
 @pytest.mark.parametrize("n", [256, 512, 1280])
 @pytest.mark.parametrize("kind", KINDS)
@@ -174,7 +183,7 @@ def test_the_number_of_threads_changes_no_bit(n_threads: int) -> None:
 @pytest.mark.parametrize("n_rows", [1, 2, 5, 70])
 @pytest.mark.parametrize("variant", sorted(variants()))
 def test_products_of_one_input_are_those_of_each_alone(variant: str, n_rows: int) -> None:
-    """They round it once where their types round alike, and again where they don't."""
+    """They quantize it once where their types quantize alike, and again where they don't."""
     library = ggml(variant)
     kinds = ("Q4_K", "Q4_K", "Q6_K", "Q5_K", "Q4_K", "Q8_0", "Q8_0", "Q4_1", "IQ4_XS", "Q4_0", "Q4_K")
     weights = [(kind, quantized(kind, 40 + 10 * i, N)[0]) for i, kind in enumerate(kinds)]
