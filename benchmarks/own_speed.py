@@ -17,7 +17,7 @@ from workload import N_DECODED, REPLY_PROMPT, Workload, decode_name, prompt_name
 
 from seallm_edge import SeaLLMError
 from seallm_edge.engine.loaded import planned_context
-from seallm_edge.engine.reproducible import prefill_length
+from seallm_edge.engine.reproducible import batch_rule
 from seallm_edge.hints import command_line_words
 from seallm_edge.loading import LoadTarget, resolve
 from seallm_edge.native.backends import load_backends
@@ -67,6 +67,7 @@ class OwnSpeed:
         self._model = Model(target.header.path, n_gpu_layers=0, repack=plan.repack)
         self._context = planned_context(self._model, plan)
         self._batch = Batch(plan.n_batch)
+        self._rule = batch_rule(batch_invariant=plan.is_batch_invariant)
         self._dice = random.Random(0)
 
     def measured(self, work: Workload) -> dict[str, float]:
@@ -92,7 +93,7 @@ class OwnSpeed:
         started = time.perf_counter()
         position = 0
         while position < n_tokens:
-            end = position + prefill_length(position, n_tokens - position, self._context.n_batch)
+            end = position + self._rule.n_prefill(position, n_tokens - position, self._context.n_batch)
             self._batch.clear()
             self._batch.extend(tokens[position:end], position, sequence, n_logits=int(end == n_tokens))
             self._context.run(self._batch)

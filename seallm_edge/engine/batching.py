@@ -10,7 +10,7 @@ from ..errors import EngineError
 from .contract import Context, Speculation
 from .kv.slots import Slot
 from .prefill_budget import PrefillBudget
-from .reproducible import BLOCK, prefill_length
+from .reproducible import batch_rule
 from .sequence import ReplySequence
 
 
@@ -44,6 +44,8 @@ class BatchPlanner:
     def __init__(self, context: Context, speculation: Speculation) -> None:
         self.prefill_budget = PrefillBudget()
         self._context = context
+        self._rule = batch_rule(batch_invariant=context.is_batch_invariant)
+        self._n_shared = self._rule.n_shared(context.n_batch)
         self._speculation = speculation
         self._last_prefilled = -1
 
@@ -61,23 +63,23 @@ class BatchPlanner:
         return chunks + [_prefill_chunk(sequence, n) for sequence, n in zip(prefilling, shares, strict=True) if n]
 
     def _prefill_chunks(self, prefilling: list[ReplySequence]) -> list[ScheduledChunk]:
-        """Prefill-only batch: whole blocks of one prompt, or the remainders of several, round robin."""
+        """Prefill-only batch: of one prompt, and the remainders of others as far as they fit, round robin."""
         first = next((i for i, sequence in enumerate(prefilling) if sequence.serial > self._last_prefilled), 0)
         queue = [*prefilling[first:], *prefilling[:first]]
-        n_tokens = _next_prefill(queue[0], self._context.n_batch)
+        start = len(queue[0].history) - queue[0].n_pending
+        n_tokens = self._rule.n_prefill(start, queue[0].n_pending, self._context.n_batch)
         chunks = [_prefill_chunk(queue[0], n_tokens)]
-        if n_tokens < BLOCK:
-            room = min(BLOCK - 1, self._context.n_batch) - n_tokens
-            for sequence in queue[1:]:
-                if sequence.n_pending <= room:
-                    chunks.append(_prefill_chunk(sequence, sequence.n_pending))
-                    room -= sequence.n_pending
+        room = self._n_shared - n_tokens
+        for sequence in queue[1:]:
+            if sequence.n_pending <= room:
+                chunks.append(_prefill_chunk(sequence, sequence.n_pending))
+                room -= sequence.n_pending
         self._last_prefilled = chunks[-1].sequence.serial if len(chunks) < len(queue) else -1
         return chunks
 
     def _room(self, n_batch_tokens: int) -> int:
         """Prompt tokens that fit beside `n_batch_tokens` of decoding sequences."""
-        return max(min(self.prefill_budget.n_tokens, min(BLOCK - 1, self._context.n_batch) - n_batch_tokens), 0)
+        return max(min(self.prefill_budget.n_tokens, self._n_shared - n_batch_tokens), 0)
 
     def _decode_chunks(
         self, decoding: list[ReplySequence], prefilling: list[ReplySequence], n_ready: int
@@ -86,7 +88,7 @@ class BatchPlanner:
         n_batch_tokens = len(decoding) + min(
             self._room(len(decoding)), sum(sequence.n_pending for sequence in prefilling)
         )
-        room = max(min(self._context.n_outputs, self._context.n_batch, BLOCK - 1) - n_ready, 0)
+        room = max(min(self._context.n_outputs, self._n_shared) - n_ready, 0)
         most = [
             min(sequence.max_draft_tokens, self._context.n_ctx - len(slot_of(sequence).tokens) - 1)
             if sequence.request.is_drafted
@@ -129,7 +131,3 @@ def slot_of(sequence: ReplySequence) -> Slot:
     if sequence.slot is None:
         raise EngineError("a reply that runs has no sequence")
     return sequence.slot
-
-
-def _next_prefill(sequence: ReplySequence, n_batch: int) -> int:
-    return prefill_length(len(sequence.history) - sequence.n_pending, sequence.n_pending, n_batch)

@@ -191,6 +191,7 @@ class Context(Protocol):
     n_batch: int
     n_outputs: int
     n_sequences: int
+    is_batch_invariant: bool
 
     def run(self, batch: Batch) -> None:
         """Decode one batch."""

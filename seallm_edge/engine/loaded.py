@@ -132,6 +132,7 @@ def planned_context(model: Model, plan: Plan) -> Context:
         cache_type_k=plan.cache_type_k,
         cache_type_v=plan.cache_type_v,
         flash_attention=plan.flash_attention,
+        is_batch_invariant=plan.is_batch_invariant,
     )
 
 

@@ -1,13 +1,10 @@
-"""Batch invariance: the same prompt gives the same logits whatever was decoded before, and in whichever batches.
-
-llama.cpp's CPU flash attention is tiled for batches of 64 tokens or more and works token by token below; the two round
-differently, and so do another number or order of cells in use. So prompts are prefilled in blocks of 64 tokens plus a
-remainder, batches with decoding sequences stay below a block, and a reply that must be reproducible reuses only those
-cached tokens that a prefill of its whole prompt would have computed alike.
-ref: ggml-cpu/ops.cpp, ggml_compute_forward_flash_attn_ext_f16
+"""The same text again: what a batch may hold, and which cached tokens a reply may reuse, so that a prompt gives the
+same logits whatever was decoded before and beside it.
 """
 
 from __future__ import annotations
+
+from typing import Protocol
 
 from .kv.prefix_cache import PrefixCache
 from .kv.slots import UNKNOWN, Match
@@ -15,12 +12,62 @@ from .kv.slots import UNKNOWN, Match
 BLOCK = 64  # tokens
 
 
-def prefill_length(start: int, n_pending: int, n_batch: int) -> int:
-    """Tokens of a prompt's next batch, from position `start` on: up to a multiple of `n_batch`; at the prompt's end
-    whole blocks first, then the remainder.
+class BatchRule(Protocol):
+    """Rule for the batches of a context of `n_batch` tokens."""
+
+    def n_prefill(self, start: int, n_pending: int, n_batch: int) -> int:
+        """Tokens of a prompt's next batch, from position `start` on, of which `n_pending` are left."""
+
+    def n_shared(self, n_batch: int) -> int:
+        """Most tokens of a batch that several sequences share."""
+
+    def reusable(self, cache: PrefixCache, match: Match, n_prompt: int, n_batch: int) -> Match:
+        """What a reply that must be reproducible, and runs alone, reuses of a match with its prompt."""
+
+
+class AnyBatch:
+    """For a context whose logits have the same bits in any batch and any cells: nothing is forbidden."""
+
+    def n_prefill(self, start: int, n_pending: int, n_batch: int) -> int:
+        """As many as fit."""
+        return min(n_pending, n_batch)
+
+    def n_shared(self, n_batch: int) -> int:
+        """As many as fit."""
+        return n_batch
+
+    def reusable(self, cache: PrefixCache, match: Match, n_prompt: int, n_batch: int) -> Match:
+        """All of it."""
+        return match
+
+
+class Blocks:
+    """For llama.cpp's own CPU attention, which is tiled for batches of 64 tokens or more and works token by token
+    below: the two round differently, and so do another number or order of cells in use.
+
+    So prompts are prefilled in blocks of 64 tokens plus a remainder, batches with decoding sequences stay below a
+    block, and a reply that must be reproducible reuses only those cached tokens that a prefill of its whole prompt
+    would have computed alike. Beside other replies it is not reproducible.
+    ref: ggml-cpu/ops.cpp, ggml_compute_forward_flash_attn_ext_f16
     """
-    n_tokens = min(n_batch - start % n_batch, n_pending)
-    return n_tokens - n_tokens % BLOCK if n_tokens > BLOCK and n_tokens == n_pending else n_tokens
+
+    def n_prefill(self, start: int, n_pending: int, n_batch: int) -> int:
+        """Up to a multiple of `n_batch`; at the prompt's end whole blocks first, then the remainder."""
+        n_tokens = min(n_batch - start % n_batch, n_pending)
+        return n_tokens - n_tokens % BLOCK if n_tokens > BLOCK and n_tokens == n_pending else n_tokens
+
+    def n_shared(self, n_batch: int) -> int:
+        """Less than a block."""
+        return min(BLOCK - 1, n_batch)
+
+    def reusable(self, cache: PrefixCache, match: Match, n_prompt: int, n_batch: int) -> Match:
+        """Whole blocks, moved to the first cells."""
+        return compacted(cache, match, exactly_reusable(match, n_prompt, n_batch))
+
+
+def batch_rule(*, batch_invariant: bool) -> BatchRule:
+    """The rule for a context."""
+    return AnyBatch() if batch_invariant else Blocks()
 
 
 def exactly_reusable(match: Match, n_prompt: int, n_batch: int) -> int:

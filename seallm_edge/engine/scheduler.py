@@ -11,7 +11,7 @@ from .kv.host_cache import HostKVCache
 from .kv.prefix import common_prefix
 from .kv.prefix_cache import PrefixCache
 from .kv.slots import Slot
-from .reproducible import compacted, exactly_reusable
+from .reproducible import batch_rule
 from .sequence import ReplySequence
 
 MAX_RUNNING = 16
@@ -38,6 +38,7 @@ class Scheduler:
         self.cache = PrefixCache(context, host_cache, bytes_per_token, clock)
         self.slots = self.cache.slots
         self._n_batch = context.n_batch
+        self._rule = batch_rule(batch_invariant=context.is_batch_invariant)
         self._make_sampler = make_sampler
         self._clock = clock
         # two sequences aside: one that a prompt shares cells with, and one to share them
@@ -84,9 +85,8 @@ class Scheduler:
     def _begin(self, sequence: ReplySequence) -> bool:
         """Give a sequence its slot; False if cells are short."""
         match = self.cache.longest_match(sequence.history)
-        if sequence.is_reproducible and not self.running:  # beside others the batches decide the last bits anyway
-            n_exact = exactly_reusable(match, len(sequence.history), self._n_batch)
-            match = compacted(self.cache, match, n_exact)
+        if sequence.is_reproducible and not self.running:
+            match = self._rule.reusable(self.cache, match, len(sequence.history), self._n_batch)
         n_kept = match.n_tokens
         if not self._make_room(len(sequence.history) - n_kept, match.slot, n_kept):
             return False

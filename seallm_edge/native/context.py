@@ -36,7 +36,8 @@ class Context:
     """KV memory of `n_ctx` cells, shared by `n_sequences` sequences. `close()` frees it and is safe twice.
 
     `n_batch` is the most tokens of one step, `n_outputs` the most of them whose logits are wanted. A sequence's tokens
-    are at positions 0, 1, 2, …; `copy` lets two sequences share cells. Raises EngineError if llama.cpp cannot make it.
+    are at positions 0, 1, 2, …; `copy` lets two sequences share cells. `is_batch_invariant` tells that the logits of a
+    token have the same bits in any batch and any cells. Raises EngineError if llama.cpp cannot make it.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Context:
         cache_type_k: str = "f16",
         cache_type_v: str = "f16",
         flash_attention: bool | None = None,
+        is_batch_invariant: bool = False,
     ) -> None:
         self._llama = llama = symbols.llama_cpp()
         log.relay().take_complaints()
@@ -81,6 +83,7 @@ class Context:
         self.n_batch = n_batch
         self.n_outputs: int = parameters.n_outputs_max
         self.n_sequences = n_sequences
+        self.is_batch_invariant = is_batch_invariant
         self.n_vocab = model.vocabulary.n_tokens
         self._memory = llama.llama_get_memory(self.pointer)
         self._logits_address = symbols.function(

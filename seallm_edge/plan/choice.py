@@ -16,6 +16,10 @@ from .result import Plan
 
 USUAL_CONTEXT = 8_192
 MAX_DEFAULT_PREFIX_CACHE = 1 << 30
+# Models whose other operations, such as norms, llama.cpp computes for each token alone, and dimensions of heads that
+# our attention takes in every CPU variant.
+_INVARIANT_ARCHITECTURES = ("llama", "qwen2")
+_INVARIANT_HEAD_DIMS = (64, 96, 128, 256)
 
 
 def make_plan(
@@ -29,14 +33,14 @@ def make_plan(
 ) -> Plan:
     """Plan for a model on a machine, by `options`, else by the `tuned` settings, else by defaults.
 
-    The prefix cache takes at most a quarter of the free memory. `kernel_types` are the weight types whose kernels here
-    are fast without repacking: a model with no others is not repacked. Raises InvalidOption; NotEnoughMemory, whose
-    hint names the nearest choice that fits.
+    The prefix cache takes at most a quarter of the free memory. `kernel_types` are the weight types for which there are
+    kernels of our own: they are fast without repacking, and a model with no others is not repacked. Raises
+    InvalidOption; NotEnoughMemory, whose hint names the nearest choice that fits.
     """
     asked = (options or LoadOptions()).checked(header, gpus)
     chosen = _with_measured(asked, tuned) if tuned else asked
     if chosen.repack is None:
-        chosen = replace(chosen, repack=not _needs_no_repacking(header, kernel_types))
+        chosen = replace(chosen, repack=not _has_kernels(header, kernel_types))
     n_threads = chosen.threads or machine.threads
     contexts = [chosen.context] if chosen.context else _contexts(header)
     plans = [estimate(header, gpus, chosen, n_ctx, n_threads) for n_ctx in contexts]
@@ -45,7 +49,11 @@ def make_plan(
     if not fitting and not asked.force:
         raise refusal(header, machine, gpus, chosen, plans[-1])
     plan = (fitting or plans[-1:])[0]
-    plan = replace(plan, prefix_cache_bytes=_prefix_cache(asked.prefix_cache, plan.main_bytes, free))
+    plan = replace(
+        plan,
+        prefix_cache_bytes=_prefix_cache(asked.prefix_cache, plan.main_bytes, free),
+        is_batch_invariant=_is_batch_invariant(plan, header, kernel_types),
+    )
     return replace(
         plan,
         reasons=tuple(reasons(plan, plans[0], header, machine, asked, tuned)),
@@ -62,9 +70,23 @@ def _with_measured(asked: LoadOptions, tuned: Measured) -> LoadOptions:
     )
 
 
-def _needs_no_repacking(header: Header, kernel_types: frozenset[str]) -> bool:
+def _has_kernels(header: Header, kernel_types: frozenset[str]) -> bool:
     """Whether all matrices have types of `kernel_types`."""
     return {tensor.type_name for tensor in header.tensors if len(tensor.shape) > 1} <= kernel_types
+
+
+def _is_batch_invariant(plan: Plan, header: Header, kernel_types: frozenset[str]) -> bool:
+    """Whether all that a batch has in common is computed by kernels of our own: matrix multiplication and attention."""
+    return (
+        header.architecture in _INVARIANT_ARCHITECTURES
+        and _has_kernels(header, kernel_types)
+        and all(len(tensor.shape) <= 2 for tensor in header.tensors)  # no experts
+        and header.dimensions.head_dim == header.dimensions.value_dim in _INVARIANT_HEAD_DIMS
+        and (plan.cache_type_k, plan.cache_type_v) == ("f16", "f16")
+        and plan.flash_attention is True
+        and not plan.repack
+        and not plan.gpu_layers
+    )
 
 
 def _contexts(header: Header) -> list[int]:

@@ -34,11 +34,11 @@ def reasons(
 
 def warnings(plan: Plan, header: Header, machine: Machine, asked: LoadOptions) -> Iterator[str]:
     """Warnings about the plan: lower quality, less speed, or too much memory."""
-    if is_quantized(plan.cache_type_k) and header.architecture.startswith("qwen2"):
+    if is_quantized(plan.cache_type_k) and plan.cache_type_k != "q8_0" and header.architecture.startswith("qwen2"):
         # Biases of ||b_k|| 605 in layer 0 and 921 in layer 27 of SeaLLMs-v3, 22 in the middle one.
         yield (
             f"keys in {plan.cache_type_k}: the keys of Qwen2 models have a few very large numbers, and rounding harms "
-            "the answers; quantized values harm far less (cache_type_v)"
+            "the answers; q8_0 harms far less, and so do quantized values (cache_type_v)"
         )
     if plan.threads > machine.cores_usable and asked.threads:
         yield f"{plan.threads} threads share {machine.cores_usable} usable cores: fewer are faster"

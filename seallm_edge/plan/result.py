@@ -18,6 +18,8 @@ class Plan:
     cache_type_k, _v    types of the keys and values in the KV cache
     flash_attention     None lets llama.cpp decide
     repack              whether weights are repacked for the CPU's fastest kernels
+    is_batch_invariant  whether the logits of a token have the same bits in any batch, so that a reply is the same text
+                        alone, beside others, with draft tokens, and from cached tokens
     prefix_cache_bytes  maximum main memory for evicted KV states, besides the bytes below
     weights_bytes       all weights
     kv_bytes            the KV cache
@@ -41,6 +43,7 @@ class Plan:
     kv_bytes: int
     compute_bytes: int
     gpu_bytes: int
+    is_batch_invariant: bool = False
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -107,6 +107,25 @@ def test_steps_beside_running_replies_stay_below_a_block_of_rows() -> None:
     assert max(harness.context.row_counts[:-1]) < 64
 
 
+def test_steps_beside_running_replies_are_full_where_all_batches_round_alike() -> None:
+    harness = SchedulerHarness(FakeContext(n_ctx=4000, n_batch=128, is_batch_invariant=True))
+    first = harness.ask(long_winded(), max_tokens=40)
+    while not harness.texts[first]:
+        harness.step()
+    harness.ask(prompt(2, 3000))
+    while first not in harness.ends:
+        harness.step()
+    assert max(harness.context.row_counts) == 128
+
+
+@pytest.mark.parametrize("length", [1, 64, 65, 127, 128, 129, 200, 300])
+def test_a_prompt_is_read_in_whole_batches_where_all_round_alike(length: int) -> None:
+    harness = SchedulerHarness(FakeContext(n_ctx=2000, n_batch=128, is_batch_invariant=True))
+    harness.ask(prompt(3, length), max_tokens=1)
+    harness.run()
+    assert harness.context.row_counts == [min(128, length - start) for start in range(0, length, 128)]
+
+
 @pytest.mark.parametrize("length", [1, 63, 64, 65, 127, 128, 129, 200, 256, 300])
 def test_a_prompt_alone_is_read_in_whole_blocks_and_a_rest(length: int) -> None:
     harness = SchedulerHarness(FakeContext(n_ctx=2000, n_batch=128))

@@ -255,12 +255,13 @@ def test_kv_memory_is_whole_blocks_of_256_cells(seallm_7b: Header) -> None:
     assert make_plan(seallm_7b, MACHINE, context=257).kv_bytes == 512 * 56 * 1024
 
 
-def test_quantized_keys_of_a_qwen2_model_bring_a_warning_and_values_do_not(seallm_7b: Header) -> None:
-    warned = "rounding harms the answers; quantized values harm far less (cache_type_v)"
+def test_keys_of_few_bits_of_a_qwen2_model_bring_a_warning_and_values_do_not(seallm_7b: Header) -> None:
+    warned = "rounding harms the answers; q8_0 harms far less, and so do quantized values (cache_type_v)"
     assert make_plan(seallm_7b, MACHINE, cache_type_k="q4_0").warnings == (
         f"keys in q4_0: the keys of Qwen2 models have a few very large numbers, and {warned}",
     )
     assert make_plan(seallm_7b, MACHINE, cache_type_k="bf16", cache_type_v="q4_0").warnings == ()
+    assert make_plan(seallm_7b, MACHINE, cache_type_k="q8_0", cache_type_v="q8_0").warnings == ()
     llama = replace(seallm_7b, metadata=_as_llama(seallm_7b))
     assert make_plan(llama, MACHINE, cache_type_k="q4_0").warnings == ()
 
@@ -448,3 +449,21 @@ def test_best_type_stays_below_a_size() -> None:
     assert best_type(card, 64 * GB) == "Q8_0"
     assert best_type(card, 64 * GB, below=card.size("Q8_0")) == "Q6_K"
     assert best_type(card, needed_bytes(card, "Q4_0") - 1) is None
+
+
+def test_batches_round_alike_where_all_they_share_has_kernels_of_our_own(seallm_7b: Header) -> None:
+    types = frozenset({"Q8_0"})
+    assert make_plan(seallm_7b, MACHINE, kernel_types=types).is_batch_invariant
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel_types": frozenset({"Q4_K"})}, {"cache_type_k": "q8_0"}, {"flash_attention": False}, {"repack": True},
+        {"gpus": [gpu(8)], "gpu_layers": 3},
+    ],
+)  # fmt: skip
+def test_batches_round_in_their_own_ways_where_llama_cpp_computes(seallm_7b: Header, options: dict) -> None:
+    assert not make_plan(seallm_7b, MACHINE, **{"kernel_types": frozenset({"Q8_0"}), **options}).is_batch_invariant
+    other = replace(seallm_7b, metadata={**seallm_7b.metadata, "general.architecture": "gemma3"})
+    assert not make_plan(other, MACHINE, kernel_types=frozenset({"Q8_0"})).is_batch_invariant

@@ -70,7 +70,11 @@ class FakeBatch:
 class FakeContext:
     """Cells hold (position, token) for a set of sequences; there are `n_ctx`."""
 
-    def __init__(self, n_ctx: int = 96, n_batch: int = 16, n_sequences: int = 8, n_outputs: int = 8) -> None:
+    def __init__(
+        self, n_ctx: int = 96, n_batch: int = 16, n_sequences: int = 8, n_outputs: int = 8, *,
+        is_batch_invariant: bool = False,
+    ) -> None:  # fmt: skip
+        self.is_batch_invariant = is_batch_invariant
         self.n_ctx, self.n_batch, self.n_sequences, self.n_outputs = n_ctx, n_batch, n_sequences, n_outputs
         self.cells: list[tuple[int, int, set[int]]] = []
         self.prefixes: dict[int, list[int]] = {}  # row → the text it ends, where its logits were wanted

@@ -72,7 +72,7 @@ if(PROJECT_NAME STREQUAL "ggml" AND CMAKE_SYSTEM_NAME STREQUAL "Linux"
    AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$" AND CMAKE_C_COMPILER_ID MATCHES "^(GNU|Clang)$")
   set(cpu "${CMAKE_CURRENT_SOURCE_DIR}/src/ggml-cpu")
   file(READ "${cpu}/ggml-cpu.c" text)
-  exchange(text "#include \"ggml-cpu-impl.h\"\n" "#include \"ggml-cpu-impl.h\"\n#include \"matmul.h\"\n")
+  exchange(text "#include \"ggml-cpu-impl.h\"\n" "#include \"ggml-cpu-impl.h\"\n#include \"hooks.h\"\n")
   exchange(text "    // If tiled is supported, it will execute" "    if (seallm_matmul(params, dst)) {
         return;
     }
@@ -81,7 +81,12 @@ if(PROJECT_NAME STREQUAL "ggml" AND CMAKE_SYSTEM_NAME STREQUAL "Linux"
   exchange(text "        work_size = MAX(work_size, cur);\n" "        work_size = MAX(work_size, cur);
         if (node->op == GGML_OP_MUL_MAT) {
             matmul_size = MAX(matmul_size, seallm_matmul_size(node, n_tasks));
+        } else if (node->op == GGML_OP_FLASH_ATTN_EXT) {
+            work_size = MAX(work_size, seallm_attention_size(node, n_tasks));
         }\n")
+  exchange(text "                ggml_compute_forward_flash_attn_ext(params, tensor);\n" "                if (!seallm_attention(params, tensor)) {
+                    ggml_compute_forward_flash_attn_ext(params, tensor);
+                }\n")
   exchange(text "    if (work_size > 0) {\n        work_size += CACHE_LINE_SIZE"
     "    work_size += matmul_size;\n    if (work_size > 0) {\n        work_size += CACHE_LINE_SIZE")
   exchange(text "    GGML_ASSERT(cplan->work_size == 0 || cplan->work_data != NULL);\n"
@@ -89,10 +94,32 @@ if(PROJECT_NAME STREQUAL "ggml" AND CMAKE_SYSTEM_NAME STREQUAL "Linux"
     seallm_matmul_begin(cplan->work_data, cplan->work_size);\n")
   file(WRITE "${cpu}/ggml-cpu.c" "${text}")
   file(READ "${cpu}/CMakeLists.txt" text)
-  exchange(text "        ggml-cpu/ggml-cpu.c\n" "        ggml-cpu/ggml-cpu.c\n        ggml-cpu/matmul.c\n")
+  exchange(text "        ggml-cpu/ggml-cpu.c\n" "        ggml-cpu/ggml-cpu.c\n        ggml-cpu/matmul.c\n        ggml-cpu/attention.c\n")
   file(WRITE "${cpu}/CMakeLists.txt" "${text}")
   file(GLOB kernels "${CMAKE_CURRENT_LIST_DIR}/kernels/*.[ch]")
   file(COPY ${kernels} DESTINATION "${cpu}")
+endif()
+
+# Attention of our own sums up by position, not by cell: a mask tells it the positions of the KV cache's cells.
+if(PROJECT_NAME STREQUAL "llama.cpp" AND CMAKE_SYSTEM_NAME STREQUAL "Linux"
+   AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$" AND CMAKE_C_COMPILER_ID MATCHES "^(GNU|Clang)$")
+  set(cells "${CMAKE_CURRENT_SOURCE_DIR}/src/llama-kv-cells.h")
+  file(READ "${cells}" text)
+  exchange(text "    bool get_has_shift() const {" "    // of each cell; -1 where it is empty
+    const llama_pos * positions() const {
+        return pos.data();
+    }
+
+    bool get_has_shift() const {")
+  file(WRITE "${cells}" "${text}")
+  set(cache "${CMAKE_CURRENT_SOURCE_DIR}/src/llama-kv-cache.cpp")
+  file(READ "${cache}" text)
+  exchange(text "    const args_set_input_kq_mask args = {" "    // one sequence of positions for all of the cells, which say nothing but whether one is visible
+    const bool has_positions = n_stream == 1 && !hparams.use_alibi;
+    dst->extra = has_positions ? (void *) v_cells[seq_to_stream[ubatch->seq_id[0][0]]].positions() : nullptr;
+
+    const args_set_input_kq_mask args = {")
+  file(WRITE "${cache}" "${text}")
 endif()
 
 # Where this is not checked (other compilers; other processors, where a * b + c may round once), ggml stays as it is.

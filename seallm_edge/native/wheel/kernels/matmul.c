@@ -1,6 +1,6 @@
 /* ggml's matrix multiplication with quantized weights, by kernels.h: dealt out to the threads of a pool, in ggml's
    working memory. Compiled once for each kind of processor. See docs/kernels.md. */
-#include "matmul.h"
+#include "hooks.h"
 
 #include "ggml-cpu-impl.h"
 #include "ggml-impl.h"
@@ -111,7 +111,7 @@ static bool is_same(struct activation_format a, struct activation_format b) {
 static void quantize_input(const struct layout * layout, const struct ggml_tensor * input,
                            struct activation_format how, int part, int parts) {
     const int64_t units = layout->blocks / how.blocks;
-    const int64_t from = units * part / parts * how.blocks, to = units * (part + 1) / parts * how.blocks;
+    const int64_t from = units * part / parts * how.blocks, end = units * (part + 1) / parts * how.blocks;
     for (int64_t group = 0; group < layout->groups; group++) {
         const int64_t first = first_column(layout, group);
         const int columns = (int) (first_column(layout, group + 1) - first);
@@ -119,7 +119,7 @@ static void quantize_input(const struct layout * layout, const struct ggml_tenso
         struct side * sides = layout->sides + group * layout->blocks;
         for (int c = 0; c < columns; c++) {
             const float * x = (const float *) ((const char *) input->data + (first + c) * input->nb[1]);
-            for (int64_t b = from; b < to; b += how.blocks) {
+            for (int64_t b = from; b < end; b += how.blocks) {
                 int8_t * to = activations + b * BLOCK_BYTES * columns;
                 quantize_activations(x + b * BLOCK, how, columns, c, to, sides + b);
             }

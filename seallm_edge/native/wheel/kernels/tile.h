@@ -1,5 +1,13 @@
 /* Products of a panel with the activations of a group: TILE_ROWS weight rows times up to TILE_COLUMNS columns, whose
    sums stay in registers. Whatever the number of columns or threads, a sum is added up in the same order. */
+#ifndef DOT4
+/* A sum, in its register: a compiler must not add up elsewhere first, which takes more registers than there are. */
+static inline ints i_kept(ints v) {
+    __asm__("" : "+x"(v));
+    return v;
+}
+#endif
+
 /* Add `quads` quads of a block to the sums: from quad `first` on. `bits` are those of a weight. */
 KERNEL multiply_quads(const int columns, const int bits, const int quads, const int8_t * w, const int8_t * x,
                       ints sums[TILE_VECTORS][TILE_COLUMNS]) {
@@ -22,8 +30,8 @@ KERNEL multiply_quads(const int columns, const int bits, const int quads, const 
                 const ints four = quad_of(x + QUAD_BYTES * c);
                 const ints pairs0 = i_bytes_to_pairs(size0, i_sign8(four, w0));
                 const ints pairs1 = i_bytes_to_pairs(size1, i_sign8(four, w1));
-                sums[0][c] = i_add32(sums[0][c], i_pairs_to_lanes(pairs0, ones));
-                sums[1][c] = i_add32(sums[1][c], i_pairs_to_lanes(pairs1, ones));
+                sums[0][c] = i_kept(i_add32(sums[0][c], i_pairs_to_lanes(pairs0, ones)));
+                sums[1][c] = i_kept(i_add32(sums[1][c], i_pairs_to_lanes(pairs1, ones)));
             }
         }
         return;
@@ -37,8 +45,8 @@ KERNEL multiply_quads(const int columns, const int bits, const int quads, const 
             UNROLL(8) for (int c = 0; c < columns; c++) {
                 const ints four = quad_of(x + QUAD_BYTES * c);
                 const ints pairs0 = i_bytes_to_pairs(w0, four), pairs1 = i_bytes_to_pairs(w1, four);
-                pairs[0][c] = i ? i_add16(pairs[0][c], pairs0) : pairs0;
-                pairs[1][c] = i ? i_add16(pairs[1][c], pairs1) : pairs1;
+                pairs[0][c] = i ? i_kept(i_add16(pairs[0][c], pairs0)) : pairs0;
+                pairs[1][c] = i ? i_kept(i_add16(pairs[1][c], pairs1)) : pairs1;
             }
         }
         UNROLL(8) for (int c = 0; c < columns; c++) {

@@ -32,13 +32,20 @@ typedef __m512 floats;
 #define f_store(p, v) _mm512_storeu_ps(p, v)
 #define f_zero() _mm512_setzero_ps()
 #define f_all(x) _mm512_set1_ps(x)
+#define f_add _mm512_add_ps
 #define f_mul _mm512_mul_ps
 #define f_max _mm512_max_ps
 #define f_and(a, b) _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(a), _mm512_castps_si512(b)))
 #define f_of_bits _mm512_castsi512_ps
+#define f_bits _mm512_castps_si512
 #define f_of_ints _mm512_cvtepi32_ps
 #define f_multiply_add _mm512_fmadd_ps /* a * b + c */
 static inline float f_largest(floats v) { return _mm512_reduce_max_ps(v); }
+/* The sum of its vectors of four lanes. */
+static inline __m128 f_quarters(floats v) {
+    const __m256 sum = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    return _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1));
+}
 /* 16 bytes of each fourth row, from row r on. */
 static inline ints rows_of_four(const char * p, size_t stride, int r) {
     const __m512i first = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *) (p + r * stride)));
@@ -47,6 +54,9 @@ static inline ints rows_of_four(const char * p, size_t stride, int r) {
     return _mm512_inserti32x4(three, _mm_loadu_si128((const __m128i *) (p + (12 + r) * stride)), 3);
 }
 static inline floats f_of_low_halves(ints v) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v)); }
+static inline floats f_of_halves(const uint16_t * p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *) p));
+}
 
 #elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #define LANES 8
@@ -80,16 +90,21 @@ typedef __m256 floats;
 #define f_store(p, v) _mm256_storeu_ps(p, v)
 #define f_zero() _mm256_setzero_ps()
 #define f_all(x) _mm256_set1_ps(x)
+#define f_add _mm256_add_ps
 #define f_mul _mm256_mul_ps
 #define f_max _mm256_max_ps
 #define f_and _mm256_and_ps
 #define f_of_bits _mm256_castsi256_ps
+#define f_bits _mm256_castps_si256
 #define f_of_ints _mm256_cvtepi32_ps
 #define f_multiply_add _mm256_fmadd_ps
 static inline float f_largest(floats v) {
     __m128 largest = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     largest = _mm_max_ps(largest, _mm_movehl_ps(largest, largest));
     return _mm_cvtss_f32(_mm_max_ss(largest, _mm_shuffle_ps(largest, largest, 1)));
+}
+static inline __m128 f_quarters(floats v) {
+    return _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
 }
 static inline ints rows_of_four(const char * p, size_t stride, int r) {
     const __m256i first = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *) (p + r * stride)));
@@ -100,6 +115,7 @@ static inline floats f_of_low_halves(ints v) {
     const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, low), 0x08);
     return _mm256_cvtph_ps(_mm256_castsi256_si128(packed));
 }
+static inline floats f_of_halves(const uint16_t * p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) p)); }
 
 #else /* SSSE3 and SSE4.1: processors without AVX, and those whose AVX has no whole numbers */
 #define LANES 4
@@ -133,10 +149,12 @@ typedef __m128 floats;
 #define f_store(p, v) _mm_storeu_ps(p, v)
 #define f_zero() _mm_setzero_ps()
 #define f_all(x) _mm_set1_ps(x)
+#define f_add _mm_add_ps
 #define f_mul _mm_mul_ps
 #define f_max _mm_max_ps
 #define f_and _mm_and_ps
 #define f_of_bits _mm_castsi128_ps
+#define f_bits _mm_castps_si128
 #define f_of_ints _mm_cvtepi32_ps
 #ifdef __FMA__
 #define f_multiply_add _mm_fmadd_ps
@@ -148,6 +166,7 @@ static inline float f_largest(floats v) {
     largest = _mm_max_ps(largest, _mm_movehl_ps(largest, largest));
     return _mm_cvtss_f32(_mm_max_ss(largest, _mm_shuffle_ps(largest, largest, 1)));
 }
+static inline __m128 f_quarters(floats v) { return v; }
 static inline ints rows_of_four(const char * p, size_t stride, int r) {
     return _mm_loadu_si128((const __m128i *) (p + r * stride));
 }
@@ -159,6 +178,9 @@ static inline floats f_of_low_halves(ints v) {
     const ints sign = i_shift_left(i_and(v, i_all32(0x8000)), 16);
     const ints rest = i_or(sign, i_and(infinite, i_all32(0x7f800000)));
     return _mm_or_ps(scaled, _mm_castsi128_ps(rest));
+}
+static inline floats f_of_halves(const uint16_t * p) {
+    return f_of_low_halves(_mm_unpacklo_epi16(_mm_loadl_epi64((const __m128i *) p), _mm_setzero_si128()));
 }
 #endif
 

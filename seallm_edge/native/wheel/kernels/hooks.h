@@ -1,4 +1,4 @@
-/* What ggml-cpu.c calls of matmul.c. */
+/* What ggml-cpu.c calls of matmul.c and attention.c. */
 #pragma once
 #include "ggml-backend.h"
 
@@ -6,12 +6,14 @@
 
 struct ggml_compute_params;
 
-/* Compute dst where these kernels multiply weights of its type; false leaves it to ggml. Every thread of the pool
-   calls it. */
+/* Compute dst where these kernels can; false leaves it to ggml. Every thread of the pool calls it. */
 bool seallm_matmul(const struct ggml_compute_params * params, struct ggml_tensor * dst);
+bool seallm_attention(const struct ggml_compute_params * params, struct ggml_tensor * dst);
 
-/* Bytes of working memory for dst, all threads together, beside what other operations use. */
+/* Bytes of working memory for dst, all threads together. What matrix multiplication has there stays while other
+   operations use theirs. */
 size_t seallm_matmul_size(const struct ggml_tensor * dst, int n_threads);
+size_t seallm_attention_size(const struct ggml_tensor * dst, int n_threads);
 
 /* A graph begins: nothing in its working memory is of use. */
 void seallm_matmul_begin(void * memory, size_t size);
