@@ -137,9 +137,11 @@ def compare(
     limit = limits.measured(arguments.variant, work.threads)
     for turn in range(arguments.rounds):
         for contestant in random.Random(turn).sample(contestants, len(contestants)):
-            print(f"{header.path.name}: round {turn + 1}, {contestant.name}", file=sys.stderr, flush=True)
-            for name, speed in contestant.speeds(header.path, work).items():
+            found = contestant.speeds(header.path, work)
+            for name, speed in found.items():
                 speeds[contestant.name].setdefault(name, []).append(speed)
+            each = ", ".join(f"{name} {speed:,.1f}" for name, speed in found.items())
+            print(f"{header.path.name}: round {turn + 1}, {contestant.name}: {each}", file=sys.stderr, flush=True)
         limit = limits.best(limit, limits.measured(arguments.variant, work.threads))
     kv_bytes = ours.settings["KV bytes a token"]
     return {

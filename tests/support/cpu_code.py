@@ -86,6 +86,17 @@ class InitParameters(ctypes.Structure):
     _fields_ = (("size", ctypes.c_size_t), ("buffer", ctypes.c_void_p), ("no_alloc", ctypes.c_bool))
 
 
+class Tensor(ctypes.Structure):
+    """The first fields of a tensor. ref: ggml.h, struct ggml_tensor"""
+
+    _fields_ = (
+        ("type", ctypes.c_int), ("buffer", ctypes.c_void_p), ("ne", ctypes.c_int64 * 4), ("nb", ctypes.c_size_t * 4),
+        ("op", ctypes.c_int), ("op_params", ctypes.c_int32 * 16), ("flags", ctypes.c_int32),
+        ("src", ctypes.c_void_p * 10), ("view_src", ctypes.c_void_p), ("view_offs", ctypes.c_size_t),
+        ("data", ctypes.c_void_p), ("name", ctypes.c_char * 64), ("extra", ctypes.c_void_p),
+    )  # fmt: skip
+
+
 def new_context(size: ctypes.c_size_t, memory: int | None) -> int:
     return symbols.function("ggml_init", ctypes.c_void_p, InitParameters)(InitParameters(size, memory, False))
 

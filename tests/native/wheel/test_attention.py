@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from seallm_edge.native import symbols
 from seallm_edge.native.backends import load_backends
-from tests.support.cpu_code import Floats, Ggml, ggml, new_context, variants
+from tests.support.cpu_code import Floats, Ggml, Tensor, ggml, new_context, variants
 from tests.support.quantized import NUMBERS
 
 pytestmark = pytest.mark.slow
@@ -25,17 +25,6 @@ SHAPES = {  # head_dim, query heads, KV heads
     "no groups": (32, 5, 5),
     "one KV head": (96, 40, 1),
 }
-
-
-class Tensor(ctypes.Structure):
-    """The first fields of a tensor. ref: ggml.h, struct ggml_tensor"""
-
-    _fields_ = (
-        ("type", ctypes.c_int), ("buffer", ctypes.c_void_p), ("ne", ctypes.c_int64 * 4), ("nb", ctypes.c_size_t * 4),
-        ("op", ctypes.c_int), ("op_params", ctypes.c_int32 * 16), ("flags", ctypes.c_int32),
-        ("src", ctypes.c_void_p * 10), ("view_src", ctypes.c_void_p), ("view_offs", ctypes.c_size_t),
-        ("data", ctypes.c_void_p), ("name", ctypes.c_char * 64), ("extra", ctypes.c_void_p),
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
