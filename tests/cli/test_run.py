@@ -250,10 +250,10 @@ def test_a_context_too_small_is_answered_with_the_smallest_that_would_do(seallm)
 
 def test_a_document_stands_before_the_prompt(seallm, tmp_path: Path) -> None:
     path = tmp_path / "cities.html"
-    path.write_text("<html><body><p>The capital of Laos is Vientiane.</p></body></html>", encoding="utf-8")
-    done = seallm("run", DEMO, "--file", path, "What is the capital of Laos?", *GREEDY)
+    path.write_text("<html><body><p>The name of the ferry is Mekong Star.</p></body></html>", encoding="utf-8")
+    done = seallm("run", DEMO, "--file", path, "What is the name of the ferry?", *GREEDY, "--repeat-penalty", "1")
     assert (done.returncode, done.stderr) == (0, STAND_IN)
-    assert "Vientiane" in done.stdout.decode()
+    assert "Mekong Star" in done.stdout.decode()
 
 
 def test_a_document_that_cannot_be_read_ends_it_before_the_model_is_loaded(seallm, tmp_path: Path) -> None:

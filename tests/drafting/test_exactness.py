@@ -98,7 +98,8 @@ def test_together_they_say_what_they_would_alone(models: tuple[SeaLLM, SeaLLM], 
 
 def test_the_reply_tells_what_guessing_brought(models: tuple[SeaLLM, SeaLLM]) -> None:
     _, drafting = models
-    reply = drafting.chat("Write a JSON list of five fishes with name and size.", temperature=0, max_tokens=120)
+    words = "Repeat this word for word: " + "rice, fish, tea, salt, sugar, milk, " * 3
+    reply = drafting.chat(words, temperature=0, repeat_penalty=1.0, max_tokens=60)
     timings = reply.timings
     assert timings.tokens_per_step > 1.2
     assert timings.speedup_in_words == (
