@@ -67,7 +67,7 @@ class OwnSpeed:
         self._model = Model(target.header.path, n_gpu_layers=0, repack=plan.repack)
         self._context = planned_context(self._model, plan)
         self._batch = Batch(plan.n_batch)
-        self._rule = batch_rule(batch_invariant=plan.is_batch_invariant)
+        self._rule = batch_rule(self._context)
         self._dice = random.Random(0)
 
     def measured(self, work: Workload) -> dict[str, float]:
@@ -93,7 +93,7 @@ class OwnSpeed:
         started = time.perf_counter()
         position = 0
         while position < n_tokens:
-            end = position + self._rule.n_prefill(position, n_tokens - position, self._context.n_batch)
+            end = position + self._rule.n_prefill(position, n_tokens - position)
             self._batch.clear()
             self._batch.extend(tokens[position:end], position, sequence, n_logits=int(end == n_tokens))
             self._context.run(self._batch)

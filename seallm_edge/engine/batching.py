@@ -44,8 +44,7 @@ class BatchPlanner:
     def __init__(self, context: Context, speculation: Speculation) -> None:
         self.prefill_budget = PrefillBudget()
         self._context = context
-        self._rule = batch_rule(batch_invariant=context.is_batch_invariant)
-        self._n_shared = self._rule.n_shared(context.n_batch)
+        self._rule = batch_rule(context)
         self._speculation = speculation
         self._last_prefilled = -1
 
@@ -67,9 +66,9 @@ class BatchPlanner:
         first = next((i for i, sequence in enumerate(prefilling) if sequence.serial > self._last_prefilled), 0)
         queue = [*prefilling[first:], *prefilling[:first]]
         start = len(queue[0].history) - queue[0].n_pending
-        n_tokens = self._rule.n_prefill(start, queue[0].n_pending, self._context.n_batch)
+        n_tokens = self._rule.n_prefill(start, queue[0].n_pending)
         chunks = [_prefill_chunk(queue[0], n_tokens)]
-        room = self._n_shared - n_tokens
+        room = self._rule.n_shared - n_tokens
         for sequence in queue[1:]:
             if sequence.n_pending <= room:
                 chunks.append(_prefill_chunk(sequence, sequence.n_pending))
@@ -79,7 +78,7 @@ class BatchPlanner:
 
     def _room(self, n_batch_tokens: int) -> int:
         """Prompt tokens that fit beside `n_batch_tokens` of decoding sequences."""
-        return max(min(self.prefill_budget.n_tokens, self._n_shared - n_batch_tokens), 0)
+        return max(min(self.prefill_budget.n_tokens, self._rule.n_shared - n_batch_tokens), 0)
 
     def _decode_chunks(
         self, decoding: list[ReplySequence], prefilling: list[ReplySequence], n_ready: int
@@ -88,7 +87,7 @@ class BatchPlanner:
         n_batch_tokens = len(decoding) + min(
             self._room(len(decoding)), sum(sequence.n_pending for sequence in prefilling)
         )
-        room = max(min(self._context.n_outputs, self._n_shared) - n_ready, 0)
+        room = max(min(self._context.n_outputs, self._rule.n_shared) - n_ready, 0)
         most = [
             min(sequence.max_draft_tokens, self._context.n_ctx - len(slot_of(sequence).tokens) - 1)
             if sequence.request.is_drafted

@@ -4,45 +4,34 @@ same logits whatever was decoded before and beside it.
 
 from __future__ import annotations
 
-from typing import Protocol
-
+from .contract import Context
 from .kv.prefix_cache import PrefixCache
 from .kv.slots import UNKNOWN, Match
 
 BLOCK = 64  # tokens
 
 
-class BatchRule(Protocol):
-    """Rule for the batches of a context of `n_batch` tokens."""
-
-    def n_prefill(self, start: int, n_pending: int, n_batch: int) -> int:
-        """Tokens of a prompt's next batch, from position `start` on, of which `n_pending` are left."""
-
-    def n_shared(self, n_batch: int) -> int:
-        """Most tokens of a batch that several sequences share."""
-
-    def reusable(self, cache: PrefixCache, match: Match, n_prompt: int, n_batch: int) -> Match:
-        """What a reply that must be reproducible, and runs alone, reuses of a match with its prompt."""
-
-
 class AnyBatch:
-    """For a context whose logits have the same bits in any batch and any cells: nothing is forbidden."""
+    """Rule for a context whose logits have the same bits in any batch and any cells: nothing is forbidden.
 
-    def n_prefill(self, start: int, n_pending: int, n_batch: int) -> int:
-        """As many as fit."""
-        return min(n_pending, n_batch)
+    `n_shared` is the most tokens of a batch that several sequences share.
+    """
 
-    def n_shared(self, n_batch: int) -> int:
-        """As many as fit."""
-        return n_batch
+    def __init__(self, n_batch: int) -> None:
+        self.n_batch = n_batch
+        self.n_shared = n_batch
 
-    def reusable(self, cache: PrefixCache, match: Match, n_prompt: int, n_batch: int) -> Match:
-        """All of it."""
+    def n_prefill(self, start: int, n_pending: int) -> int:
+        """Tokens of a prompt's next batch, from position `start` on, of which `n_pending` are left: all that fit."""
+        return min(n_pending, self.n_batch)
+
+    def reusable(self, cache: PrefixCache, match: Match, n_prompt: int) -> Match:
+        """What a reply that must be reproducible, and runs alone, reuses of a match with its prompt: all of it."""
         return match
 
 
-class Blocks:
-    """For llama.cpp's own CPU attention, which is tiled for batches of 64 tokens or more and works token by token
+class Blocks(AnyBatch):
+    """Rule for llama.cpp's own CPU attention, which is tiled for batches of 64 tokens or more and works token by token
     below: the two round differently, and so do another number or order of cells in use.
 
     So prompts are prefilled in blocks of 64 tokens plus a remainder, batches with decoding sequences stay below a
@@ -51,23 +40,23 @@ class Blocks:
     ref: ggml-cpu/ops.cpp, ggml_compute_forward_flash_attn_ext_f16
     """
 
-    def n_prefill(self, start: int, n_pending: int, n_batch: int) -> int:
+    def __init__(self, n_batch: int) -> None:
+        super().__init__(n_batch)
+        self.n_shared = min(BLOCK - 1, n_batch)
+
+    def n_prefill(self, start: int, n_pending: int) -> int:
         """Up to a multiple of `n_batch`; at the prompt's end whole blocks first, then the remainder."""
-        n_tokens = min(n_batch - start % n_batch, n_pending)
+        n_tokens = min(self.n_batch - start % self.n_batch, n_pending)
         return n_tokens - n_tokens % BLOCK if n_tokens > BLOCK and n_tokens == n_pending else n_tokens
 
-    def n_shared(self, n_batch: int) -> int:
-        """Less than a block."""
-        return min(BLOCK - 1, n_batch)
-
-    def reusable(self, cache: PrefixCache, match: Match, n_prompt: int, n_batch: int) -> Match:
+    def reusable(self, cache: PrefixCache, match: Match, n_prompt: int) -> Match:
         """Whole blocks, moved to the first cells."""
-        return compacted(cache, match, exactly_reusable(match, n_prompt, n_batch))
+        return compacted(cache, match, exactly_reusable(match, n_prompt, self.n_batch))
 
 
-def batch_rule(*, batch_invariant: bool) -> BatchRule:
+def batch_rule(context: Context) -> AnyBatch:
     """The rule for a context."""
-    return AnyBatch() if batch_invariant else Blocks()
+    return AnyBatch(context.n_batch) if context.is_batch_invariant else Blocks(context.n_batch)
 
 
 def exactly_reusable(match: Match, n_prompt: int, n_batch: int) -> int:

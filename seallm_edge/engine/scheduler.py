@@ -37,8 +37,7 @@ class Scheduler:
         self.running: list[ReplySequence] = []
         self.cache = PrefixCache(context, host_cache, bytes_per_token, clock)
         self.slots = self.cache.slots
-        self._n_batch = context.n_batch
-        self._rule = batch_rule(batch_invariant=context.is_batch_invariant)
+        self._rule = batch_rule(context)
         self._make_sampler = make_sampler
         self._clock = clock
         # two sequences aside: one that a prompt shares cells with, and one to share them
@@ -86,7 +85,7 @@ class Scheduler:
         """Give a sequence its slot; False if cells are short."""
         match = self.cache.longest_match(sequence.history)
         if sequence.is_reproducible and not self.running:
-            match = self._rule.reusable(self.cache, match, len(sequence.history), self._n_batch)
+            match = self._rule.reusable(self.cache, match, len(sequence.history))
         n_kept = match.n_tokens
         if not self._make_room(len(sequence.history) - n_kept, match.slot, n_kept):
             return False
