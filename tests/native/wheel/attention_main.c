@@ -32,8 +32,8 @@ int main(void) {
         char * keys = filled((size_t) n_kv * head_dim * sizeof(uint16_t));
         char * values = filled((size_t) n_kv * head_dim * sizeof(uint16_t));
         const struct mask mask = { (char *) masks, n_kv * sizeof(uint16_t), n_kv, positions };
-        const struct cache_rows k = { keys, head_dim * sizeof(uint16_t), NULL };
-        const struct cache_rows v = { values, head_dim * sizeof(uint16_t), NULL };
+        const size_t stride = head_dim * sizeof(uint16_t);
+        const struct heads heads = { n_heads, head_dim, { keys, stride, NULL }, { values, stride, NULL } };
         struct places places = { .capacity = (n_kv + 2 * SPAN - 1) / SPAN * SPAN };
         places.cells = malloc(places.capacity * sizeof(int32_t));
         struct attention * own = aligned_alloc(64, sizeof(struct attention));
@@ -43,15 +43,7 @@ int main(void) {
             n = find_places(&places, &mask, token, most < n_tokens ? most : n_tokens);
             const int rows = (int) n * n_heads;
             memcpy(own->queries, queries + token * n_heads * head_dim, (size_t) rows * head_dim * sizeof(float));
-            begin_rows(own, rows, head_dim);
-            for (int64_t span = 0; span < spans_of(&places); span++) {
-                const bool is_hidden = hide_places(own->hidden, &places, &mask, span * SPAN, token, n);
-                attend_to_span(own, rows, n_heads, head_dim, places.cells + span * SPAN, k, v, is_hidden);
-                for (int r = 0; r < rows; r++) {
-                    merge(head_dim, own->largest + r, own->sum + r, own->out + r * head_dim, own->span_largest[r],
-                          own->span_sum[r], own->span_out + r * head_dim);
-                }
-            }
+            attend_to_places(own, &places, &mask, token, n, heads);
             for (int r = 0; r < rows; r++) {
                 for (int d = 0; d < head_dim; d++) { own->out[r * head_dim + d] /= own->sum[r]; }
             }

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__SSSE3__) && defined(__SSE4_1__)
+#ifdef SEALLM_KERNELS
 // clang-format off
 #include "vectors.h"
 #include "attention.h"
@@ -98,6 +98,10 @@ static struct cache_rows rows_of(const struct ggml_tensor * t, int64_t kv_head) 
     };
 }
 
+static struct heads heads_of(const struct task * task, int64_t kv_head) {
+    return (struct heads) { task->heads_a_group, task->head_dim, rows_of(task->k, kv_head), rows_of(task->v, kv_head) };
+}
+
 static void copy_queries(const struct task * task, struct attention * own, int64_t token, int64_t n, int64_t kv_head) {
     float scale, * to = own->queries;
     memcpy(&scale, task->dst->op_params, sizeof(float));
@@ -115,36 +119,20 @@ static struct places own_places(const struct task * task, struct attention * own
     return (struct places) { .cells = (int32_t *) (own + 1), .capacity = task->most_spans * SPAN };
 }
 
-static void attend(const struct task * task, struct attention * own, const struct places * places, int64_t span,
-                   int64_t token, int64_t n, int64_t kv_head) {
-    const bool is_hidden = hide_places(own->hidden, places, &task->mask, span * SPAN, token, n);
-    attend_to_span(own, (int) n * task->heads_a_group, task->heads_a_group, task->head_dim, places->cells + span * SPAN,
-                   rows_of(task->k, kv_head), rows_of(task->v, kv_head), is_hidden);
-}
-
 static void store_result(const struct task * task, int64_t token, int64_t head, const float * out, float sum) {
     float * const to = (float *) ((char *) task->dst->data + (token * task->n_heads + head) * task->dst->nb[1]);
     const float by = sum == 0 ? 0 : 1 / sum;
     for (int d = 0; d < task->head_dim; d++) { to[d] = out[d] * by; }
 }
 
-/* All spans of `n` tokens that share their places. */
-static void attend_to_all(const struct task * task, struct attention * own, struct places * places, int64_t token,
-                          int64_t n, int64_t kv_head) {
-    const int rows = (int) n * task->heads_a_group, dim = task->head_dim;
-    const int64_t spans = spans_of(places);
+/* `n` tokens that share their places, with one KV head. */
+static void attend_to_head(const struct task * task, struct attention * own, const struct places * places,
+                           int64_t token, int64_t n, int64_t kv_head) {
     copy_queries(task, own, token, n, kv_head);
-    begin_rows(own, rows, dim);
-    for (int64_t span = 0; span < spans; span++) {
-        attend(task, own, places, span, token, n, kv_head);
-        for (int r = 0; r < rows; r++) {
-            merge(dim, own->largest + r, own->sum + r, own->out + r * dim, own->span_largest[r], own->span_sum[r],
-                  own->span_out + r * dim);
-        }
-    }
-    for (int r = 0; r < rows; r++) {
+    attend_to_places(own, places, &task->mask, token, n, heads_of(task, kv_head));
+    for (int r = 0; r < (int) n * task->heads_a_group; r++) {
         store_result(task, token + r / task->heads_a_group, kv_head * task->heads_a_group + r % task->heads_a_group,
-                     own->out + r * dim, own->sum[r]);
+                     own->out + r * task->head_dim, own->sum[r]);
     }
 }
 
@@ -155,7 +143,7 @@ static void attend_to_unit(const struct task * task, struct attention * own, int
     struct places places = own_places(task, own);
     for (int64_t token = first, n; token < end; token += n) {
         n = find_places(&places, &task->mask, token, end);
-        attend_to_all(task, own, &places, token, n, unit % task->n_kv_heads);
+        attend_to_head(task, own, &places, token, n, unit % task->n_kv_heads);
     }
 }
 
@@ -182,7 +170,7 @@ static void attend_to_share(const struct task * task, struct attention * own, in
         for (int64_t i = 0; i < task->n_kv_heads * spans; i++) {
             if (turn++ % n_threads != thread) { continue; }
             copy_queries(task, own, token, n, i / spans);
-            attend(task, own, &places, i % spans, token, n, i / spans);
+            attend_to_one_span(own, &places, &task->mask, i % spans, token, n, heads_of(task, i / spans));
             keep_partial(task, own, i % spans, token, n, i / spans);
         }
     }
@@ -221,16 +209,4 @@ bool seallm_attention(const struct ggml_compute_params * params, struct ggml_ten
     return true;
 }
 
-#else
-bool seallm_attention(const struct ggml_compute_params * params, struct ggml_tensor * dst) {
-    GGML_UNUSED(params);
-    GGML_UNUSED(dst);
-    return false;
-}
-
-size_t seallm_attention_size(const struct ggml_tensor * dst, int n_threads) {
-    GGML_UNUSED(dst);
-    GGML_UNUSED(n_threads);
-    return 0;
-}
 #endif

@@ -193,20 +193,27 @@ static void softmax_of_scores(struct attention * own, int rows) {
     }
 }
 
-/* A span: `cells` of its SPAN positions, -1 where there is none. `rows` queries, `rows_a_token` of each batch token.
+/* A KV head, and the query heads that share it. */
+struct heads {
+    int n, dim; /* query heads; dimensions of each */
+    struct cache_rows keys, values;
+};
+
+/* A span: `cells` of its SPAN positions, -1 where there is none, and the queries of `n_tokens` batch tokens.
    `is_hidden` tells that own->hidden is to be added to the scores. */
-static void attend_to_span(struct attention * own, int rows, int rows_a_token, int head_dim, const int32_t * cells,
-                           struct cache_rows keys, struct cache_rows values, bool is_hidden) {
+static void attend_to_span(struct attention * own, int n_tokens, struct heads heads, const int32_t * cells,
+                           bool is_hidden) {
+    const int rows = n_tokens * heads.n, head_dim = heads.dim;
     for (int i = 0; i < SPAN; i += PANEL_CELLS) {
         if (!has_cells(cells + i)) {
             for (int r = 0; r < rows; r++) { memset(own->scores[r] + i, 0, PANEL_CELLS * sizeof(float)); }
             continue;
         }
-        convert_cells(keys, cells + i, head_dim, own->panel);
+        convert_cells(heads.keys, cells + i, head_dim, own->panel);
         score_panel(rows, head_dim, own->queries, own->panel, own->scores[0] + i);
     }
     for (int r = 0; is_hidden && r < rows; r++) {
-        const float * hidden = own->hidden[r / rows_a_token];
+        const float * hidden = own->hidden[r / heads.n];
         for (int i = 0; i < SPAN; i += LANES) {
             f_store(own->scores[r] + i, f_add(f_load(own->scores[r] + i), f_load(hidden + i)));
         }
@@ -215,7 +222,7 @@ static void attend_to_span(struct attention * own, int rows, int rows_a_token, i
     bool begin = true;
     for (int i = 0; i < SPAN; i += PANEL_CELLS) {
         if (!has_cells(cells + i)) { continue; }
-        convert_cells(values, cells + i, head_dim, own->panel);
+        convert_cells(heads.values, cells + i, head_dim, own->panel);
         add_panel(rows, head_dim, own->scores[0] + i, own->panel, own->span_out, begin);
         begin = false;
     }

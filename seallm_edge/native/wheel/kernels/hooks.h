@@ -6,6 +6,9 @@
 
 struct ggml_compute_params;
 
+#if defined(__SSSE3__) && defined(__SSE4_1__)
+#define SEALLM_KERNELS /* for this kind of processor */
+
 /* Compute dst where these kernels can; false leaves it to ggml. Every thread of the pool calls it. */
 bool seallm_matmul(const struct ggml_compute_params * params, struct ggml_tensor * dst);
 bool seallm_attention(const struct ggml_compute_params * params, struct ggml_tensor * dst);
@@ -18,5 +21,12 @@ size_t seallm_attention_size(const struct ggml_tensor * dst, int n_threads);
 /* A graph begins: nothing in its working memory is of use. */
 void seallm_matmul_begin(void * memory, size_t size);
 
-/* Whether this processor has any, and they are not switched off. */
+/* Whether they are not switched off. A library without kernels lacks it. */
 GGML_BACKEND_API int seallm_has_kernels(void);
+#else
+#define seallm_matmul(params, dst) false
+#define seallm_attention(params, dst) false
+#define seallm_matmul_size(dst, n_threads) ((size_t) 0)
+#define seallm_attention_size(dst, n_threads) ((size_t) 0)
+#define seallm_matmul_begin(memory, size) ((void) 0)
+#endif

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__SSSE3__) && defined(__SSE4_1__)
+#ifdef SEALLM_KERNELS
 #include "kernels.h"
 
 /* Weight rows for which a thread comes back: as many as deal the work out evenly, because a stream that breaks off
@@ -224,23 +224,4 @@ bool seallm_matmul(const struct ggml_compute_params * params, struct ggml_tensor
     return true;
 }
 
-#else
-int seallm_has_kernels(void) { return 0; }
-
-bool seallm_matmul(const struct ggml_compute_params * params, struct ggml_tensor * dst) {
-    GGML_UNUSED(params);
-    GGML_UNUSED(dst);
-    return false;
-}
-
-size_t seallm_matmul_size(const struct ggml_tensor * dst, int n_threads) {
-    GGML_UNUSED(dst);
-    GGML_UNUSED(n_threads);
-    return 0;
-}
-
-void seallm_matmul_begin(void * memory, size_t size) {
-    GGML_UNUSED(memory);
-    GGML_UNUSED(size);
-}
 #endif

@@ -113,3 +113,24 @@ static bool hide_places(float (*hidden)[SPAN], const struct places * places, con
     }
     return is_hidden;
 }
+
+/* The span'th span of places, of `n` tokens. */
+static void attend_to_one_span(struct attention * own, const struct places * places, const struct mask * mask,
+                                 int64_t span, int64_t token, int64_t n, struct heads heads) {
+    const bool is_hidden = hide_places(own->hidden, places, mask, span * SPAN, token, n);
+    attend_to_span(own, (int) n, heads, places->cells + span * SPAN, is_hidden);
+}
+
+/* All spans of `n` tokens whose queries are in `own`: their sums, and what is to be divided by them. */
+static void attend_to_places(struct attention * own, const struct places * places, const struct mask * mask,
+                             int64_t token, int64_t n, struct heads heads) {
+    const int rows = (int) n * heads.n, dim = heads.dim;
+    begin_rows(own, rows, dim);
+    for (int64_t span = 0; span < spans_of(places); span++) {
+        attend_to_one_span(own, places, mask, span, token, n, heads);
+        for (int r = 0; r < rows; r++) {
+            merge(dim, own->largest + r, own->sum + r, own->out + r * dim, own->span_largest[r], own->span_sum[r],
+                  own->span_out + r * dim);
+        }
+    }
+}
