@@ -21,6 +21,10 @@ endfunction()
 # Compilers differ in the processors that they know: gcc 12 and 13 have no SME, gcc 10 no AVX-VNNI. ggml adds each of its
 # CPU variants by ggml_add_cpu_backend_variant_impl: here it is a function that leaves out those whose flags the compiler
 # refuses. Their names and flags go to stderr, and into the file that SEALLM_LEFT_OUT names.
+#
+# It leaves out, too, what costs a fifth of the build and speeds up nothing: AMX, whose code is unreliable, and variants
+# that have but bfloat16 or VBMI beyond the next best one, on processors of servers and of one laptop.
+set(SEALLM_UNUSED_VARIANTS sapphirerapids cooperlake cannonlake)
 if(PROJECT_NAME STREQUAL "ggml" AND GGML_CPU_ALL_VARIANTS)
   set(cpu_lists "${CMAKE_CURRENT_SOURCE_DIR}/src/ggml-cpu/CMakeLists.txt")
   file(READ "${cpu_lists}" text)
@@ -38,6 +42,9 @@ if(PROJECT_NAME STREQUAL "ggml" AND GGML_CPU_ALL_VARIANTS)
   endfunction()
 
   function(ggml_add_cpu_backend_variant_impl tag)
+    if(tag IN_LIST SEALLM_UNUSED_VARIANTS)
+      return()
+    endif()
     set(only_flags ON)
     add_cpu_variant(${tag}-flags)
     set(only_flags OFF)

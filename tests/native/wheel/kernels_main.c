@@ -29,13 +29,14 @@ static struct panel * new_panel(void) {
 static void multiply(const struct weight_type * type, const char * weights, int n_rows, int blocks, int columns,
                      const float * x, float * out) {
     const size_t stride = (size_t) blocks / type->format.blocks * type->block_size;
-    int8_t * activations = malloc((size_t) blocks * BLOCK_BYTES * columns);
+    const struct activation_format format = format_for(type, columns);
+    int8_t * activations = malloc((size_t) blocks * block_bytes(format) * columns);
     struct side * sides = malloc(blocks * sizeof(struct side));
     memset(sides, 0xff, blocks * sizeof(struct side));
     for (int c = 0; c < columns; c++) {
         for (int b = 0; b < blocks; b += type->format.blocks) {
-            quantize_activations(x + ((size_t) c * blocks + b) * BLOCK, type->format, columns, c,
-                              activations + (size_t) b * BLOCK_BYTES * columns, sides + b);
+            quantize_activations(x + ((size_t) c * blocks + b) * BLOCK, format, columns, c,
+                                 activations + (size_t) b * block_bytes(format) * columns, sides + b);
         }
     }
     struct panel * panel = new_panel();
@@ -51,8 +52,8 @@ static void multiply(const struct weight_type * type, const char * weights, int 
             const int n = blocks - b < CHUNK_BLOCKS ? blocks - b : CHUNK_BLOCKS;
             const char * at = weights + row * stride + b / type->format.blocks * type->block_size;
             unpack_panel(type, (struct packed) { at, stride, 0 }, n, panel);
-            type->multiply[columns - 1](n, panel, activations + (size_t) b * BLOCK_BYTES * columns, sides + b, out + row, n_rows,
-                                           b == 0);
+            type->multiply[columns - 1](n, panel, activations + (size_t) b * block_bytes(format) * columns, sides + b,
+                                        out + row, n_rows, b == 0);
         }
     }
     free(panel);

@@ -19,6 +19,7 @@ struct activation_format {
     int blocks;  /* that share a scale: 1 or SUPER_BLOCKS */
     int zero_point; /* of the weights: 0 is stored as this */
     bool halves; /* whether halves of a block have scales of their own */
+    bool pairs;  /* whether activations are widened to 16 bits, for panels */
 };
 
 static inline float largest_of(const float * x, int n) {
@@ -43,14 +44,24 @@ static inline int quantize16(const float * x, float inverse, __m128i * to) {
     return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));
 }
 
-/* Four quads of column c, `step` apart. */
-static inline void store_quads(int8_t * to, ptrdiff_t step, __m128i quads) {
+/* Four words of column c, `step` apart. */
+static inline void store_words(int8_t * to, ptrdiff_t step, __m128i words) {
     const int32_t four[4] = {
-        _mm_cvtsi128_si32(quads), _mm_extract_epi32(quads, 1), _mm_extract_epi32(quads, 2), _mm_extract_epi32(quads, 3),
+        _mm_cvtsi128_si32(words), _mm_extract_epi32(words, 1), _mm_extract_epi32(words, 2), _mm_extract_epi32(words, 3),
     };
-    for (int q = 0; q < 4; q++) {
-        for (int i = 0; i < QUAD_BYTES; i += 4) { memcpy(to + q * step + i, four + q, 4); }
+    for (int w = 0; w < 4; w++) {
+        for (int i = 0; i < QUAD_BYTES; i += 4) { memcpy(to + w * step + i, four + w, 4); }
     }
+}
+
+/* Four quads of column c, as they are or as pairs. */
+static inline void store_quads(int8_t * to, ptrdiff_t step, __m128i quads, bool pairs) {
+    if (!pairs) {
+        store_words(to, step, quads);
+        return;
+    }
+    store_words(to, 2 * step, _mm_srai_epi16(_mm_slli_epi16(quads, 8), 8));
+    store_words(to + step, 2 * step, _mm_srai_epi16(quads, 8));
 }
 
 /* Quantize `how.blocks` blocks of column c of a group of `columns`. `to` and `sides` are the group's, at these
@@ -60,11 +71,12 @@ static void quantize_activations(const float * x, struct activation_format how, 
     const float largest = largest_of(x, how.blocks * BLOCK);
     const bool is_zero = largest < SMALLEST;
     const float scale = is_zero ? 0 : largest * (1.0f / 127), inverse = is_zero ? 0 : 127 / largest;
-    for (int b = 0; b < how.blocks; b++, x += BLOCK, to += BLOCK_BYTES * columns) {
+    const ptrdiff_t step = QUAD_BYTES * columns, half = (how.pairs ? 8 : 4) * step;
+    for (int b = 0; b < how.blocks; b++, x += BLOCK, to += 2 * half) {
         __m128i quants[2];
         const int first = quantize16(x, inverse, quants), second = quantize16(x + 16, inverse, quants + 1);
-        store_quads(to + QUAD_BYTES * c, QUAD_BYTES * columns, quants[0]);
-        store_quads(to + QUAD_BYTES * (c + 4 * columns), QUAD_BYTES * columns, quants[1]);
+        store_quads(to + QUAD_BYTES * c, step, quants[0], how.pairs);
+        store_quads(to + QUAD_BYTES * c + half, step, quants[1], how.pairs);
         sides[b].scale[c] = scale;
         sides[b].sum[c] = (float) (first + second) * scale;
         /* blocks 0 to 3 are the first of pair 0, the first of pair 1, the second of pair 0, the second of pair 1 */

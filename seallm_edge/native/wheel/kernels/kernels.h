@@ -37,7 +37,7 @@ struct weight_type {
         unpack_##type(from, blocks, &sink);                                                                            \
         sink_close(&sink);                                                                                             \
     }
-#define WEIGHT_TYPE(type, how, super, zero_point, halves)                                                              \
+#define WEIGHT_TYPE(type, how, super, zero_point, halves, pairs)                                                       \
     static void unpack_panel_##type(struct packed from, int blocks, struct panel * panel, int v) {                     \
         struct sink sink = { .kind = kind_##how, .panel = panel, .v = v };                                             \
         unpack_##type(from, blocks, &sink);                                                                            \
@@ -45,25 +45,38 @@ struct weight_type {
     FEW(type, how, 1)                                                                                                  \
     FEW(type, how, 2)                                                                                                  \
     static const struct weight_type type_##type = {                                                                    \
-        sizeof(block_of_##type), { super, zero_point, halves }, multiply_##how, unpack_panel_##type,                   \
+        sizeof(block_of_##type), { super, zero_point, halves, pairs }, multiply_##how, unpack_panel_##type,            \
         { few_##type##_1, few_##type##_2 },                                                                            \
     };
 
-/*      type, how it is multiplied, blocks with one scale of activations, zero point, whether halves have scales */
-WEIGHT_TYPE(q4_0, 4_bits, 1, 8, false)
-WEIGHT_TYPE(q4_1, 4_bits_minima, 1, 0, false)
-WEIGHT_TYPE(q5_0, 5_bits, 1, 16, false)
-WEIGHT_TYPE(q5_1, 5_bits_minima, 1, 0, false)
-WEIGHT_TYPE(q8_0, 8_bits, 1, ZERO_POINT_8_BITS, false)
-WEIGHT_TYPE(iq4_nl, 8_bits, 1, ZERO_POINT_8_BITS, false)
-WEIGHT_TYPE(q4_K, 4_bits_minima_wide, SUPER_BLOCKS, 0, false)
-WEIGHT_TYPE(q5_K, 5_bits_minima_wide, SUPER_BLOCKS, 0, false)
-WEIGHT_TYPE(q6_K, 6_bits_halves_wide, SUPER_BLOCKS, 32, true)
-WEIGHT_TYPE(iq4_xs, 8_bits_wide, SUPER_BLOCKS, ZERO_POINT_8_BITS, false)
+/*      type, how it is multiplied, blocks with one scale of activations, zero point, whether halves have scales, and
+        whether panels have pairs */
+WEIGHT_TYPE(q4_0, 4_bits, 1, 8, false, false)
+WEIGHT_TYPE(q4_1, 4_bits_minima, 1, 0, false, false)
+WEIGHT_TYPE(q5_0, 5_bits, 1, 16, false, false)
+WEIGHT_TYPE(q5_1, 5_bits_minima, 1, 0, false, false)
+WEIGHT_TYPE(q8_0, 8_bits, 1, ZERO_POINT_8_BITS, false, PAIRS)
+WEIGHT_TYPE(iq4_nl, 8_bits, 1, ZERO_POINT_8_BITS, false, PAIRS)
+WEIGHT_TYPE(q4_K, 4_bits_minima_wide, SUPER_BLOCKS, 0, false, false)
+WEIGHT_TYPE(q5_K, 5_bits_minima_wide, SUPER_BLOCKS, 0, false, false)
+WEIGHT_TYPE(q6_K, 6_bits_halves_wide, SUPER_BLOCKS, 32, true, false)
+WEIGHT_TYPE(iq4_xs, 8_bits_wide, SUPER_BLOCKS, ZERO_POINT_8_BITS, false, PAIRS)
 
 /* What is wanted next lies this many chunks ahead, where weights are read once only: a processor's own prefetching is
    too late by then. */
 #define CHUNKS_AHEAD 2
+
+/* How `columns` activations are quantized: few are multiplied without a panel. */
+static inline struct activation_format format_for(const struct weight_type * type, int64_t columns) {
+    struct activation_format format = type->format;
+    format.pairs = format.pairs && columns > FEW_COLUMNS;
+    return format;
+}
+
+/* Bytes of a block of quantized activations of a column. */
+static inline int64_t block_bytes(struct activation_format format) {
+    return format.pairs ? 2 * BLOCK_BYTES : BLOCK_BYTES;
+}
 
 /* The two vectors of a panel. */
 static void unpack_panel(const struct weight_type * type, struct packed from, int blocks, struct panel * panel) {

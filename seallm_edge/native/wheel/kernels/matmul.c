@@ -69,6 +69,7 @@ struct quantized {
    dealt out to groups of nearly the same size. */
 struct layout {
     int64_t columns, groups, blocks; /* groups of columns; blocks of a column */
+    struct activation_format format;
     struct quantized * quantized;
     struct own * own;      /* of each thread */
     struct side * sides;   /* of each group, `blocks` */
@@ -79,11 +80,13 @@ static char * last_line(char * end) { return (char *) ((uintptr_t) end & ~(uintp
 
 static struct layout layout_of(const struct ggml_tensor * dst, char * end, int n_threads) {
     struct layout layout = { .columns = dst->src[1]->ne[1], .blocks = dst->src[1]->ne[0] / BLOCK };
+    layout.format = format_for(weight_type_of(dst->src[0]->type), layout.columns);
     layout.groups = (layout.columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
     layout.quantized = (struct quantized *) last_line(end) - 1;
     layout.own = (struct own *) layout.quantized - n_threads;
     layout.sides = (struct side *) layout.own - layout.groups * layout.blocks;
-    layout.activations = (int8_t *) last_line((char *) layout.sides) - layout.columns * layout.blocks * BLOCK_BYTES;
+    layout.activations = (int8_t *) last_line((char *) layout.sides)
+        - layout.columns * layout.blocks * block_bytes(layout.format);
     return layout;
 }
 
@@ -104,23 +107,23 @@ static int64_t first_column(const struct layout * layout, int64_t group) {
 }
 
 static bool is_same(struct activation_format a, struct activation_format b) {
-    return a.blocks == b.blocks && a.zero_point == b.zero_point && a.halves == b.halves;
+    return a.blocks == b.blocks && a.zero_point == b.zero_point && a.halves == b.halves && a.pairs == b.pairs;
 }
 
 /* Quantize a thread's part of the input. */
-static void quantize_input(const struct layout * layout, const struct ggml_tensor * input,
-                           struct activation_format how, int part, int parts) {
+static void quantize_input(const struct layout * layout, const struct ggml_tensor * input, int part, int parts) {
+    const struct activation_format how = layout->format;
     const int64_t units = layout->blocks / how.blocks;
     const int64_t from = units * part / parts * how.blocks, end = units * (part + 1) / parts * how.blocks;
     for (int64_t group = 0; group < layout->groups; group++) {
         const int64_t first = first_column(layout, group);
         const int columns = (int) (first_column(layout, group + 1) - first);
-        int8_t * activations = layout->activations + first * layout->blocks * BLOCK_BYTES;
+        int8_t * activations = layout->activations + first * layout->blocks * block_bytes(how);
         struct side * sides = layout->sides + group * layout->blocks;
         for (int c = 0; c < columns; c++) {
             const float * x = (const float *) ((const char *) input->data + (first + c) * input->nb[1]);
             for (int64_t b = from; b < end; b += how.blocks) {
-                int8_t * to = activations + b * BLOCK_BYTES * columns;
+                int8_t * to = activations + b * block_bytes(how) * columns;
                 quantize_activations(x + b * BLOCK, how, columns, c, to, sides + b);
             }
         }
@@ -133,8 +136,23 @@ static void multiply_group(const struct layout * layout, const struct weight_typ
                            int64_t b, int blocks, int64_t group, float * out, size_t stride) {
     const int64_t first = first_column(layout, group), columns = first_column(layout, group + 1) - first;
     type->multiply[columns - 1](
-        blocks, panel, layout->activations + (first * layout->blocks + b * columns) * BLOCK_BYTES,
+        blocks, panel, layout->activations + (first * layout->blocks + b * columns) * block_bytes(layout->format),
         layout->sides + group * layout->blocks + b, out + first * stride, stride, b == 0);
+}
+
+/* `blocks` blocks from `b` on of a tile's rows with a group; `out` as for multiply_group. */
+static void multiply_tile_rows(const struct layout * layout, const struct weight_type * type, struct own * own,
+                               struct packed from, int64_t b, int blocks, int64_t group, float * out, size_t stride) {
+    const int columns = (int) layout->columns;
+    if (columns > FEW_COLUMNS) {
+        unpack_panel(type, from, blocks, own->panels);
+        multiply_group(layout, type, own->panels, b, blocks, group, out, stride);
+        return;
+    }
+    for (int v = 0; v < TILE_VECTORS; v++, from.rows += LANES * from.stride) {
+        type->few[columns - 1](from, blocks, layout->activations + b * BLOCK_BYTES * columns, layout->sides + b,
+                               out + v * LANES, stride, b == 0);
+    }
 }
 
 /* The last rows, fewer than a tile has: beside them rows of zeros are multiplied. */
@@ -150,8 +168,8 @@ static void multiply_last_rows(const struct layout * layout, const struct weight
                 memcpy(own->rows[r], rows + r * row_size + b / type->format.blocks * type->block_size,
                        blocks / type->format.blocks * type->block_size);
             }
-            unpack_panel(type, from, blocks, own->panels);
-            multiply_group(layout, type, own->panels, b, blocks, group, own->out[0] - first * TILE_ROWS, TILE_ROWS);
+            float * const sums = own->out[0] - first * TILE_ROWS;
+            multiply_tile_rows(layout, type, own, from, b, blocks, group, sums, TILE_ROWS);
         }
         for (int64_t c = 0; c < columns; c++) {
             memcpy(out + (first + c) * stride, own->out[c], n_rows * sizeof(float));
@@ -209,11 +227,11 @@ bool seallm_matmul(const struct ggml_compute_params * params, struct ggml_tensor
     const struct layout layout = layout_of(dst, (char *) params->wdata + params->wsize, params->nth);
     GGML_ASSERT((char *) layout.activations >= (char *) params->wdata);
     /* Every thread reads this before the barrier, and one writes it behind. */
-    const bool is_quantized = layout.quantized->input == input && is_same(layout.quantized->how, type->format);
-    if (!is_quantized) { quantize_input(&layout, input, type->format, params->ith, params->nth); }
+    const bool is_quantized = layout.quantized->input == input && is_same(layout.quantized->how, layout.format);
+    if (!is_quantized) { quantize_input(&layout, input, params->ith, params->nth); }
     if (params->ith == 0) { ggml_threadpool_chunk_set(params->threadpool, params->nth); }
     ggml_barrier(params->threadpool);
-    if (params->ith == 0) { *layout.quantized = (struct quantized) { input, type->format }; }
+    if (params->ith == 0) { *layout.quantized = (struct quantized) { input, layout.format }; }
 
     const int64_t tiles = (dst->src[0]->ne[1] + TILE_ROWS - 1) / TILE_ROWS;
     const int64_t even = tiles / (CHUNKS_A_THREAD * params->nth);

@@ -10,11 +10,20 @@
 #define QUADS 8 /* of a block: four neighbouring weights of a row, in one lane */
 #define BLOCK_BYTES (QUADS * QUAD_BYTES) /* of activations of a column */
 #define CHUNK_BLOCKS 8
+/* Whether 8-bit weights of panels, and their activations, are widened to 16 bits: two operations for LANES products of
+   pairs, where bytes with a sign take four for twice as many, three of them on the same two ports. A quad is two pairs:
+   of its first and third weights, and of its second and fourth. */
+#if defined(DOT4) || LANES == 4
+#define PAIRS false
+#else
+#define PAIRS true
+#endif
+#define MOST_WORDS (PAIRS ? 2 * QUADS : QUADS) /* of a block: 32 bits in each lane */
 #define SUPER_BLOCKS (SUPER / BLOCK)
 #define SUPER_PAIRS (SUPER_BLOCKS / 2)
 
 struct panel {
-    int8_t weights[CHUNK_BLOCKS][QUADS][TILE_VECTORS][4 * LANES];
+    int8_t weights[CHUNK_BLOCKS][MOST_WORDS][TILE_VECTORS][4 * LANES];
     float scales[CHUNK_BLOCKS][2][TILE_VECTORS][LANES];
     /* What is added for each activation. Super-blocks have one, with the first block, times a whole number for each
        block: of blocks 0 and 2, 1 and 3, 4 and 6, 5 and 7. */

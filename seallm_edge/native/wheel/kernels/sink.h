@@ -50,6 +50,11 @@ KERNEL sink_begin(struct sink * s, int b, int n) {
 
 /* Quad q of block b, which is number `which` of those begun. */
 KERNEL sink_weights(struct sink * s, int b, int which, int q, ints weights) {
+    if (s->panel && PAIRS && s->kind.bits == 8) {
+        i_store(s->panel->weights[b][2 * q][s->v], i_even_bytes(weights));
+        i_store(s->panel->weights[b][2 * q + 1][s->v], i_odd_bytes(weights));
+        return;
+    }
     if (s->panel) {
         i_store(s->panel->weights[b][q][s->v], weights);
         return;

@@ -23,6 +23,17 @@ KERNEL multiply_quads(const int columns, const int bits, const int quads, const 
     (void) bits;
 #else
     const ints ones = i_all16(1);
+    if (bits == 8 && PAIRS) {
+        UNROLL(16) for (int p = 0; p < 2 * quads; p++, w += TILE_ROWS * 4, x += QUAD_BYTES * columns) {
+            const ints w0 = i_load(w), w1 = i_load(w + 4 * LANES);
+            UNROLL(8) for (int c = 0; c < columns; c++) {
+                const ints two = quad_of(x + QUAD_BYTES * c);
+                sums[0][c] = i_kept(i_add32(sums[0][c], i_pairs_to_lanes(w0, two)));
+                sums[1][c] = i_kept(i_add32(sums[1][c], i_pairs_to_lanes(w1, two)));
+            }
+        }
+        return;
+    }
     if (bits == 8) { /* weights without their sign, which the activations take */
         UNROLL(8) for (int q = 0; q < quads; q++, w += TILE_ROWS * 4, x += QUAD_BYTES * columns) {
             const ints w0 = i_load(w), w1 = i_load(w + 4 * LANES), size0 = i_sign8(w0, w0), size1 = i_sign8(w1, w1);
@@ -62,13 +73,14 @@ KERNEL multiply_quads(const int columns, const int bits, const int quads, const 
 KERNEL multiply_tile(const int columns, const struct kind kind, int blocks, const struct panel * panel,
                      const int8_t * x, const struct side * sides, float * out, size_t out_stride, bool begin) {
     const bool halves = kind.halves, wide = kind.wide;
+    const int words = PAIRS && kind.bits == 8 ? 2 : 1; /* of a quad */
     floats sums[TILE_VECTORS][TILE_COLUMNS];
     UNROLL(8) for (int c = 0; c < columns; c++) {
         UNROLL(2) for (int v = 0; v < TILE_VECTORS; v++) {
             sums[v][c] = wide || begin ? f_zero() : f_load(out + c * out_stride + v * LANES);
         }
     }
-    for (int b = 0; b < blocks; b++, sides++, x += BLOCK_BYTES * columns) {
+    for (int b = 0; b < blocks; b++, sides++, x += words * BLOCK_BYTES * columns) {
         for (int half = 0; half < (halves ? 2 : 1); half++) {
             const int quads = halves ? QUADS / 2 : QUADS;
             ints dots[TILE_VECTORS][TILE_COLUMNS];
@@ -81,8 +93,8 @@ KERNEL multiply_tile(const int columns, const struct kind kind, int blocks, cons
                 ints more[TILE_VECTORS][TILE_COLUMNS];
                 UNROLL(8) for (int c = 0; c < columns; c++) { more[0][c] = more[1][c] = i_zero(); }
                 multiply_quads(columns, kind.bits, quads / 2, weights, activations, dots);
-                multiply_quads(columns, kind.bits, quads / 2, weights + quads / 2 * 4 * TILE_ROWS,
-                               activations + quads / 2 * QUAD_BYTES * columns, more);
+                multiply_quads(columns, kind.bits, quads / 2, weights + words * quads / 2 * 4 * TILE_ROWS,
+                               activations + words * quads / 2 * QUAD_BYTES * columns, more);
                 UNROLL(8) for (int c = 0; c < columns; c++) {
                     dots[0][c] = i_add32(dots[0][c], more[0][c]);
                     dots[1][c] = i_add32(dots[1][c], more[1][c]);

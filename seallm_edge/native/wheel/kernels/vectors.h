@@ -229,6 +229,15 @@ static inline void transpose32(const void * from, size_t stride, ints out[8]) {
 }
 #endif
 
+#if LANES == 8
+/* Every second byte, with its sign, as 16 bits. */
+static inline ints i_even_bytes(ints v) { return _mm256_srai_epi16(_mm256_slli_epi16(v, 8), 8); }
+static inline ints i_odd_bytes(ints v) { return _mm256_srai_epi16(v, 8); }
+#else
+#define i_even_bytes(v) (v)
+#define i_odd_bytes(v) (v)
+#endif
+
 /* sum + the products of two 16-bit numbers, in each lane */
 #if LANES == 16
 #define DOT2(sum, a, b) _mm512_dpwssd_epi32(sum, a, b)
