@@ -85,6 +85,10 @@ def _check_tokens(walker: Walker, tokens: Array, need_bytes: bool) -> None:
 
 def _share(walker: Walker, tokens: Array, number: int, n_rounds: int) -> list[bytes]:
     """Tokens of this round, as llama.cpp reads them: cut at a NUL, empty ones named by number."""
+    if n_rounds == 1:
+        whole = list(strings(walker.data, tokens))
+        if all(whole) and b"\0" not in b"".join(whole):
+            return whole
     texts = (text.partition(b"\0")[0] for text in strings(walker.data, tokens))
     named = (text or b"[EMPTY_%d]" % i for i, text in enumerate(texts))
     return [text for text in named if n_rounds == 1 or hash(text) % n_rounds == number]
