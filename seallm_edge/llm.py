@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from .catalogue.cards import Card
-from .constraint import Constraint, GrammarCompiler
+from .constraint.reply_forms import ReplyForms, Schema, Syntax
 from .engine import Engine, EngineStats, ModelInfo, Request
 from .engine.prompt_tokens import PromptTokens
 from .errors import ContextOverflow, InvalidOption
+from .files.read_ahead import read_ahead
 from .files.sizes import readable
 from .gguf_file import Header
 from .hints import Command, Hint, Option
@@ -21,12 +22,12 @@ from .plan.memory import n_cells
 from .prompt.chatml import Message, as_messages
 from .prompt.templates import ChatML
 from .reply import Reply
+from .store import locate
 from .stream import AsyncStream, Stream, interleave
 from .text.languages import detect_language
 from .text.unicode import normalize
 
 Prompt = str | Iterable[Message | Mapping[str, Any]]
-Schema = Mapping[str, Any] | bool | str | type
 _REPLY_TOKENS = 256  # tokens that the hint to a larger context leaves for the reply
 _MAX_CHOICES = 64
 _DEFAULTS = LoadOptions()
@@ -84,7 +85,9 @@ class SeaLLM:
             keep_alive=keep_alive,
             force=force,
         )
-        target = resolve(model, options)
+        path = locate(model)
+        read_ahead(path)  # while the header is checked and the backends are loaded
+        target = resolve(path, options)
         self.header: Header | None = target.header
         self.card: Card | None = target.card
         self.plan: Plan | None = target.plan
@@ -109,14 +112,15 @@ class SeaLLM:
         self.sampling = self.info.sampling
         self._engine = engine
         self._tokens = PromptTokens(engine, self.info.chat_format or ChatML(self.info.default_system), self.name)
-        self._compiler: GrammarCompiler | None = None
+        self._forms = ReplyForms(engine.vocabulary)
 
     def stream(
-        self, prompt: Prompt, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
+        self, prompt: Prompt, *, schema: Schema | None = None, grammar: Syntax | None = None, **sampling: Any
     ) -> Stream:
         """Start a reply: a `Stream` of its text, in whole characters, during decoding.
 
-        `prompt` is one user message, or messages; a base model takes a text and continues it. With `schema` (a JSON
+        `prompt` is one user message, or messages; a last one of the assistant is continued. A base model takes a text
+        and continues it. With `schema` (a JSON
         schema, or a pydantic model class) the reply is JSON that satisfies it; with `grammar` it is a text of that GBNF
         grammar. A reply that ends at `max_tokens` (`finish_reason` "length") may be incomplete. Options are those of
         `Sampling`. Raises InvalidOption or ContextOverflow at once.
@@ -124,13 +128,13 @@ class SeaLLM:
         return self._start(*self._read(prompt), schema, grammar, sampling)
 
     def chat(
-        self, prompt: Prompt, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
+        self, prompt: Prompt, *, schema: Schema | None = None, grammar: Syntax | None = None, **sampling: Any
     ) -> Reply:
         """Whole `Reply` to `prompt`; see `stream`."""
         return self.stream(prompt, schema=schema, grammar=grammar, **sampling).read()
 
     def choices(
-        self, prompt: Prompt, n: int, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
+        self, prompt: Prompt, n: int, *, schema: Schema | None = None, grammar: Syntax | None = None, **sampling: Any
     ) -> list[Reply]:
         """`n` replies to one prompt, decoded in one batch after one prefill; see `stream`. With a `seed`, the replies
         have the seeds seed, seed + 1, and so on.
@@ -141,7 +145,7 @@ class SeaLLM:
         return [stream.reply for stream in streams]
 
     def stream_choices(
-        self, prompt: Prompt, n: int, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
+        self, prompt: Prompt, n: int, *, schema: Schema | None = None, grammar: Syntax | None = None, **sampling: Any
     ) -> list[Stream]:
         """Start `n` replies to one prompt; see `choices`. Read them together (`seallm_edge.stream.interleave`): a
         stream that lags some 128 deltas behind leaves the batch.
@@ -154,26 +158,26 @@ class SeaLLM:
         return [self._start(tokens, words, schema, grammar, options) for options in seeds]
 
     def astream(
-        self, prompt: Prompt, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
+        self, prompt: Prompt, *, schema: Schema | None = None, grammar: Syntax | None = None, **sampling: Any
     ) -> AsyncStream:
         """Start a reply for `async for`; see `stream`. Errors come with the first text. Never blocks the event loop."""
         return AsyncStream(functools.partial(self.stream, prompt, schema=schema, grammar=grammar, **sampling))
 
     async def achat(
-        self, prompt: Prompt, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
+        self, prompt: Prompt, *, schema: Schema | None = None, grammar: Syntax | None = None, **sampling: Any
     ) -> Reply:
         """Whole `Reply`, awaited; cancelling the task cancels the reply."""
         return await self.astream(prompt, schema=schema, grammar=grammar, **sampling).read()
 
-    def complete(self, text: str, **options: Any) -> Reply:
-        """`Reply` that continues `text`, without a chat format; for base models. Options as for `stream`."""
+    def complete(self, text: str | Sequence[int], **options: Any) -> Reply:
+        """`Reply` that continues `text`, or token ids, without a chat format. Options as for `stream`."""
         return self.complete_stream(text, **options).read()
 
     def complete_stream(
-        self, text: str, *, schema: Schema | None = None, grammar: str | None = None, **sampling: Any
+        self, text: str | Sequence[int], *, schema: Schema | None = None, grammar: Syntax | None = None, **sampling: Any
     ) -> Stream:
-        """`Stream` that continues `text`, without a chat format. Options as for `stream`."""
-        return self._start(self._tokens.of_text(text), text, schema, grammar, sampling)
+        """`Stream` that continues `text`, or token ids, without a chat format. Options as for `stream`."""
+        return self._start(*self._read_text(text), schema, grammar, sampling)
 
     def count_tokens(self, messages: Prompt) -> int:
         """Number of context tokens that a prompt takes, chat markup included."""
@@ -249,6 +253,11 @@ class SeaLLM:
         messages = as_messages(prompt)
         return self._tokens.of_messages(messages), "\n".join(message.content for message in messages)
 
+    def _read_text(self, text: str | Sequence[int]) -> tuple[list[int], str]:
+        """(tokens of a text to continue, its text)."""
+        tokens = self._tokens.of_text(text)
+        return tokens, text if isinstance(text, str) else self.detokenize(tokens)
+
     def _no_messages(self) -> InvalidOption:
         complete = Command("run")
         if self.header and self.header.has_chat_template and not self.card:
@@ -260,7 +269,7 @@ class SeaLLM:
         )
 
     def _start(
-        self, tokens: list[int], words: str, schema: Schema | None, grammar: str | None, options: Mapping[str, Any]
+        self, tokens: list[int], words: str, schema: Schema | None, grammar: Syntax | None, options: Mapping[str, Any]
     ) -> Stream:
         sampling = self.sampling.replace(options)
         if len(tokens) >= self.n_ctx:  # the reply needs at least one cell
@@ -269,21 +278,8 @@ class SeaLLM:
             raise ContextOverflow(
                 len(tokens), self.n_ctx, f"{described}{len(words):,} characters", self._more_context(len(tokens))
             )
-        request = Request(tokens, sampling, self._constraint(schema, grammar))
+        request = Request(tokens, sampling, self._forms.start(schema, grammar))
         return Stream(self._engine.submit(request), len(tokens), self._tokens.remember, owner=self)
-
-    def _constraint(self, schema: Schema | None, grammar: str | None) -> Constraint | None:
-        if grammar is not None and schema is not None:
-            raise InvalidOption("both a schema and a grammar are given", "give one of them")
-        if grammar is not None:
-            return self._grammars().gbnf(grammar).start()
-        return None if schema is None else self._grammars().schema(schema).start()
-
-    def _grammars(self) -> GrammarCompiler:
-        if self._compiler is None:
-            with self._engine.vocabulary() as vocabulary:
-                self._compiler = self._compiler or GrammarCompiler(vocabulary)
-        return self._compiler
 
     def _more_context(self, n_tokens: int) -> Hint:
         enough = n_cells(n_tokens + _REPLY_TOKENS)

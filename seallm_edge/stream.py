@@ -74,6 +74,11 @@ class Stream(Iterator[str]):
         return self._handle.prompt_share
 
     @property
+    def logprobs(self) -> Sequence[TokenLogprob]:
+        """Log probabilities of the tokens read so far, if they were requested."""
+        return self._logprobs
+
+    @property
     def reply(self) -> Reply:
         """The reply as read so far; its `finish_reason` is `cancelled` until the model ends it."""
         text, progress = "".join(self._texts), self._progress

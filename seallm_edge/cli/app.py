@@ -27,6 +27,7 @@ COMMANDS = {
     "export": "seallm_edge.cli.export:app",
     "import": "seallm_edge.cli.import_:app",
     "share": "seallm_edge.cli.share:app",
+    "serve": "seallm_edge.cli.serve:app",
     "verify": "seallm_edge.cli.verify:app",
     "doctor": "seallm_edge.cli.doctor:app",
     "bench": "seallm_edge.cli.bench:app",

@@ -19,6 +19,7 @@ from .deep_stack import call_on_deep_stack
 from .digits import DigitLimit, TokenDigits
 from .matcher import Constraint
 from .refusals import refusal
+from .tool_calls import ToolCalls
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
@@ -69,6 +70,10 @@ class GrammarCompiler:
     def gbnf(self, text: str) -> Grammar:
         """Grammar of a `text` in llama.cpp's GBNF. Raises InvalidOption that names the line."""
         return self._remembered(lark.to_lark(gbnf.parse(text)), None)
+
+    def tool_calls(self, calls: ToolCalls) -> Grammar:
+        """Grammar of replies that call tools. Raises InvalidOption as `schema` does."""
+        return self._remembered(*calls.to_lark())
 
 
 @dataclass(frozen=True)

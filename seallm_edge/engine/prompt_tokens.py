@@ -27,19 +27,26 @@ class PromptTokens:
         self._replies: OrderedDict[str, list[int]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of_text(self, text: str) -> list[int]:
-        """Token ids of a text to continue. Raises InvalidOption for an empty one."""
+    def of_text(self, text: str | Sequence[int]) -> list[int]:
+        """Token ids of a text to continue, or the ids themselves. Raises InvalidOption for an empty prompt, and for ids
+        that the model does not have.
+        """
         if not text:
-            raise InvalidOption("the prompt is empty", "give some text to go on from")
+            raise InvalidOption("the prompt is empty", "give some text to continue")
         with self._engine.vocabulary() as vocabulary:
-            return _opening(vocabulary) + vocabulary.tokenize(normalize(text))
+            if isinstance(text, str):
+                return _opening(vocabulary) + vocabulary.tokenize(normalize(text))
+            return _checked(text, vocabulary)
 
     def of_messages(self, messages: Sequence[Message]) -> list[int]:
-        """Token ids of a chat prompt, ending in the header of the next reply.
+        """Token ids of a chat prompt, ending in the header of the next reply, or in the text of a last message that is
+        the assistant's: the reply continues it.
 
         Raises InvalidOption for messages that the chat format refuses, EngineError where its tokens are missing.
         """
-        segments = self._format.segments(messages)
+        begun = [messages[-1]] if len(messages) > 1 and messages[-1].role == "assistant" else []
+        segments = self._format.segments(messages[: len(messages) - len(begun)])
+        segments += [PromptSegment(message.content, is_reply=True) for message in begun]
         with self._engine.vocabulary() as vocabulary:
             tokens, text = _opening(vocabulary) if self._format.adds_bos else [], ""
             for segment in segments:
@@ -72,6 +79,15 @@ class PromptTokens:
                 "use a SeaLLMs or another ChatML model, or complete() for plain text",
             )
         return [token]
+
+
+def _checked(tokens: Sequence[int], vocabulary: Vocabulary) -> list[int]:
+    for token in tokens:
+        if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token < vocabulary.n_tokens:
+            raise InvalidOption(
+                f"{token!r:.40} is no token id of this model", f"give numbers from 0 to {vocabulary.n_tokens - 1:,}"
+            )
+    return list(tokens)
 
 
 def _opening(vocabulary: Vocabulary) -> list[int]:

@@ -100,15 +100,20 @@ def _getting(card: Card) -> Part:
 
 def is_named(entry: Installed, name: str) -> bool:
     """Whether `name` is the model's name, with or without its digits, its file's, or the first digits of its sha256."""
-    wanted = _folded(name)
+    wanted = folded(name)
     is_id = len(wanted) >= MIN_ID_DIGITS and set(wanted) <= set("0123456789abcdef")
-    names = (_folded(entry.name), _folded(entry.name.partition("@")[0]), _folded(entry.path.stem))
+    names = (folded(entry.name), folded(entry.name.partition("@")[0]), folded(entry.path.stem))
     return wanted in names or (is_id and entry.entry is not None and (entry.entry.sha256 or "").startswith(wanted))
 
 
+def preference(type_name: str, size: int) -> tuple[int, int]:
+    """Order among files of one model: the smallest is preferred."""
+    known = type_name in PREFERRED_TYPES
+    return (PREFERRED_TYPES.index(type_name) if known else len(PREFERRED_TYPES), size)
+
+
 def _preference(entry: Installed) -> tuple[int, int]:
-    known = entry.type_name in PREFERRED_TYPES
-    return (PREFERRED_TYPES.index(entry.type_name) if known else len(PREFERRED_TYPES), entry.size)
+    return preference(entry.type_name, entry.size)
 
 
 def looks_like_path(name: str) -> bool:
@@ -152,7 +157,8 @@ def _expanded(path: Path) -> Path:
         return path
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """Name without case, composed, to compare with another."""
     return _nfc(name).casefold()
 
 

@@ -54,6 +54,26 @@ def test_an_earlier_reply_keeps_the_tokens_that_the_model_wrote(tmp_path: Path, 
     assert tokens[begun : begun + 4] == written + end
 
 
+@pytest.mark.parametrize("template", [QWEN2, HEADER_WITH_USER, ""])
+def test_a_last_message_of_the_assistant_is_continued(tmp_path: Path, template: str) -> None:
+    turns = [Message("user", "Halo"), Message("assistant", "Hai, "), Message("user", "Apa?")]
+    begun = Message("assistant", "Baik, <|im_end|>")
+    with load(tmp_path / "own.gguf", template) as llm:
+        assert prompt(llm, [*turns, begun]) == prompt(llm, turns) + "Baik, <|im_end|>"
+        assert prompt(llm, [*turns, Message("assistant", "")]) == prompt(llm, turns)
+        end = llm.tokenize("<|im_end|>", special=True)[0]
+        assert llm._tokens.of_messages([*turns, begun]).count(end) == llm._tokens.of_messages(turns).count(end)
+
+
+def test_token_ids_are_continued_as_they_are_and_others_are_refused(tmp_path: Path) -> None:
+    with load(tmp_path / "own.gguf", QWEN2) as llm:
+        tokens = llm.tokenize("Halo")
+        assert llm._tokens.of_text(tokens) == tokens
+        for wrong in (-1, 1 << 40, True, 1.5):
+            with pytest.raises(InvalidOption, match="is no token id of this model"):
+                llm.complete([*tokens, wrong])
+
+
 def test_messages_that_the_files_template_refuses_are_refused_at_once(tmp_path: Path) -> None:
     with load(tmp_path / "own.gguf", TURNS_ONLY) as llm, pytest.raises(InvalidOption, match="roles must alternate"):
         llm.stream([Message("assistant", "Halo")])

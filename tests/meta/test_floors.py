@@ -34,7 +34,7 @@ FLOORS = (
     ("stream", "loading"),
     ("llm", FACE),
     ("chat", "quality", "speed"),
-    ("terminal",),
+    ("terminal", "server", "llm_plugin"),
     ("cli",),
 )
 ORDER = [room for floor in FLOORS for room in floor]

@@ -1,0 +1,120 @@
+"""`seallm serve`: the models for apps, editors and browsers on this computer. Only parses options and prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+from .output import diagnostic
+
+_MAX_KEY_BYTES = 4096
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def serve(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Model for requests that name none: a name, or the path of a GGUF; default: `seallm default`.",
+            autocompletion=options.complete_model,
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; others than 127.0.0.1 need a key.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 11435,
+    lan: Annotated[
+        bool, typer.Option("--lan", help="Listen for the other computers of this network, with a key made for them.")
+    ] = False,
+    api_key: Annotated[str | None, typer.Option(help="Key that requests must carry.", callback=options.as_text)] = None,
+    api_key_file: Annotated[Path | None, typer.Option(help="File with the key, which `ps` does not show.")] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Web origin whose pages may use the server, as https://chat.example. May be repeated."),
+    ] = None,
+    allow_changes: Annotated[
+        bool,
+        typer.Option(
+            "--allow-changes", help="Let requests get models (whose licences you accepted before) and delete them."
+        ),
+    ] = False,
+    keep_alive: Annotated[
+        float, typer.Option(help="Idle seconds after which a model leaves memory; below 0: never.")
+    ] = 300.0,
+    context: options.Context = None,
+    threads: options.Threads = None,
+    gpu_layers: options.GpuLayers = None,
+    drafting: options.Drafting = None,
+) -> None:
+    """Serve the models to apps, editors and browsers on this computer; Ctrl-C ends it.
+
+    One port speaks OpenAI's, Ollama's and Anthropic's protocols.
+    """
+    require_packages()
+    from ..server import ServerSettings, serve
+    from ..server.lan import lan_address, new_key
+
+    key = key_of(api_key, api_key_file)
+    if lan:
+        host, key = "0.0.0.0", key or new_key()
+    settings = ServerSettings(
+        host=host,
+        port=port,
+        model=model,
+        key=key,
+        origins=tuple(origin or ()),
+        allow_changes=allow_changes,
+        keep_alive=None if keep_alive < 0 else keep_alive,
+        loading=options.given(context=context, threads=threads, gpu_layers=gpu_layers, drafting=drafting),
+    )
+
+    def tell(url: str) -> None:
+        port = url.rpartition(":")[2]
+        shown = f"http://{lan_address()}:{port}" if lan else url
+        print_addresses(shown, key if lan else None)
+
+    serve(settings, tell)
+
+
+def print_addresses(url: str, key: str | None) -> None:
+    """Print the address for each kind of client: on stdout the bare one, for scripts."""
+    print(url, flush=True)
+    shown = key or "none needed: give any"
+    for line in (
+        f"OpenAI clients     base URL {url}/v1   key: {shown}",
+        f"Ollama clients     host {url}",
+        f"Anthropic clients  base URL {url}   key: {shown}",
+        "Ctrl-C ends the server",
+    ):
+        diagnostic(line)
+
+
+def key_of(key: str | None, file: Path | None) -> str | None:
+    """Key from the command line, or from a file. Raises InvalidOption for both, an unreadable or an empty file."""
+    from ..errors import InvalidOption
+    from ..files.text_file import UnreadableText, read_text_file
+
+    if file is None:
+        return key
+    if key is not None:
+        raise InvalidOption("--api-key and --api-key-file are both given", "give one of them")
+    try:
+        found = read_text_file(file, _MAX_KEY_BYTES).strip()
+    except UnreadableText as error:
+        raise InvalidOption(f"{file.name} {error}", "give a text file with the key") from error
+    if not found:
+        raise InvalidOption(f"{file.name} is empty", "write the key into it")
+    return found
+
+
+def require_packages() -> None:
+    """Raises InvalidOption where the packages of the server are missing."""
+    from importlib.util import find_spec
+
+    from ..errors import InvalidOption
+
+    if missing := [name for name in ("starlette", "uvicorn", "msgspec") if find_spec(name) is None]:
+        raise InvalidOption(f"the server needs {', '.join(missing)}", "pip install 'seallm-edge[server]'")

@@ -1,0 +1,214 @@
+"""Anthropic's protocol: messages, whole or as named events, and token counts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import uuid
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ..llm import SeaLLM
+from ..prompt.chatml import Message
+from ..reply import Reply
+from .anthropic_types import AnthropicMessage, CountRequest, MessagesRequest
+from .generation import EndEvent, Event, Generation
+from .openai_options import text_of
+from .problems import Problem
+from .replying import Framing, Service, named_frame
+from .tools import CallBegins, CallParser, Part, Tool, ToolCall, ToolUse, call_message, compact, parsed, result_text
+from .wire import json_response, read
+
+PREFIX = "/v1/messages"
+_KINDS = {
+    401: "authentication_error", 403: "permission_error", 404: "not_found_error", 413: "request_too_large",
+    429: "rate_limit_error", 503: "overloaded_error",
+}  # fmt: skip
+_SAME_NAME = ("temperature", "top_p", "top_k")
+
+
+def error_body(problem: Problem) -> dict[str, Any]:
+    """Body of a refusal."""
+    kind = _KINDS.get(problem.status) or ("api_error" if problem.status >= 500 else "invalid_request_error")
+    return {"type": "error", "error": {"type": kind, "message": problem.message}}
+
+
+FRAMING = Framing(
+    "text/event-stream; charset=utf-8",
+    named_frame,
+    error=lambda problem: named_frame(error_body(problem)),
+    alive=named_frame({"type": "ping"}),
+)
+
+
+class AnthropicRoutes:
+    """Anthropic's protocol."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def routes(self) -> list[Route]:
+        """Routes of the protocol."""
+        return [
+            Route(PREFIX, self._messages, methods=["POST"]),
+            Route(f"{PREFIX}/count_tokens", self._count, methods=["POST"]),
+        ]
+
+    async def _messages(self, request: Request) -> Response:
+        asked = await read(request, MessagesRequest)
+        tools = tool_use_of(asked)
+        answer = MessageAnswer(has_tools=tools is not None)
+        form = {"grammar": tools.grammar()} if tools else {}
+        generation = Generation(messages_of(asked, tools), options_of(asked), form)
+        if asked.stream:
+            return await self._service.stream(request, asked.model, generation, answer.events, FRAMING)
+        replies, name = await self._service.read(request, asked.model, generation)
+        return json_response(answer.whole(replies[0], name))
+
+    async def _count(self, request: Request) -> Response:
+        asked = await read(request, CountRequest)
+        found = messages_of(asked, tool_use_of(asked))
+
+        def tokens(llm: SeaLLM) -> int:
+            return llm.count_tokens(found)
+
+        return json_response({"input_tokens": await self._service.with_model(request, asked.model, tokens)})
+
+
+def tool_use_of(asked: CountRequest) -> ToolUse | None:
+    """Tool use of a request; tools without a schema are left out. Raises RequestRefused."""
+    tools = [
+        Tool(one.name, one.description or "", one.input_schema)
+        for one in asked.tools or []
+        if one.input_schema is not None
+    ]
+    given = asked.tool_choice
+    choice = {"any": "required", "tool": "named"}.get(given.type, given.type)
+    return ToolUse.chosen(tools, choice, given.name, is_parallel=not given.disable_parallel_tool_use)
+
+
+def messages_of(asked: CountRequest, tools: ToolUse | None) -> list[Message]:
+    """Messages, the system message first. Raises InvalidOption for an unknown role, RequestRefused for pictures."""
+    system = text_of(asked.system)
+    first = [Message("system", system)] if system else []
+    messages = [*first, *(_message_of(one) for one in asked.messages)]
+    return tools.instructed(messages) if tools else messages
+
+
+def _message_of(one: AnthropicMessage) -> Message:
+    if isinstance(one.content, str):
+        return Message(one.role, one.content)
+    calls = [ToolCall(block.name, compact(block.input)) for block in one.content if block.type == "tool_use"]
+    results = [result_text(text_of(block.content)) for block in one.content if block.type == "tool_result"]
+    text = text_of([block for block in one.content if block.type not in ("tool_use", "tool_result")])
+    if calls:
+        return call_message(text, calls)
+    return Message(one.role, "\n".join([*results, *([text] if text or not results else [])]))
+
+
+def options_of(asked: MessagesRequest) -> dict[str, Any]:
+    """Sampling options."""
+    options = {name: value for name in _SAME_NAME if (value := getattr(asked, name)) is not None}
+    return options | {"max_tokens": asked.max_tokens, "stop": asked.stop_sequences or []}
+
+
+class MessageAnswer:
+    """Response to one request."""
+
+    def __init__(self, *, has_tools: bool) -> None:
+        self._id = f"msg_{uuid.uuid4().hex}"
+        self._has_tools = has_tools
+
+    def whole(self, reply: Reply, model: str) -> dict[str, Any]:
+        """The whole response."""
+        text, calls = parsed(reply.text) if self._has_tools else (reply.text, [])
+        content: list[dict[str, Any]] = [{"type": "text", "text": text}] if text else []
+        for call in calls:
+            with contextlib.suppress(json.JSONDecodeError):  # a call that was cut
+                content.append(_call_block(call, json.loads(call.arguments)))
+        stop, usage = _stop_reason(reply, has_calls=bool(calls)), reply.usage
+        return self._message(model, content, stop, usage.prompt_tokens, usage.reply_tokens)
+
+    async def events(self, events: AsyncIterator[Event], model: str) -> AsyncIterator[dict[str, Any]]:
+        """Events of a stream: the message begins, its blocks with their deltas, its end with the figures."""
+        yield {"type": "message_start", "message": self._message(model, [], None, 0, 0)}
+        blocks = BlockEvents()
+        parser = CallParser()
+        async for event in events:
+            if not isinstance(event, EndEvent):
+                parts = parser.feed(event.text) if self._has_tools else [event.text] if event.text else []
+                for found in blocks.of(parts):
+                    yield found
+                continue
+            for found in (*blocks.of(parser.finish()), *blocks.end()):
+                yield found
+            usage = event.reply.usage
+            yield {
+                "type": "message_delta",
+                "delta": {"stop_reason": _stop_reason(event.reply, has_calls=parser.has_calls), "stop_sequence": None},
+                "usage": {"input_tokens": usage.prompt_tokens, "output_tokens": usage.reply_tokens},
+            }
+        yield {"type": "message_stop"}
+
+    def _message(
+        self, model: str, content: list[dict[str, Any]], stop: str | None, n_prompt: int, n_written: int
+    ) -> dict[str, Any]:
+        return {
+            "id": self._id,
+            "type": "message",
+            "role": "assistant",
+            "model": model,
+            "content": content,
+            "stop_reason": stop,
+            "stop_sequence": None,
+            "usage": {"input_tokens": n_prompt, "output_tokens": n_written},
+        }
+
+
+class BlockEvents:
+    """Events of the blocks of a message: each begins, has deltas, and ends before the next."""
+
+    def __init__(self) -> None:
+        self._index = -1
+        self._is_open = False
+
+    def of(self, parts: Iterable[Part]) -> Iterator[dict[str, Any]]:
+        """Events for parts of a reply."""
+        for part in parts:
+            if isinstance(part, CallBegins):
+                yield from self._begin(_call_block(part.call, {}))
+                continue
+            if isinstance(part, str) and not self._is_open:
+                yield from self._begin({"type": "text", "text": ""})
+            delta = (
+                {"type": "text_delta", "text": part}
+                if isinstance(part, str)
+                else {"type": "input_json_delta", "partial_json": part.text}
+            )
+            yield {"type": "content_block_delta", "index": self._index, "delta": delta}
+
+    def end(self) -> Iterator[dict[str, Any]]:
+        """End of the last block."""
+        if self._is_open:
+            yield {"type": "content_block_stop", "index": self._index}
+            self._is_open = False
+
+    def _begin(self, block: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        yield from self.end()
+        self._index += 1
+        self._is_open = True
+        yield {"type": "content_block_start", "index": self._index, "content_block": block}
+
+
+def _call_block(call: ToolCall, arguments: Any) -> dict[str, Any]:
+    return {"type": "tool_use", "id": call.id.replace("call_", "toolu_"), "name": call.name, "input": arguments}
+
+
+def _stop_reason(reply: Reply, *, has_calls: bool) -> str:
+    if reply.finish_reason == "length":
+        return "max_tokens"
+    return "tool_use" if has_calls else "end_turn"

@@ -1,0 +1,73 @@
+"""Requests of OpenAI's responses. Fields that are not here are ignored.
+
+ref: the openai package, `types/responses/response_create_params.py`
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from .openai_types import ContentPart
+
+
+class InputItem(Struct, kw_only=True):
+    """Item of the input: a message, an earlier call, or the result of one; others are left out."""
+
+    type: str = "message"
+    role: str = "user"
+    content: str | list[ContentPart] | None = None
+    name: str = ""
+    arguments: str = "{}"
+    output: str | list[ContentPart] | None = None
+
+
+class ResponsesTool(Struct, kw_only=True):
+    """Tool; only functions are understood."""
+
+    type: str = "function"
+    name: str = ""
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class NamedChoice(Struct, kw_only=True):
+    """Tool that has to be called."""
+
+    type: str = "function"
+    name: str = ""
+
+
+class TextFormat(Struct, kw_only=True):
+    """Form of the text: plain, any JSON object, or JSON of a schema."""
+
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    schema: dict[str, Any] | None = None
+
+
+class TextOptions(Struct, kw_only=True):
+    """Options of the text."""
+
+    format: TextFormat = msgspec.field(default_factory=TextFormat)
+
+
+class ResponsesRequest(Struct, kw_only=True):
+    """Body of POST /v1/responses."""
+
+    input: str | list[InputItem] = ""
+    model: str | None = None
+    instructions: str | None = None
+    stream: bool | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    text: TextOptions = msgspec.field(default_factory=TextOptions)
+    tools: list[ResponsesTool] = msgspec.field(default_factory=list)
+    tool_choice: str | NamedChoice | None = None
+    parallel_tool_calls: bool | None = None
+    previous_response_id: str | None = None
+    conversation: str | dict[str, Any] | None = None
+    background: bool | None = None
+    metadata: dict[str, str] | None = None
