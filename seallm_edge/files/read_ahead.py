@@ -10,6 +10,9 @@ from pathlib import Path
 from ..machine import this_machine
 
 
+_STEP = 128 << 10  # bytes; of a longer range, the kernel may take the beginning only. ref: linux, mm/readahead.c
+
+
 def read_ahead(path: Path) -> None:
     """Have a file read into the kernel's cache, if the free memory holds it. Returns at once, and raises nothing."""
     if hasattr(os, "posix_fadvise"):  # the call takes as long as the disk takes requests: not in this thread
@@ -18,5 +21,7 @@ def read_ahead(path: Path) -> None:
 
 def _ask(path: Path) -> None:
     with contextlib.suppress(OSError), path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size <= this_machine().memory_available:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+        size = os.fstat(file.fileno()).st_size
+        if size <= this_machine().memory_available:
+            for start in range(0, size, _STEP):
+                os.posix_fadvise(file.fileno(), start, _STEP, os.POSIX_FADV_WILLNEED)

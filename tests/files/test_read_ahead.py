@@ -22,10 +22,10 @@ def joined() -> None:
 def test_a_file_is_asked_for_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(os, "posix_fadvise", lambda *call: asked.append(call[1:]))
-    (tmp_path / "model.gguf").write_bytes(b"x" * 100_000)
+    (tmp_path / "model.gguf").write_bytes(b"x" * 300_000)
     read_ahead(tmp_path / "model.gguf")
     joined()
-    assert asked == [(0, 0, os.POSIX_FADV_WILLNEED)]
+    assert asked == [(start, 131_072, os.POSIX_FADV_WILLNEED) for start in (0, 131_072, 262_144)]
 
 
 def test_a_file_that_is_not_there_is_nothing(tmp_path: Path) -> None:
