@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ..machine import this_machine
 
-
 _STEP = 128 << 10  # bytes; of a longer range, the kernel may take the beginning only. ref: linux, mm/readahead.c
 
 
