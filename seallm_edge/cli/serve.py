@@ -48,6 +48,7 @@ def serve(
     threads: options.Threads = None,
     gpu_layers: options.GpuLayers = None,
     drafting: options.Drafting = None,
+    force: options.Force = False,
 ) -> None:
     """Serve the models to apps, editors and browsers on this computer; Ctrl-C ends it.
 
@@ -68,7 +69,9 @@ def serve(
         origins=tuple(origin or ()),
         allow_changes=allow_changes,
         keep_alive=None if keep_alive < 0 else keep_alive,
-        loading=options.given(context=context, threads=threads, gpu_layers=gpu_layers, drafting=drafting),
+        loading=options.given(
+            context=context, threads=threads, gpu_layers=gpu_layers, drafting=drafting, force=force or None
+        ),
     )
 
     def tell(url: str) -> None:
@@ -117,4 +120,4 @@ def require_packages() -> None:
     from ..errors import InvalidOption
 
     if missing := [name for name in ("starlette", "uvicorn", "msgspec") if find_spec(name) is None]:
-        raise InvalidOption(f"the server needs {', '.join(missing)}", "pip install 'seallm-edge[server]'")
+        raise InvalidOption(f"the server needs {', '.join(missing)}", f"pip install {' '.join(missing)}")

@@ -18,8 +18,6 @@ from ..llm import SeaLLM
 from ..prompt.chatml import Message
 from ..store import Installed, installed
 
-_ROLES = {"tool": "user"}
-
 
 @llm.hookimpl
 def register_models(register: Callable[..., None]) -> None:
@@ -53,6 +51,7 @@ class InstalledModel(llm.Model):
         self.model_id = model.name
         self._path = model.path
         self._llm: SeaLLM | None = None
+        self._context: int | None = None
 
     def execute(self, prompt: Any, stream: bool, response: Any, conversation: Any) -> Iterator[str]:
         """Text of the reply, in whole characters. Raises llm.ModelError with what is wrong, and how to mend it."""
@@ -71,8 +70,12 @@ class InstalledModel(llm.Model):
         response.set_usage(input=usage.prompt_tokens, output=usage.reply_tokens)
 
     def _loaded(self, context: int | None) -> SeaLLM:
+        """The model, loaded again where another context is asked for."""
+        if self._llm is not None and context not in (None, self._context):
+            self._llm.close()
+            self._llm = None
         if self._llm is None:
-            self._llm = SeaLLM(self._path, context=context, snapshots=True)
+            self._llm, self._context = SeaLLM(self._path, context=context, snapshots=True), context
         return self._llm
 
 
@@ -82,5 +85,5 @@ def messages_of(prompt: Any) -> list[Message]:
     for message in prompt.messages:
         text = "".join(part.text for part in message.parts if hasattr(part, "text"))
         if text:
-            found.append(Message(_ROLES.get(message.role, message.role), text))
+            found.append(Message(message.role, text))
     return found

@@ -3,7 +3,8 @@
     request ─→ guard ─→ protocol (openai_chat, ollama, anthropic, …) ─→ Generation ─→ model_pool ─→ SeaLLM
     response ←──────── protocol ←──────────────────────────────────── Events ←────────────────────┘
 
-Each protocol turns its requests into a `Generation`, and the events of that into its responses. None knows another.
+Each protocol turns its requests into a `Generation`, and the events of that into its responses. None knows another;
+what they share is in files of its own: `content`, `fields`, `tools`, `function_tools`.
 """
 
 from __future__ import annotations

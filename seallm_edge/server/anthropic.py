@@ -16,11 +16,12 @@ from ..llm import SeaLLM
 from ..prompt.chatml import Message
 from ..reply import Reply
 from .anthropic_types import AnthropicMessage, CountRequest, MessagesRequest
+from .content import text_of
+from .fields import same_named
 from .generation import EndEvent, Event, Generation
-from .openai_options import text_of
 from .problems import Problem
 from .replying import Framing, Service, named_frame
-from .tools import CallBegins, CallParser, Part, Tool, ToolCall, ToolUse, call_message, compact, parsed, result_text
+from .tools import CallBegins, CallParser, Part, Tool, ToolCall, ToolResult, ToolUse, call_message, compact, parsed
 from .wire import json_response, read
 
 PREFIX = "/v1/messages"
@@ -62,8 +63,7 @@ class AnthropicRoutes:
         asked = await read(request, MessagesRequest)
         tools = tool_use_of(asked)
         answer = MessageAnswer(has_tools=tools is not None)
-        form = {"grammar": tools.grammar()} if tools else {}
-        generation = Generation(messages_of(asked, tools), options_of(asked), form)
+        generation = generation_of(asked, options_of(asked), tools)
         if asked.stream:
             return await self._service.stream(request, asked.model, generation, answer.events, FRAMING)
         replies, name = await self._service.read(request, asked.model, generation)
@@ -71,10 +71,10 @@ class AnthropicRoutes:
 
     async def _count(self, request: Request) -> Response:
         asked = await read(request, CountRequest)
-        found = messages_of(asked, tool_use_of(asked))
+        generation = generation_of(asked, {}, tool_use_of(asked))
 
         def tokens(llm: SeaLLM) -> int:
-            return llm.count_tokens(found)
+            return llm.count_tokens(generation.prompt)
 
         return json_response({"input_tokens": await self._service.with_model(request, asked.model, tokens)})
 
@@ -87,23 +87,23 @@ def tool_use_of(asked: CountRequest) -> ToolUse | None:
         if one.input_schema is not None
     ]
     given = asked.tool_choice
-    choice = {"any": "required", "tool": "named"}.get(given.type, given.type)
+    choice = "named" if given.type == "tool" else given.type
     return ToolUse.chosen(tools, choice, given.name, is_parallel=not given.disable_parallel_tool_use)
 
 
-def messages_of(asked: CountRequest, tools: ToolUse | None) -> list[Message]:
-    """Messages, the system message first. Raises InvalidOption for an unknown role, RequestRefused for pictures."""
+def generation_of(asked: CountRequest, options: dict[str, Any], tools: ToolUse | None) -> Generation:
+    """The generation that a request asks for. Raises InvalidOption for an unknown role, RequestRefused for pictures."""
     system = text_of(asked.system)
     first = [Message("system", system)] if system else []
-    messages = [*first, *(_message_of(one) for one in asked.messages)]
-    return tools.instructed(messages) if tools else messages
+    generation = Generation([*first, *map(_message_of, asked.messages)], options)
+    return tools.applied(generation, "tools") if tools else generation
 
 
 def _message_of(one: AnthropicMessage) -> Message:
     if isinstance(one.content, str):
         return Message(one.role, one.content)
     calls = [ToolCall(block.name, compact(block.input)) for block in one.content if block.type == "tool_use"]
-    results = [result_text(text_of(block.content)) for block in one.content if block.type == "tool_result"]
+    results = [ToolResult(text_of(block.content)).as_text() for block in one.content if block.type == "tool_result"]
     text = text_of([block for block in one.content if block.type not in ("tool_use", "tool_result")])
     if calls:
         return call_message(text, calls)
@@ -112,8 +112,7 @@ def _message_of(one: AnthropicMessage) -> Message:
 
 def options_of(asked: MessagesRequest) -> dict[str, Any]:
     """Sampling options."""
-    options = {name: value for name in _SAME_NAME if (value := getattr(asked, name)) is not None}
-    return options | {"max_tokens": asked.max_tokens, "stop": asked.stop_sequences or []}
+    return same_named(asked, _SAME_NAME) | {"max_tokens": asked.max_tokens, "stop": asked.stop_sequences or []}
 
 
 class MessageAnswer:
@@ -125,7 +124,7 @@ class MessageAnswer:
 
     def whole(self, reply: Reply, model: str) -> dict[str, Any]:
         """The whole response."""
-        text, calls = parsed(reply.text) if self._has_tools else (reply.text, [])
+        text, calls = parsed(reply.text, has_tools=self._has_tools)
         content: list[dict[str, Any]] = [{"type": "text", "text": text}] if text else []
         for call in calls:
             with contextlib.suppress(json.JSONDecodeError):  # a call that was cut
@@ -137,11 +136,10 @@ class MessageAnswer:
         """Events of a stream: the message begins, its blocks with their deltas, its end with the figures."""
         yield {"type": "message_start", "message": self._message(model, [], None, 0, 0)}
         blocks = BlockEvents()
-        parser = CallParser()
+        parser = CallParser(has_tools=self._has_tools)
         async for event in events:
             if not isinstance(event, EndEvent):
-                parts = parser.feed(event.text) if self._has_tools else [event.text] if event.text else []
-                for found in blocks.of(parts):
+                for found in blocks.of(parser.feed(event.text)):
                     yield found
                 continue
             for found in (*blocks.of(parser.finish()), *blocks.end()):

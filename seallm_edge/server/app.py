@@ -19,7 +19,7 @@ from ..llm import SeaLLM
 from . import anthropic, ollama_form, openai_form
 from .anthropic import AnthropicRoutes
 from .guard import Guard, retry_header
-from .model_list import ListedModel, ModelDirectory
+from .model_directory import ListedModel, ModelDirectory
 from .model_pool import Load, ModelPool
 from .native import NativeRoutes
 from .ollama import OllamaRoutes

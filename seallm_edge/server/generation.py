@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..llm import SeaLLM
-from ..reply import FinishReason, Reply, TokenLogprob
+from ..reply import Reply, TokenLogprob
 from ..stream import Stream
 
 _BUFFERED_EVENTS = 16
@@ -44,11 +43,6 @@ class EndEvent:
     index: int
     reply: Reply
 
-    @property
-    def finish_reason(self) -> FinishReason:
-        """How it ended."""
-        return self.reply.finish_reason
-
 
 Event = TextEvent | EndEvent
 
@@ -59,12 +53,11 @@ class Replies:
     def __init__(self, streams: Sequence[Stream]) -> None:
         self._streams = streams
         self._n_logprobs = [0] * len(streams)
-        self.started_at = time.monotonic()
 
     @classmethod
-    async def start(cls, llm: SeaLLM, generation: Generation) -> Replies:
-        """Start the replies. Raises InvalidOption and ContextOverflow at once."""
-        return cls(await asyncio.to_thread(_streams, llm, generation))
+    async def start(cls, llm: SeaLLM, *generations: Generation) -> Replies:
+        """Start the replies of all generations, in one batch. Raises InvalidOption and ContextOverflow at once."""
+        return cls(await asyncio.to_thread(_all_streams, llm, generations))
 
     def cancel(self) -> None:
         """End the replies now."""
@@ -113,6 +106,18 @@ class Replies:
         found = self._streams[index].logprobs[self._n_logprobs[index] :]
         self._n_logprobs[index] += len(found)
         return found
+
+
+def _all_streams(llm: SeaLLM, generations: Sequence[Generation]) -> list[Stream]:
+    started: list[Stream] = []
+    try:
+        for generation in generations:
+            started += _streams(llm, generation)
+    except BaseException:
+        for stream in started:
+            stream.cancel()
+        raise
+    return started
 
 
 def _streams(llm: SeaLLM, generation: Generation) -> list[Stream]:

@@ -12,7 +12,8 @@ import asyncio
 import hmac
 import ipaddress
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -22,7 +23,8 @@ from .problems import Problem, RequestRefused, problem_of
 from .settings import ServerSettings
 from .wire import json_response
 
-PUBLIC_PATHS = ("/health",)  # without a key: whether the server lives is no secret
+ErrorForm = Callable[[str, Problem], dict[str, Any]]
+PUBLIC_PATHS = ("/health", "/v1/health")  # without a key: whether the server lives is no secret
 _METHODS = "GET, POST, DELETE, OPTIONS"
 _MAX_AGE = "600"
 
@@ -33,7 +35,7 @@ class Guard:
     `form(path, problem)` is the body of a refusal in the protocol of a path.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings, form) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, app: ASGIApp, settings: ServerSettings, form: ErrorForm) -> None:
         self._app = app
         self._settings = settings
         self._form = form
@@ -77,7 +79,7 @@ class Guard:
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdecimal() or int(length) > self._settings.max_body:
             raise _too_large(self._settings.max_body)
-        if self.n_requests >= self._settings.max_waiting:
+        if self.n_requests >= self._settings.max_requests:
             raise RequestRefused(503, "server_busy", "too many requests are under way", "try again", retry_after=2)
 
     def _is_allowed(self, origin: str, host: str) -> bool:

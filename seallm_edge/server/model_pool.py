@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from ..errors import NotEnoughMemory
 from ..llm import SeaLLM
-from .model_list import ListedModel, ModelDirectory
+from .model_directory import ListedModel, ModelDirectory
 from .problems import RequestRefused
 
 logger = logging.getLogger("seallm_edge")
@@ -26,12 +26,11 @@ _RETRY_SECONDS = 10
 
 @dataclass
 class LoadedModel:
-    """Model in memory, with the requests that use it. Times are of `time.monotonic`, `loaded_at` of `time.time`."""
+    """Model in memory, with the requests that use it. `used_at` is of `time.monotonic`, `keep_alive` in seconds."""
 
     name: str
     llm: SeaLLM
     keep_alive: float
-    loaded_at: float = field(default_factory=time.time)
     used_at: float = field(default_factory=time.monotonic)
     n_users: int = 0
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import datetime
+import time
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from .model_list import ListedModel
-from .model_pool import FOREVER
+from .model_directory import ListedModel
+from .model_pool import FOREVER, LoadedModel
 from .ollama_replies import chat, generate
 from .ollama_store import deleted, pulled
 from .ollama_types import OllamaName
-from .problems import RequestRefused
+from .problems import RequestRefused, no_embeddings
 from .replying import Service
 from .wire import json_response, read
 
+_NEVER = "9999-12-31T23:59:59Z"
 VERSION = "0.13.0"  # of the protocol: clients look for 0.6.4 and later
 
 
@@ -79,7 +81,7 @@ class OllamaRoutes:
         raise RequestRefused(403, "changes_not_allowed", "requests cannot make, copy or publish models here")
 
     async def _embed(self, request: Request) -> Response:
-        raise RequestRefused(400, "no_embeddings", "these models write text and make no embeddings")
+        raise no_embeddings()
 
 
 def listed(model: ListedModel) -> dict[str, Any]:
@@ -127,12 +129,10 @@ def shown(model: ListedModel) -> dict[str, Any]:
     }
 
 
-def _running(one: Any, model: ListedModel | None) -> dict[str, Any]:
-    left = one.idle_seconds_left
-    plan = one.llm.plan
-    until = datetime.datetime.max if left == FOREVER else datetime.datetime.now() + datetime.timedelta(seconds=left)
+def _running(one: LoadedModel, model: ListedModel | None) -> dict[str, Any]:
+    left, plan = one.idle_seconds_left, one.llm.plan
     return (listed(model) if model else {"name": one.name, "model": one.name}) | {
-        "expires_at": until.astimezone(datetime.UTC).isoformat() if left != FOREVER else "9999-12-31T23:59:59Z",
+        "expires_at": _NEVER if left == FOREVER else _time(time.time() + left),
         "size": plan.total_bytes if plan else 0,
         "size_vram": plan.gpu_bytes if plan else 0,
         "context_length": one.llm.n_ctx,

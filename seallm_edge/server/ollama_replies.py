@@ -13,20 +13,20 @@ from starlette.responses import Response
 
 from ..prompt.chatml import Message
 from ..reply import Reply
+from .fields import same_named, seed_of
+from .function_tools import tools_of
 from .generation import EndEvent, Event, Generation
 from .ollama_form import FRAMING
 from .ollama_types import OllamaChat, OllamaGenerate, OllamaMessage, OllamaOptions, OllamaRequest
-from .openai_options import tools_of
-from .problems import RequestRefused
+from .problems import RequestRefused, refuse_suffix
 from .replying import Service
-from .tools import ToolCall, ToolUse, call_message, compact, parsed, result_text
+from .tools import CallParser, ToolCall, ToolResult, ToolUse, call_message, compact, parsed, with_results
 from .wire import json_response, read
 
 _SAME_NAME = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "stop")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(-?\d+(?:\.\d+)?)(ms|s|m|h)")
-_MAX_SEED = (1 << 32) - 2
-Fill = Callable[[str], dict[str, Any]]  # text → the fields that hold it
+Fill = Callable[[str, Sequence[ToolCall]], dict[str, Any]]  # text and calls → the fields that hold them
 
 
 async def chat(request: Request, service: Service) -> Response:
@@ -36,16 +36,10 @@ async def chat(request: Request, service: Service) -> Response:
         return await _load(request, service, asked, _as_message)
     if any(message.images for message in asked.messages):
         raise _no_images()
-    tools = ToolUse.chosen(tools_of(asked.tools), "auto")
-    options, form = _options(asked)
-    messages = messages_of(asked.messages)
-    if tools and form:
-        problem = "a reply has either a form of its own or tools to call"
-        raise RequestRefused(400, "unsupported_value", problem, "leave format or tools out", param="format")
-    if tools:
-        messages, form = tools.instructed(messages), {"grammar": tools.grammar()}
-    fill = _as_calling_message if tools else _as_message
-    return await _answer(request, service, asked, Generation(messages, options, form), fill, has_tools=bool(tools))
+    generation = Generation(with_results(map(_message_of, asked.messages)), *_options(asked))
+    if tools := ToolUse.chosen(tools_of(asked.tools), "auto"):
+        generation = tools.applied(generation, "format")
+    return await _answer(request, service, asked, generation, _as_message, has_tools=tools is not None)
 
 
 async def generate(request: Request, service: Service) -> Response:
@@ -55,8 +49,7 @@ async def generate(request: Request, service: Service) -> Response:
         return await _load(request, service, asked, _as_response)
     if asked.images:
         raise _no_images()
-    if asked.suffix:
-        raise RequestRefused(400, "unsupported_value", "these models fill no gaps", "leave suffix out", param="suffix")
+    refuse_suffix(asked.suffix)
     options, form = _options(asked)
     if asked.raw:
         generation = Generation(asked.prompt, options, form, is_raw=True)
@@ -79,21 +72,25 @@ async def _answer(
     started = datetime.datetime.now(datetime.UTC)
 
     async def lines(events: AsyncIterator[Event], model: str) -> AsyncIterator[dict[str, Any]]:
-        held = ""  # a reply that may call tools is parsed once it is whole
+        name, parser = asked.model or model, CallParser(has_tools=has_tools)
         async for event in events:
-            if isinstance(event, EndEvent):
-                if held:
-                    yield _line(asked.model or model) | fill(held) | {"done": False}
-                yield _last(asked.model or model, fill(""), event.reply, started)
-            elif has_tools:
-                held += event.text
-            elif event.text:
-                yield _line(asked.model or model) | fill(event.text) | {"done": False}
+            if not isinstance(event, EndEvent):
+                for part in parser.feed(event.text):
+                    if isinstance(part, str):
+                        yield _line(name) | fill(part, []) | {"done": False}
+                continue
+            for part in parser.finish():
+                if isinstance(part, str):
+                    yield _line(name) | fill(part, []) | {"done": False}
+            if calls := parsed(event.reply.text, has_tools=has_tools)[1]:  # whole, as these clients expect
+                yield _line(name) | fill("", calls) | {"done": False}
+            yield _last(name, fill("", []), event.reply, started)
 
     if asked.stream is not False:
         return await service.stream(request, asked.model, generation, lines, FRAMING, keep_alive)
-    replies, name = await service.read(request, asked.model, generation, keep_alive)
-    return json_response(_last(asked.model or name, fill(replies[0].text), replies[0], started))
+    (reply,), name = await service.read(request, asked.model, generation, keep_alive=keep_alive)
+    written = fill(*parsed(reply.text, has_tools=has_tools))
+    return json_response(_last(asked.model or name, written, reply, started))
 
 
 async def _load(request: Request, service: Service, asked: OllamaRequest, fill: Fill) -> Response:
@@ -105,7 +102,7 @@ async def _load(request: Request, service: Service, asked: OllamaRequest, fill: 
     else:
         await service.with_model(request, asked.model, lambda llm: None, keep_alive)
         reason = "load"
-    return json_response(_line(asked.model) | fill("") | {"done": True, "done_reason": reason})
+    return json_response(_line(asked.model) | fill("", []) | {"done": True, "done_reason": reason})
 
 
 def _options(asked: OllamaRequest) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -115,11 +112,9 @@ def _options(asked: OllamaRequest) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def sampling_of(given: OllamaOptions) -> dict[str, Any]:
     """Sampling options; without `num_predict` a reply may fill the context."""
-    options = {name: value for name in _SAME_NAME if (value := getattr(given, name)) is not None}
+    options = same_named(given, _SAME_NAME) | seed_of(given.seed, lowest=1)
     if given.repeat_last_n is not None and given.repeat_last_n >= 0:
         options["repeat_last_n"] = given.repeat_last_n
-    if given.seed:  # 0 and negative ones mean: at random
-        options["seed"] = given.seed % (_MAX_SEED + 1)
     options["max_tokens"] = given.num_predict if given.num_predict is not None and given.num_predict >= 0 else None
     return options
 
@@ -157,17 +152,16 @@ def seconds_of(keep_alive: float | str | None) -> float | None:
     return float("inf") if found < 0 else found
 
 
-def _as_message(text: str) -> dict[str, Any]:
-    return {"message": {"role": "assistant", "content": text}}
-
-
-def _as_calling_message(text: str) -> dict[str, Any]:
-    words, calls = parsed(text)
-    message: dict[str, Any] = {"role": "assistant", "content": words}
+def _as_message(text: str, calls: Sequence[ToolCall]) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": text}
     if calls:
         functions = [{"name": call.name, "arguments": _object_of(call.arguments)} for call in calls]
         message["tool_calls"] = [{"function": function} for function in functions]
     return {"message": message}
+
+
+def _as_response(text: str, calls: Sequence[ToolCall]) -> dict[str, Any]:
+    return {"response": text}
 
 
 def _object_of(arguments: str) -> Any:
@@ -178,22 +172,13 @@ def _object_of(arguments: str) -> Any:
         return arguments
 
 
-def messages_of(messages: Sequence[OllamaMessage]) -> list[Message]:
-    """Messages in our roles. Raises InvalidOption for an unknown one."""
-    found = []
-    for one in messages:
-        if one.tool_calls:
-            calls = [ToolCall(each.function.name, compact(each.function.arguments)) for each in one.tool_calls]
-            found.append(call_message(one.content, calls))
-        elif one.role == "tool":
-            found.append(Message("user", result_text(one.content)))
-        else:
-            found.append(Message(one.role, one.content))
-    return found
-
-
-def _as_response(text: str) -> dict[str, Any]:
-    return {"response": text}
+def _message_of(one: OllamaMessage) -> Message | ToolResult:
+    if one.role == "tool":
+        return ToolResult(one.content)
+    if one.tool_calls:
+        calls = [ToolCall(each.function.name, compact(each.function.arguments)) for each in one.tool_calls]
+        return call_message(one.content, calls)
+    return Message(one.role, one.content)
 
 
 def _line(model: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from .openai_types import ToolDefinition
+from .function_tools import ToolDefinition
 
 
 class OllamaFunction(Struct, kw_only=True):

@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .model_list import ListedModel
+from .model_directory import ListedModel
 from .openai_chat import chat_completions
 from .openai_completions import completions
-from .problems import RequestRefused
+from .problems import no_embeddings
 from .replying import Service
 from .responses import responses
 from .wire import json_response
@@ -55,9 +55,7 @@ class OpenAIRoutes:
         return json_response(described(self._service.pool.directory.find(request.path_params["name"])))
 
     async def _embeddings(self, request: Request) -> Response:
-        raise RequestRefused(
-            400, "no_embeddings", "these models write text and make no embeddings", "use an embedding model elsewhere"
-        )
+        raise no_embeddings()
 
 
 def described(model: ListedModel) -> dict[str, Any]:

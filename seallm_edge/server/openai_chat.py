@@ -16,7 +16,6 @@ from .generation import EndEvent, Event, Generation
 from .openai_form import FRAMING
 from .openai_options import form_of, messages_of, sampling_of, tool_use_of
 from .openai_types import ChatRequest
-from .problems import RequestRefused
 from .replying import Service
 from .tools import CallBegins, CallParser, Part, ToolCall, ToolUse, parsed
 from .wire import json_response, read
@@ -37,18 +36,13 @@ async def chat_completions(request: Request, service: Service) -> Response:
 
 def generation_of(asked: ChatRequest, tools: ToolUse | None) -> Generation:
     """The generation that a request asks for. Raises InvalidOption, RequestRefused."""
-    options = sampling_of(asked, asked.max_completion_tokens or asked.max_tokens)
+    most = asked.max_tokens if asked.max_completion_tokens is None else asked.max_completion_tokens
+    options = sampling_of(asked, most)
     if asked.logprobs:
         options["logprobs"] = asked.top_logprobs or 0
-    messages, form = messages_of(asked.messages), form_of(asked.response_format, asked.grammar)
-    if tools and form:
-        raise RequestRefused(
-            400, "unsupported_value", "a reply has either a form of its own or tools to call",
-            "leave response_format out, or give tool_choice none", param="response_format",
-        )  # fmt: skip
-    if tools:
-        messages, form = tools.instructed(messages), {"grammar": tools.grammar()}
-    return Generation(messages, options, form, n=asked.n or 1)
+    form = form_of(asked.response_format, asked.grammar)
+    generation = Generation(messages_of(asked.messages), options, form, n=asked.n or 1)
+    return tools.applied(generation, "response_format") if tools else generation
 
 
 class ChatAnswer:
@@ -83,7 +77,7 @@ class ChatAnswer:
         for index in range(self._n):
             yield common | {"choices": [_choice(index, {"role": "assistant"})]}
         usages = []
-        parsers = [CallParser() for _ in range(self._n)]
+        parsers = [CallParser(has_tools=self._has_tools) for _ in range(self._n)]
         async for event in events:
             parser = parsers[event.index]
             if isinstance(event, EndEvent):
@@ -94,8 +88,7 @@ class ChatAnswer:
                 figures = {"timings": timings_of(event.reply)} if len(usages) == self._n else {}
                 yield common | {"choices": [_choice(event.index, {}, finish=end)]} | figures
                 continue
-            parts = [*parser.feed(event.text)] if self._has_tools else [event.text] if event.text else []
-            deltas = [*map(_delta, parts)] or ([{}] if event.logprobs else [])
+            deltas = [*map(_delta, parser.feed(event.text))] or ([{}] if event.logprobs else [])
             for number, delta in enumerate(deltas):
                 logprobs = self._logprobs(event.logprobs) if number == 0 else None
                 yield common | {"choices": [_choice(event.index, delta, logprobs)]}
@@ -103,7 +96,7 @@ class ChatAnswer:
             yield common | {"choices": [], "usage": usage_of(usages)}
 
     def _whole_choice(self, index: int, reply: Reply) -> dict[str, Any]:
-        text, calls = parsed(reply.text) if self._has_tools else (reply.text, [])
+        text, calls = parsed(reply.text, has_tools=self._has_tools)
         message: dict[str, Any] = {"role": "assistant", "content": text if text or not calls else None, "refusal": None}
         if calls:
             message["tool_calls"] = [_call(call) for call in calls]

@@ -17,7 +17,7 @@ from .openai_chat import FINGERPRINT, finish_reason, timings_of, usage_of
 from .openai_form import FRAMING
 from .openai_options import sampling_of
 from .openai_types import CompletionRequest
-from .problems import RequestRefused
+from .problems import RequestRefused, refuse_suffix
 from .replying import Service
 from .wire import json_response, read
 
@@ -37,15 +37,14 @@ async def completions(request: Request, service: Service) -> Response:
             400, "unsupported_value", "echo with logprobs would need log probabilities of the prompt",
             "leave one of them out", param="echo",
         )  # fmt: skip
-    if asked.suffix:
-        raise RequestRefused(400, "unsupported_value", "these models fill no gaps", "leave suffix out", param="suffix")
+    refuse_suffix(asked.suffix)
     form = {"grammar": asked.grammar} if asked.grammar else {}
     generations = [Generation(prompt, options, form, n=asked.n or 1, is_raw=True) for prompt in prompts]
     echoed = await _echoed(request, service, asked, prompts)
     answer = CompletionAnswer(asked, echoed)
     if not asked.stream:
-        parts = [await service.read(request, asked.model, generation) for generation in generations]
-        return json_response(answer.whole([reply for replies, _ in parts for reply in replies], parts[0][1]))
+        replies, name = await service.read(request, asked.model, *generations)
+        return json_response(answer.whole(replies, name))
     if len(generations) > 1:
         raise RequestRefused(
             400, "unsupported_value", "a stream takes one prompt", "send one prompt a request", param="prompt"

@@ -10,12 +10,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-
-class ContentPart(Struct, kw_only=True):
-    """Part of a message's content; only text is understood."""
-
-    type: str
-    text: str | None = None
+from .content import ContentPart
+from .function_tools import ToolDefinition
 
 
 class CalledFunction(Struct, kw_only=True):
@@ -40,21 +36,6 @@ class ChatMessage(Struct, kw_only=True):
     tool_calls: list[EarlierCall] | None = None
 
 
-class FunctionDefinition(Struct, kw_only=True):
-    """Function that may be called."""
-
-    name: str
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-
-
-class ToolDefinition(Struct, kw_only=True):
-    """Tool; only functions are understood."""
-
-    type: str = "function"
-    function: FunctionDefinition | None = None
-
-
 class NamedFunction(Struct, kw_only=True):
     """Function by name."""
 
@@ -67,6 +48,11 @@ class NamedTool(Struct, kw_only=True):
     type: str = "function"
     function: NamedFunction | None = None
     name: str | None = None
+
+    @property
+    def wanted(self) -> str:
+        """The function's name, where chat or responses have it."""
+        return (self.function.name if self.function else self.name) or ""
 
 
 class JsonSchema(Struct, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from ..errors import (
@@ -16,7 +17,8 @@ from ..errors import (
     StoreBusy,
     StoreError,
 )
-from ..hints import Hint, http_words
+from ..hints import Command, Hint, Option, command_line_words, http_words
+from ..sampling import Sampling
 
 
 class RequestRefused(SeaLLMError):
@@ -57,12 +59,32 @@ _TABLE: tuple[tuple[type[SeaLLMError], int, str], ...] = (
     (SeaLLMError, 500, "server_error"),
 )
 _MEMORY_RETRY_SECONDS = 30
+_FIELDS = frozenset(field.name for field in dataclasses.fields(Sampling))  # options that a request may give
 
 
 def problem_of(error: SeaLLMError) -> Problem:
-    """Problem for an error, its hint in the words of a request's body."""
-    message = error.message + (f"; {error.hint.worded(http_words)}" if error.hint else "")
+    """Problem for an error, its hint in words for who sends requests."""
+    message = error.message + (f"; {error.hint.worded(_words)}" if error.hint else "")
     if isinstance(error, RequestRefused):
         return Problem(error.status, error.code, message, error.param, error.retry_after)
     status, code = next((status, code) for kind, status, code in _TABLE if isinstance(error, kind))
     return Problem(status, code, message, retry_after=_MEMORY_RETRY_SECONDS if status == 503 else 0)
+
+
+def no_embeddings() -> RequestRefused:
+    """Refusal of a request for embeddings."""
+    problem = "these models write text and make no embeddings"
+    return RequestRefused(400, "no_embeddings", problem, "use an embedding model elsewhere")
+
+
+def refuse_suffix(suffix: str | None) -> None:
+    """Raise RequestRefused for a text that should come behind the reply."""
+    if suffix:
+        raise RequestRefused(400, "unsupported_value", "these models fill no gaps", "leave suffix out", param="suffix")
+
+
+def _words(part: Option | Command) -> str:
+    """Words for a hint: a field of the request's body, or what the server's owner can do."""
+    if isinstance(part, Option) and part.name not in _FIELDS:
+        return f"{command_line_words(part)} (on the server)"
+    return http_words(part)

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from ..errors import SeaLLMError
 from ..llm import SeaLLM
 from ..reply import Reply
-from .generation import Event, Generation, Replies
+from .generation import EndEvent, Event, Generation, Replies
 from .model_pool import ModelPool
 from .problems import Problem, problem_of
 from .settings import ServerSettings
@@ -64,18 +64,19 @@ class Service:
         self.counts = Counts()
 
     async def read(
-        self, request: Request, model: str | None, generation: Generation, keep_alive: float | None = None
+        self, request: Request, model: str | None, *generations: Generation, keep_alive: float | None = None
     ) -> tuple[list[Reply], str]:
-        """Whole replies of a generation, and the model's name."""
+        """Whole replies of all generations, and the model's name."""
 
         async def replies() -> tuple[list[Reply], str]:
             async with self.pool.use(model, keep_alive) as used:
-                started = await Replies.start(used.llm, generation)
+                started = await Replies.start(used.llm, *generations)
                 try:
                     found = await started.read()
                 finally:
                     started.cancel()
-                self.counts.add(found)
+                for reply in found:
+                    self.counts.add(reply)
                 return found, used.name
 
         return await unless_gone(request.receive, replies())
@@ -118,25 +119,21 @@ class Counts:
     """Totals of the server's replies."""
 
     def __init__(self) -> None:
-        self.prompt_tokens = self.reply_tokens = self.replies = 0
+        self.prompt_tokens = self.reply_tokens = 0
         self.prefill_seconds = self.decode_seconds = 0.0
 
-    def add(self, replies: list[Reply]) -> None:
-        """Count whole replies."""
-        for reply in replies:
-            self.replies += 1
-            self.prompt_tokens += reply.usage.prompt_tokens - reply.usage.cached_tokens
-            self.reply_tokens += reply.usage.reply_tokens
-            self.prefill_seconds += reply.timings.prefill_seconds
-            self.decode_seconds += reply.timings.total_seconds - reply.timings.prefill_seconds
+    def add(self, reply: Reply) -> None:
+        """Count a whole reply."""
+        self.prompt_tokens += reply.usage.prompt_tokens - reply.usage.cached_tokens
+        self.reply_tokens += reply.usage.reply_tokens
+        self.prefill_seconds += reply.timings.prefill_seconds
+        self.decode_seconds += reply.timings.total_seconds - reply.timings.prefill_seconds
 
     async def counted(self, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
         """The events, whose replies are counted."""
-        from .generation import EndEvent
-
         async for event in events:
             if isinstance(event, EndEvent):
-                self.add([event.reply])
+                self.add(event.reply)
             yield event
 
 

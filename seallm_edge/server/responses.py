@@ -12,9 +12,10 @@ from starlette.responses import Response
 
 from ..prompt.chatml import Message
 from ..reply import Reply
+from .content import role_of, text_of
+from .fields import same_named
 from .generation import EndEvent, Event, Generation
 from .openai_form import error_body
-from .openai_options import text_of
 from .problems import Problem, RequestRefused
 from .replying import Framing, Service, named_frame
 from .responses_types import InputItem, NamedChoice, ResponsesRequest
@@ -25,10 +26,11 @@ from .tools import (
     Part,
     Tool,
     ToolCall,
+    ToolResult,
     ToolUse,
     call_message,
     parsed,
-    result_text,
+    with_results,
 )
 from .wire import json_response, read
 
@@ -74,18 +76,11 @@ def tool_use_of(asked: ResponsesRequest) -> ToolUse | None:
 
 def generation_of(asked: ResponsesRequest, tools: ToolUse | None) -> Generation:
     """The generation that a request asks for. Raises InvalidOption, RequestRefused."""
-    options: dict[str, Any] = {"max_tokens": asked.max_output_tokens}
-    options |= {name: value for name in ("temperature", "top_p") if (value := getattr(asked, name)) is not None}
-    messages = messages_of(asked)
-    form: dict[str, Any] = {}
-    if asked.text.format.type != "text":
-        form = {"schema": asked.text.format.schema or {"type": "object"}}
-    if tools and form:
-        problem = "a response has either a form of its own or tools to call"
-        raise RequestRefused(400, "unsupported_value", problem, "leave text.format or tools out", param="text.format")
-    if tools:
-        messages, form = tools.instructed(messages), {"grammar": tools.grammar()}
-    return Generation(messages, options, form)
+    options = same_named(asked, ("temperature", "top_p")) | {"max_tokens": asked.max_output_tokens}
+    is_plain = asked.text.format.type == "text"
+    form = {} if is_plain else {"schema": asked.text.format.schema or {"type": "object"}}
+    generation = Generation(messages_of(asked), options, form)
+    return tools.applied(generation, "text.format") if tools else generation
 
 
 def messages_of(asked: ResponsesRequest) -> list[Message]:
@@ -93,17 +88,15 @@ def messages_of(asked: ResponsesRequest) -> list[Message]:
     first = [Message("system", asked.instructions)] if asked.instructions else []
     if isinstance(asked.input, str):
         return [*first, Message("user", asked.input)]
-    return [*first, *(found for item in asked.input if (found := _message_of(item)))]
+    return [*first, *with_results(found for item in asked.input if (found := _message_of(item)))]
 
 
-def _message_of(item: InputItem) -> Message | None:
+def _message_of(item: InputItem) -> Message | ToolResult | None:
     if item.type == "function_call":
         return call_message("", [ToolCall(item.name, item.arguments)])
     if item.type == "function_call_output":
-        return Message("user", result_text(text_of(item.output)))
-    if item.type != "message":
-        return None
-    return Message({"developer": "system"}.get(item.role, item.role), text_of(item.content))
+        return ToolResult(text_of(item.output))
+    return Message(role_of(item.role), text_of(item.content)) if item.type == "message" else None
 
 
 class ResponsesAnswer:
@@ -130,7 +123,7 @@ class ResponsesAnswer:
 
     def whole(self, reply: Reply, model: str) -> dict[str, Any]:
         """The whole response."""
-        text, calls = parsed(reply.text) if self._has_tools else (reply.text, [])
+        text, calls = parsed(reply.text, has_tools=self._has_tools)
         items = [*([_message_item(text, "completed")] if text or not calls else []), *map(_call_item, calls)]
         return self._response(model, items, reply)
 
@@ -144,11 +137,10 @@ class ResponsesAnswer:
     async def _unnumbered(self, events: AsyncIterator[Event], model: str) -> AsyncIterator[dict[str, Any]]:
         for kind in ("created", "in_progress"):
             yield {"type": f"response.{kind}", "response": self._response(model, [], None)}
-        items, parser = ItemEvents(), CallParser()
+        items, parser = ItemEvents(), CallParser(has_tools=self._has_tools)
         async for event in events:
             if not isinstance(event, EndEvent):
-                parts = parser.feed(event.text) if self._has_tools else [event.text] if event.text else []
-                for found in items.of(parts):
+                for found in items.of(parser.feed(event.text)):
                     yield found
                 continue
             for found in (*items.of(parser.finish()), *items.end()):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from .openai_types import ContentPart
+from .content import ContentPart
 
 
 class InputItem(Struct, kw_only=True):

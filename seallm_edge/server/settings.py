@@ -24,7 +24,7 @@ class ServerSettings:
     keep_alive      idle seconds after which a model is unloaded; None keeps it
     allow_changes   whether requests may get and delete models
     max_body        bytes of a request
-    max_waiting     requests that may be under way at once; more get 503
+    max_requests    requests that may be under way at once; more get 503
     body_seconds    time for a request to arrive
     send_seconds    time that a reader may take for one piece of a response
     load_seconds    time that a request waits for a model to leave memory for its own
@@ -40,7 +40,7 @@ class ServerSettings:
     keep_alive: float | None = 300.0
     allow_changes: bool = False
     max_body: int = 16 << 20
-    max_waiting: int = 128
+    max_requests: int = 128
     body_seconds: float = 30.0
     send_seconds: float = 60.0
     load_seconds: float = 30.0

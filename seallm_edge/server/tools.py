@@ -6,6 +6,8 @@ is never shown as text, and arguments come as they are written.
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import re
 import uuid
@@ -15,6 +17,7 @@ from typing import Any
 
 from ..constraint.tool_calls import BEGIN, END, ToolCalls
 from ..prompt.chatml import Message
+from .generation import Generation
 from .problems import RequestRefused
 
 _INSTRUCTIONS = """# Tools
@@ -31,6 +34,7 @@ For each function call, return a json object with function name and arguments wi
 {{"name": <function-name>, "arguments": <args-json-object>}}
 </tool_call>"""
 _ARGUMENTS = ', "arguments": '
+_CHOICES = ("none", "auto", "required", "any")
 _NAME = re.compile(r"[\w.-]{1,128}")
 NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
@@ -54,29 +58,37 @@ class ToolUse:
 
     @classmethod
     def chosen(cls, tools: Sequence[Tool], choice: str, name: str = "", *, is_parallel: bool = True) -> ToolUse | None:
-        """Tool use of a choice: `none`, `auto`, `required`, or `named` with a name; None without tools.
+        """Tool use of a choice: `none`, `auto`, `required` (or `any`), `named` with a name; None without tools.
 
-        Raises RequestRefused for a tool that is not among them, a forced call without tools, and an unusual name.
+        Raises RequestRefused for another choice, a tool that is not among them, a forced call without tools, and an
+        unusual name.
         """
         for tool in tools:
             if not _NAME.fullmatch(tool.name):
-                raise RequestRefused(
-                    400, "invalid_value", f"a tool is named {tool.name!r:.80}",
-                    "use up to 128 letters, digits, dots, dashes and underscores", param="tools",
-                )  # fmt: skip
+                hint = "use up to 128 letters, digits, dots, dashes and underscores"
+                raise RequestRefused(400, "invalid_value", f"a tool is named {tool.name!r:.80}", hint, param="tools")
         if choice == "named":
-            found = [tool for tool in tools if tool.name == name]
-            if not found:
-                raise RequestRefused(
-                    400, "invalid_value", f"tool_choice names {name!r:.80}, which is no tool of this request",
-                    param="tool_choice",
-                )  # fmt: skip
-            return cls(tuple(found), is_forced=True, is_parallel=is_parallel)
-        if choice == "required" and not tools:
-            raise RequestRefused(400, "invalid_value", "a tool must be called and there is none", param="tool_choice")
-        if choice == "none" or not tools:
-            return None
-        return cls(tuple(tools), is_forced=choice == "required", is_parallel=is_parallel)
+            tools = [tool for tool in tools if tool.name == name]
+            if not tools:
+                raise _no_choice(f"tool_choice names {name!r:.80}, which is no tool of this request")
+        elif choice not in _CHOICES:
+            raise _no_choice(f"tool_choice is {choice!r:.40}", "give none, auto, required, or a function")
+        is_forced = choice not in ("none", "auto")
+        if is_forced and not tools:
+            raise _no_choice("a tool must be called and there is none")
+        return None if choice == "none" or not tools else cls(tuple(tools), is_forced, is_parallel)
+
+    def applied(self, generation: Generation, param: str) -> Generation:
+        """A generation whose replies may call the tools. Raises RequestRefused where its replies have another form, by
+        the field `param`.
+        """
+        if generation.form:
+            raise RequestRefused(
+                400, "unsupported_value", "a reply has either a form of its own or tools to call",
+                f"leave {param} or tools out", param=param,
+            )  # fmt: skip
+        prompt = self.instructed(generation.prompt)
+        return dataclasses.replace(generation, prompt=prompt, form={"grammar": self.grammar()})
 
     def grammar(self) -> ToolCalls:
         """Grammar of the replies."""
@@ -110,9 +122,26 @@ def call_message(text: str, calls: Iterable[ToolCall]) -> Message:
     return Message("assistant", "\n".join([*([text] if text else []), *(call.as_text() for call in calls)]))
 
 
-def result_text(result: str) -> str:
-    """Result of a call, for a user message."""
-    return f"<tool_response>\n{result}\n</tool_response>"
+@dataclass(frozen=True)
+class ToolResult:
+    """Result of a call, as a message."""
+
+    text: str
+
+    def as_text(self) -> str:
+        """The result as the model reads it."""
+        return f"<tool_response>\n{self.text}\n</tool_response>"
+
+
+def with_results(messages: Iterable[Message | ToolResult]) -> list[Message]:
+    """Messages in which results that follow each other are one user message."""
+    found: list[Message] = []
+    for is_result, group in itertools.groupby(messages, lambda one: isinstance(one, ToolResult)):
+        if is_result:
+            found.append(Message("user", "\n".join(one.as_text() for one in group if isinstance(one, ToolResult))))
+        else:
+            found += [one for one in group if isinstance(one, Message)]
+    return found
 
 
 @dataclass(frozen=True)
@@ -135,9 +164,12 @@ Part = str | CallBegins | ArgumentsDelta
 
 
 class CallParser:
-    """Parser of a reply of `ToolCalls`, while it streams: its text, its calls, their arguments as they are written."""
+    """Parser of a reply while it streams: its text, its calls, their arguments as they are written. Without tools, all
+    is text.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_tools: bool) -> None:
+        self._has_tools = has_tools
         self._left = ""
         self._n_calls = 0
         self._in_call = self._in_arguments = False
@@ -149,8 +181,11 @@ class CallParser:
 
     def feed(self, text: str) -> Iterator[Part]:
         """Parts that are certain by now."""
-        self._left += text
-        yield from self._parts()
+        if self._has_tools:
+            self._left += text
+            yield from self._parts()
+        elif text:
+            yield text
 
     def finish(self) -> Iterator[Part]:
         """What is left at the end of the reply."""
@@ -193,9 +228,9 @@ class CallParser:
                 self._left, self._in_call, self._in_arguments = rest, False, False
 
 
-def parsed(text: str) -> tuple[str, list[ToolCall]]:
-    """(text, calls) of a whole reply of `ToolCalls`."""
-    parser = CallParser()
+def parsed(text: str, *, has_tools: bool) -> tuple[str, list[ToolCall]]:
+    """(text, calls) of a whole reply."""
+    parser = CallParser(has_tools=has_tools)
     words, begun, arguments = [], [], dict[int, str]()
     for part in (*parser.feed(text), *parser.finish()):
         if isinstance(part, str):
@@ -221,3 +256,7 @@ def _definition(tool: Tool) -> str:
 def _overlap(text: str, tag: str) -> int:
     """Length of the longest end of `text` that begins `tag`."""
     return next((n for n in range(min(len(tag) - 1, len(text)), 0, -1) if tag.startswith(text[-n:])), 0)
+
+
+def _no_choice(problem: str, hint: str = "") -> RequestRefused:
+    return RequestRefused(400, "invalid_value", problem, hint, param="tool_choice")

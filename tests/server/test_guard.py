@@ -122,7 +122,7 @@ def test_a_slow_body_ends_with_408() -> None:
 
 
 def test_more_requests_than_the_limit_get_503_with_retry_after() -> None:
-    settings = ServerSettings(port=0, max_waiting=1)
+    settings = ServerSettings(port=0, max_requests=1)
     with (
         scripted("Sampai jumpa. " * 50, "Halo!", settings=settings, delay=0.01) as served,
         socket.create_connection(("127.0.0.1", served.port), 30) as raw,

@@ -11,7 +11,7 @@ import pytest
 
 from seallm_edge import ScriptedEngine, SeaLLM
 from seallm_edge.errors import NotEnoughMemory
-from seallm_edge.server.model_list import ListedModel
+from seallm_edge.server.model_directory import ListedModel
 from seallm_edge.server.model_pool import ModelPool
 from seallm_edge.server.problems import RequestRefused
 from support.served import Shelf

@@ -147,6 +147,16 @@ def test_roles_parts_and_unknown_fields_of_clients_are_understood() -> None:
     assert prompts[1].endswith("<|im_start|>assistant\nHai, ")
 
 
+def test_several_prompts_are_decoded_together() -> None:
+    with scripted("Satu.", "Dua.", "Tiga.", "Empat.") as served:
+        body = {"prompt": ["a", "b"], "n": 2, "max_tokens": 50}
+        found = served.json("POST", "/v1/completions", body)[1]
+    assert [(choice["index"], choice["text"]) for choice in found["choices"]] == [
+        (0, "Satu."), (1, "Dua."), (2, "Tiga."), (3, "Empat."),
+    ]  # fmt: skip
+    assert found["usage"]["prompt_tokens"] == 2
+
+
 def test_a_path_that_there_is_not_is_404_in_the_protocols_form() -> None:
     with scripted(settings=ServerSettings(port=0)) as served:
         assert served.json("GET", "/v1/nothing")[1]["error"]["message"] == "there is no GET /v1/nothing"

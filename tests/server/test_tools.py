@@ -13,7 +13,17 @@ from seallm_edge.constraint.tool_calls import ToolCalls
 from seallm_edge.engine.scripted import ByteVocabulary
 from seallm_edge.prompt.chatml import Message
 from seallm_edge.server.problems import RequestRefused
-from seallm_edge.server.tools import ArgumentsDelta, CallBegins, CallParser, Tool, ToolCall, ToolUse, parsed
+from seallm_edge.server.tools import (
+    ArgumentsDelta,
+    CallBegins,
+    CallParser,
+    Tool,
+    ToolCall,
+    ToolResult,
+    ToolUse,
+    parsed,
+    with_results,
+)
 from support.served import Served, scripted
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -59,7 +69,7 @@ def test_a_reply_may_be_these_texts(text: str, auto: bool, forced: bool, forced_
 def test_a_reply_is_parsed_alike_however_it_is_cut(seed: int) -> None:
     dice = random.Random(seed)
     whole = f"Saya cari <b>dulu</b>.\n{CALLS}"
-    parser, found, left = CallParser(), [], whole
+    parser, found, left = CallParser(has_tools=True), [], whole
     while left:
         n = dice.randint(1, 9)
         found += parser.feed(left[:n])
@@ -74,13 +84,13 @@ def test_a_reply_is_parsed_alike_however_it_is_cut(seed: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "a <", "<tool_cal", "1 < 2 <tool> </tool_call>"])
 def test_text_that_only_begins_like_a_call_stays_text(text: str) -> None:
-    assert parsed(text) == (text, [])
+    assert parsed(text, has_tools=True) == (text, [])
 
 
 def test_a_call_that_was_cut_keeps_what_it_has() -> None:
-    text, calls = parsed('<tool_call>\n{"name": "weather", "arguments": {"city": "H')
+    text, calls = parsed('<tool_call>\n{"name": "weather", "arguments": {"city": "H', has_tools=True)
     assert (text, [(call.name, call.arguments) for call in calls]) == ("", [("weather", '{"city": "H')])
-    assert parsed('<tool_call>\n{"name": "wea') == ("", [])
+    assert parsed('<tool_call>\n{"name": "wea', has_tools=True) == ("", [])
 
 
 def test_the_model_is_told_in_the_system_message() -> None:
@@ -103,6 +113,7 @@ def test_an_earlier_call_is_written_as_the_model_wrote_it() -> None:
     [
         ([], "required", "", "a tool must be called and there is none"),
         ([WEATHER], "named", "rain", "tool_choice names 'rain', which is no tool of this request"),
+        ([WEATHER], "sometimes", "", "tool_choice is 'sometimes'; give none, auto, required, or a function"),
         ([Tool("no spaces")], "auto", "", "a tool is named 'no spaces'; use up to 128 letters, digits"),
     ],
 )
@@ -110,6 +121,36 @@ def test_a_choice_that_cannot_be_is_refused(tools: list[Tool], choice: str, name
     with pytest.raises(RequestRefused) as caught:
         ToolUse.chosen(tools, choice, name)
     assert str(caught.value).replace("\n  ", "; ").startswith(message)
+
+
+def test_without_tools_a_tag_is_text() -> None:
+    assert parsed(CALL, has_tools=False) == (CALL, [])
+
+
+def test_results_that_follow_each_other_are_one_message() -> None:
+    first, second = ToolResult("30 °C"), ToolResult("31 °C")
+    found = with_results([Message("user", "Halo"), first, second, Message("assistant", "Hai"), first])
+    text = "<tool_response>\n30 °C\n</tool_response>"
+    assert found == [
+        Message("user", "Halo"),
+        Message("user", f"{text}\n{text.replace('30', '31')}"),
+        Message("assistant", "Hai"),
+        Message("user", text),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "param"),
+    [
+        ("/v1/chat/completions", {"response_format": {"type": "json_object"}}, "response_format"),
+        ("/api/chat", {"format": "json"}, "format"),
+    ],
+)
+def test_a_form_beside_tools_is_refused(path: str, form: dict[str, Any], param: str) -> None:
+    with scripted(CALL) as served:
+        status, found = served.json("POST", path, asking(**form))
+    message = f"a reply has either a form of its own or tools to call; leave {param} or tools out"
+    assert (status, message in str(found)) == (400, True)
 
 
 def asking(**fields: Any) -> dict[str, Any]:

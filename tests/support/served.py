@@ -13,7 +13,7 @@ from typing import Any
 from seallm_edge import ScriptedEngine, SeaLLM
 from seallm_edge.errors import ModelNotFound
 from seallm_edge.server import ServerSettings, build_app
-from seallm_edge.server.model_list import ListedModel
+from seallm_edge.server.model_directory import ListedModel
 from seallm_edge.server.serving import listen, new_server
 
 

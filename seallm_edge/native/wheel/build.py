@@ -109,7 +109,7 @@ def find_wheel(entry: Path) -> Path | None:
 
 def build(flags: tuple[str, ...], entry: Path) -> Path:
     """Build, check and shelve the wheel; the path it then has. Raises `subprocess.CalledProcessError`."""
-    print(f"building llama-cpp-python {VERSION} for every CPU (once; about 7 minutes on 2 cores)", file=sys.stderr)
+    print(f"building llama-cpp-python {VERSION} for every CPU (once; about 9 minutes on 2 cores)", file=sys.stderr)
     entry.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=entry.parent) as scratch:
         left_out = Path(scratch) / "left-out"
