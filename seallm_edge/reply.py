@@ -88,7 +88,7 @@ class TokenLogprob:
 class Reply:
     """Whole reply. `finish_reason`: the model or a stop string ended it (`stop`), it reached `max_tokens` or the end of
     the context (`length`), or its reader closed it (`cancelled`). `logprobs`, if requested, has one entry for each
-    token.
+    token; `stop_text` is the stop string that ended it, if one did.
     """
 
     text: str
@@ -96,6 +96,7 @@ class Reply:
     usage: Usage
     timings: Timings
     logprobs: tuple[TokenLogprob, ...] = ()
+    stop_text: str | None = None
 
     @property
     def characters_per_second(self) -> float:
@@ -114,4 +115,6 @@ class Reply:
         shown["logprobs"] = [each.as_dict() for each in self.logprobs]
         if not self.logprobs:
             del shown["logprobs"]
+        if self.stop_text is None:
+            del shown["stop_text"]
         return shown | {name: round(rate, 2) for name, rate in rates.items()}

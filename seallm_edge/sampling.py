@@ -17,8 +17,10 @@ _RANGES: dict[str, tuple[float, float]] = {
     "min_p": (0, 1),
     "repeat_penalty": (0.01, 100),
     "repeat_last_n": (0, 1 << 30),
+    "presence_penalty": (-100, 100),
+    "frequency_penalty": (-100, 100),
     "seed": (0, (1 << 32) - 2),
-    "max_tokens": (1, 1 << 30),
+    "max_tokens": (0, 1 << 30),
     "logprobs": (0, 20),
 }
 _MAY_BE_NONE = ("seed", "max_tokens", "logprobs")
@@ -33,9 +35,11 @@ class Sampling:
     temperature    0 always takes the most likely token
     top_p, min_p   1 and 0 are off; `top_k` 0 is off
     repeat_penalty lowers the logits of the last `repeat_last_n` tokens, prompt included; 1 is off
+    presence_penalty, frequency_penalty
+                   are subtracted from the logits of the same tokens, once and once for each occurrence; 0 is off
     seed           0 to 2**32 - 2; None draws a random one for each reply
     max_tokens     maximum tokens of the reply, plus up to 3 that complete a character; None ends at the end of the
-                   context
+                   context, 0 only prefills the prompt
     stop           strings that end a reply and are not part of it; they match composed and decomposed, and never inside
                    an emoji
     logit_bias     token → number added to its logit before sampling: -100 forbids it, 100 forces it
@@ -48,6 +52,8 @@ class Sampling:
     min_p: float = 0.0
     repeat_penalty: float = 1.05
     repeat_last_n: int = 64
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
     seed: int | None = None
     max_tokens: int | None = 512
     stop: tuple[str, ...] = ()

@@ -34,6 +34,7 @@ class Stream(Iterator[str]):
         self._progress = Progress()
         self._ttft_seconds = 0.0
         self._finish_reason: FinishReason = "cancelled"
+        self._stop_text: str | None = None
         self._is_over = False
 
     def __next__(self) -> str:
@@ -94,6 +95,7 @@ class Stream(Iterator[str]):
                 progress.speedup,
             ),
             tuple(self._logprobs),
+            self._stop_text,
         )
 
     def _taken(self, item: TextDelta | Finished) -> str:
@@ -103,7 +105,7 @@ class Stream(Iterator[str]):
             return item.text
         if item.last and not self._is_over:
             self._add(item.last)
-            self._finish_reason = item.finish_reason
+            self._finish_reason, self._stop_text = item.finish_reason, item.stop_text
         self._end()
         if item.error:
             raise item.error

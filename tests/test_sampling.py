@@ -44,7 +44,7 @@ def test_a_misspelt_option_is_refused_with_the_nearest() -> None:
         ("repeat_penalty", 0),
         ("seed", -1),
         ("seed", 2**32 - 1),
-        ("max_tokens", 0),
+        ("max_tokens", -1),
         ("stop", (1,)),
     ],
 )

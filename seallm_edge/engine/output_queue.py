@@ -49,12 +49,13 @@ class TextDelta(NamedTuple):
 @dataclass(frozen=True)
 class Finished:
     """Last item of an output queue: the finish reason, or the error, and the tokens since the last delta; None of them
-    where the reader cancelled.
+    where the reader cancelled. `stop_text` is the stop string that ended the reply.
     """
 
     finish_reason: FinishReason = "cancelled"
     last: TextDelta | None = None
     error: Exception | None = None
+    stop_text: str | None = None
 
 
 class OutputQueue:

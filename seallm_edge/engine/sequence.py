@@ -119,6 +119,8 @@ class ReplySequence:
 
     def take(self, chosen: Chosen, vocabulary: Vocabulary) -> bool:
         """Append a sampled token; False if the reply finishes with it."""
+        if self.request.sampling.max_tokens == 0:  # the prompt is prefilled, which was all
+            return self.finish("length")
         token = chosen.token
         is_end = vocabulary.ends_generation(token)
         self._steps.count(is_end)
@@ -140,7 +142,7 @@ class ReplySequence:
         """Finish the reply and flush held-back text. Always False."""
         if text := self._text.finish():
             self.output.put(self._delta(text))
-        return self._end(Finished(reason, self._delta()))
+        return self._end(Finished(reason, self._delta(), stop_text=self._text.stop_text))
 
     def fail(self, error: Exception) -> bool:
         """Finish the reply with an error, after the text so far. Always False."""

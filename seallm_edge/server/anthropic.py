@@ -15,7 +15,7 @@ from starlette.routing import Route
 from ..llm import SeaLLM
 from ..prompt.chatml import Message
 from ..reply import Reply
-from .anthropic_types import AnthropicMessage, CountRequest, MessagesRequest
+from .anthropic_types import AnthropicMessage, CountRequest, MessagesRequest, ToolChoice
 from .content import text_of
 from .fields import same_named
 from .generation import EndEvent, Event, Generation
@@ -29,6 +29,7 @@ _KINDS = {
     401: "authentication_error", 403: "permission_error", 404: "not_found_error", 413: "request_too_large",
     429: "rate_limit_error", 503: "overloaded_error",
 }  # fmt: skip
+_NO_TEXT = ("tool_use", "tool_result", "thinking", "redacted_thinking")
 _SAME_NAME = ("temperature", "top_p", "top_k")
 
 
@@ -86,7 +87,7 @@ def tool_use_of(asked: CountRequest) -> ToolUse | None:
         for one in asked.tools or []
         if one.input_schema is not None
     ]
-    given = asked.tool_choice
+    given = asked.tool_choice or ToolChoice()
     choice = "named" if given.type == "tool" else given.type
     return ToolUse.chosen(tools, choice, given.name, is_parallel=not given.disable_parallel_tool_use)
 
@@ -95,8 +96,9 @@ def generation_of(asked: CountRequest, options: dict[str, Any], tools: ToolUse |
     """The generation that a request asks for. Raises InvalidOption for an unknown role, RequestRefused for pictures."""
     system = text_of(asked.system)
     first = [Message("system", system)] if system else []
-    generation = Generation([*first, *map(_message_of, asked.messages)], options)
-    return tools.applied(generation, "tools") if tools else generation
+    form = {"schema": asked.output_config.format.schema} if asked.output_config and asked.output_config.format else {}
+    generation = Generation([*first, *map(_message_of, asked.messages)], options, form)
+    return tools.applied(generation, "output_config.format") if tools else generation
 
 
 def _message_of(one: AnthropicMessage) -> Message:
@@ -104,7 +106,7 @@ def _message_of(one: AnthropicMessage) -> Message:
         return Message(one.role, one.content)
     calls = [ToolCall(block.name, compact(block.input)) for block in one.content if block.type == "tool_use"]
     results = [ToolResult(text_of(block.content)).as_text() for block in one.content if block.type == "tool_result"]
-    text = text_of([block for block in one.content if block.type not in ("tool_use", "tool_result")])
+    text = text_of([block for block in one.content if block.type not in _NO_TEXT])
     if calls:
         return call_message(text, calls)
     return Message(one.role, "\n".join([*results, *([text] if text or not results else [])]))
@@ -129,12 +131,11 @@ class MessageAnswer:
         for call in calls:
             with contextlib.suppress(json.JSONDecodeError):  # a call that was cut
                 content.append(_call_block(call, json.loads(call.arguments)))
-        stop, usage = _stop_reason(reply, has_calls=bool(calls)), reply.usage
-        return self._message(model, content, stop, usage.prompt_tokens, usage.reply_tokens)
+        return self._message(model, content) | _stop(reply, has_calls=bool(calls)) | {"usage": _usage(reply)}
 
     async def events(self, events: AsyncIterator[Event], model: str) -> AsyncIterator[dict[str, Any]]:
         """Events of a stream: the message begins, its blocks with their deltas, its end with the figures."""
-        yield {"type": "message_start", "message": self._message(model, [], None, 0, 0)}
+        yield {"type": "message_start", "message": self._message(model, [])}
         blocks = BlockEvents()
         parser = CallParser(has_tools=self._has_tools)
         async for event in events:
@@ -144,26 +145,20 @@ class MessageAnswer:
                 continue
             for found in (*blocks.of(parser.finish()), *blocks.end()):
                 yield found
-            usage = event.reply.usage
-            yield {
-                "type": "message_delta",
-                "delta": {"stop_reason": _stop_reason(event.reply, has_calls=parser.has_calls), "stop_sequence": None},
-                "usage": {"input_tokens": usage.prompt_tokens, "output_tokens": usage.reply_tokens},
-            }
+            end = _stop(event.reply, has_calls=parser.has_calls)
+            yield {"type": "message_delta", "delta": end, "usage": _usage(event.reply)}
         yield {"type": "message_stop"}
 
-    def _message(
-        self, model: str, content: list[dict[str, Any]], stop: str | None, n_prompt: int, n_written: int
-    ) -> dict[str, Any]:
+    def _message(self, model: str, content: list[dict[str, Any]]) -> dict[str, Any]:
         return {
             "id": self._id,
             "type": "message",
             "role": "assistant",
             "model": model,
             "content": content,
-            "stop_reason": stop,
+            "stop_reason": None,
             "stop_sequence": None,
-            "usage": {"input_tokens": n_prompt, "output_tokens": n_written},
+            "usage": {"input_tokens": 0, "output_tokens": 0},
         }
 
 
@@ -206,7 +201,23 @@ def _call_block(call: ToolCall, arguments: Any) -> dict[str, Any]:
     return {"type": "tool_use", "id": call.id.replace("call_", "toolu_"), "name": call.name, "input": arguments}
 
 
-def _stop_reason(reply: Reply, *, has_calls: bool) -> str:
+def _stop(reply: Reply, *, has_calls: bool) -> dict[str, str | None]:
+    """How a reply ended."""
     if reply.finish_reason == "length":
-        return "max_tokens"
-    return "tool_use" if has_calls else "end_turn"
+        reason = "max_tokens"
+    elif reply.stop_text is not None:
+        reason = "stop_sequence"
+    else:
+        reason = "tool_use" if has_calls else "end_turn"
+    return {"stop_reason": reason, "stop_sequence": reply.stop_text}
+
+
+def _usage(reply: Reply) -> dict[str, int]:
+    """Token counts. `input_tokens` are those that were in no cache; all of them are in one afterwards."""
+    usage = reply.usage
+    return {
+        "input_tokens": usage.prompt_tokens - usage.cached_tokens,
+        "cache_read_input_tokens": usage.cached_tokens,
+        "cache_creation_input_tokens": 0,
+        "output_tokens": usage.reply_tokens,
+    }

@@ -18,6 +18,7 @@ class Block(ContentPart, kw_only=True):
 
     id: str = ""
     name: str = ""
+    thinking: str = ""
     input: dict[str, Any] = msgspec.field(default_factory=dict)
     content: str | list[ContentPart] | None = None
 
@@ -45,6 +46,19 @@ class ToolChoice(Struct, kw_only=True):
     disable_parallel_tool_use: bool | None = None
 
 
+class OutputFormat(Struct, kw_only=True):
+    """Form of a reply: JSON of a schema."""
+
+    type: Literal["json_schema"]
+    schema: dict[str, Any]
+
+
+class OutputConfig(Struct, kw_only=True):
+    """Options of a reply's form."""
+
+    format: OutputFormat | None = None
+
+
 class CountRequest(Struct, kw_only=True):
     """Body of POST /v1/messages/count_tokens."""
 
@@ -52,7 +66,8 @@ class CountRequest(Struct, kw_only=True):
     model: str | None = None
     system: str | list[ContentPart] | None = None
     tools: list[AnthropicTool] | None = None
-    tool_choice: ToolChoice = msgspec.field(default_factory=ToolChoice)
+    tool_choice: ToolChoice | None = None
+    output_config: OutputConfig | None = None
 
 
 class MessagesRequest(CountRequest, kw_only=True):

@@ -95,7 +95,11 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
         404: f"there is no {request.method} {request.url.path[:200]}",
         405: f"{request.method} is not allowed here",
     }
-    return _refusal(request, Problem(error.status_code, "not_found", words.get(error.status_code, error.detail)))
+    code = "method_not_allowed" if error.status_code == 405 else "not_found"
+    problem = Problem(error.status_code, code, words.get(error.status_code, error.detail))
+    response = _refusal(request, problem)
+    response.headers.update(error.headers or {})
+    return response
 
 
 async def _gone(request: Request, error: ClientGone) -> Response:

@@ -27,8 +27,9 @@ class ToolDefinition(Struct, kw_only=True):
 
 def tools_of(given: Sequence[ToolDefinition] | None) -> list[Tool]:
     """Functions among the tools of a request."""
-    return [
-        Tool(one.function.name, one.function.description or "", one.function.parameters or NO_ARGUMENTS)
-        for one in given or []
-        if one.type == "function" and one.function
-    ]
+    return [tool_of(one.function) for one in given or [] if one.type == "function" and one.function]
+
+
+def tool_of(function: FunctionDefinition) -> Tool:
+    """Function as a tool."""
+    return Tool(function.name, function.description or "", function.parameters or NO_ARGUMENTS)

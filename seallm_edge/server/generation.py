@@ -122,9 +122,20 @@ def _all_streams(llm: SeaLLM, generations: Sequence[Generation]) -> list[Stream]
 
 def _streams(llm: SeaLLM, generation: Generation) -> list[Stream]:
     options = {**generation.sampling, **generation.form}
+    if bias := options.get("logit_bias"):
+        options["logit_bias"] = bias_of(bias, llm)
     prompt = generation.prompt
     if not generation.is_raw:
         return llm.stream_choices(prompt, generation.n, **options)
     seed = llm.sampling.replace(generation.sampling).seed
     seeds = [{} if seed is None else {"seed": seed + index} for index in range(generation.n)]
     return [llm.complete_stream(prompt, **{**options, **own}) for own in seeds]
+
+
+def bias_of(given: Mapping[str, float], llm: SeaLLM) -> dict[str | int, float]:
+    """Logit bias by token ids; a key that is no number is a text and stands for each of its tokens, as in llama.cpp."""
+    found: dict[str | int, float] = {}
+    for key, value in given.items():
+        tokens = [key] if key.lstrip("-").isdecimal() else llm.tokenize(key)
+        found |= dict.fromkeys(tokens, value)
+    return found

@@ -23,7 +23,10 @@ from .replying import Service
 from .tools import CallParser, ToolCall, ToolResult, ToolUse, call_message, compact, parsed, with_results
 from .wire import json_response, read
 
-_SAME_NAME = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "stop")
+_SAME_NAME = (
+    "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty", "stop",
+)  # fmt: skip
+_MAX_LAST_N = 1 << 30
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(-?\d+(?:\.\d+)?)(ms|s|m|h)")
 Fill = Callable[[str, Sequence[ToolCall]], dict[str, Any]]  # text and calls → the fields that hold them
@@ -107,14 +110,14 @@ async def _load(request: Request, service: Service, asked: OllamaRequest, fill: 
 
 def _options(asked: OllamaRequest) -> tuple[dict[str, Any], dict[str, Any]]:
     """(sampling options, form) of a request. Raises RequestRefused."""
-    return sampling_of(asked.options), form_of(asked.format)
+    return sampling_of(asked.options or OllamaOptions()), form_of(asked.format)
 
 
 def sampling_of(given: OllamaOptions) -> dict[str, Any]:
     """Sampling options; without `num_predict` a reply may fill the context."""
     options = same_named(given, _SAME_NAME) | seed_of(given.seed, lowest=1)
-    if given.repeat_last_n is not None and given.repeat_last_n >= 0:
-        options["repeat_last_n"] = given.repeat_last_n
+    if given.repeat_last_n is not None:
+        options["repeat_last_n"] = given.repeat_last_n if given.repeat_last_n >= 0 else _MAX_LAST_N
     options["max_tokens"] = given.num_predict if given.num_predict is not None and given.num_predict >= 0 else None
     return options
 

@@ -33,7 +33,7 @@ class OllamaMessage(Struct, kw_only=True):
 
 
 class OllamaOptions(Struct, kw_only=True):
-    """Options of a request. `num_predict` below 0 fills the context."""
+    """Options of a request. `num_predict` and `repeat_last_n` below 0 stand for the context."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -41,6 +41,8 @@ class OllamaOptions(Struct, kw_only=True):
     min_p: float | None = None
     repeat_penalty: float | None = None
     repeat_last_n: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
     seed: int | None = None
     stop: list[str] | str | None = None
     num_predict: int | None = None
@@ -52,14 +54,14 @@ class OllamaRequest(Struct, kw_only=True):
     model: str = ""
     stream: bool | None = None
     format: str | dict[str, Any] | None = None
-    options: OllamaOptions = msgspec.field(default_factory=OllamaOptions)
+    options: OllamaOptions | None = None
     keep_alive: float | str | None = None
 
 
 class OllamaChat(OllamaRequest, kw_only=True):
     """Body of POST /api/chat."""
 
-    messages: list[OllamaMessage] = msgspec.field(default_factory=list)
+    messages: list[OllamaMessage] | None = None
     tools: list[ToolDefinition] | None = None
 
 

@@ -1,4 +1,4 @@
-"""OpenAI's protocol: its routes."""
+"""OpenAI's protocol: its routes. The paths of its models are Anthropic's too."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from .anthropic_models import anthropic_model, anthropic_models, is_anthropics
 from .model_directory import ListedModel
 from .openai_chat import chat_completions
 from .openai_completions import completions
 from .problems import no_embeddings
 from .replying import Service
-from .responses import responses
+from .responses import input_tokens, responses
 from .wire import json_response
 
 
@@ -32,6 +33,7 @@ class OpenAIRoutes:
                 ("/chat/completions", self._chat, "POST"),
                 ("/completions", self._complete, "POST"),
                 ("/responses", self._responses, "POST"),
+                ("/responses/input_tokens", self._input_tokens, "POST"),
                 ("/embeddings", self._embeddings, "POST"),
                 ("/models", self._list_models, "GET"),
                 ("/models/{name:path}", self._one_model, "GET"),
@@ -47,12 +49,19 @@ class OpenAIRoutes:
     async def _responses(self, request: Request) -> Response:
         return await responses(request, self._service)
 
+    async def _input_tokens(self, request: Request) -> Response:
+        return await input_tokens(request, self._service)
+
     async def _list_models(self, request: Request) -> Response:
-        found = [described(model) for model in self._service.pool.directory.all()]
+        models = self._service.pool.directory.all()
+        if is_anthropics(request):
+            return json_response(anthropic_models(models))
+        found = [described(model) for model in models]
         return json_response({"object": "list", "data": found, "models": found})  # `models` is what Codex reads
 
     async def _one_model(self, request: Request) -> Response:
-        return json_response(described(self._service.pool.directory.find(request.path_params["name"])))
+        model = self._service.pool.directory.find(request.path_params["name"])
+        return json_response((anthropic_model if is_anthropics(request) else described)(model))
 
     async def _embeddings(self, request: Request) -> Response:
         raise no_embeddings()

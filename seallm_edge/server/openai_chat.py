@@ -14,7 +14,7 @@ from .. import __version__
 from ..reply import Reply, TokenLogprob, Usage
 from .generation import EndEvent, Event, Generation
 from .openai_form import FRAMING
-from .openai_options import form_of, messages_of, sampling_of, tool_use_of
+from .openai_options import form_of, has_functions, messages_of, sampling_of, tool_use_of
 from .openai_types import ChatRequest
 from .replying import Service
 from .tools import CallBegins, CallParser, Part, ToolCall, ToolUse, parsed
@@ -51,6 +51,7 @@ class ChatAnswer:
     def __init__(self, asked: ChatRequest, *, has_tools: bool) -> None:
         self._n = asked.n or 1
         self._has_tools = has_tools
+        self._has_functions = has_functions(asked)
         self._has_logprobs = bool(asked.logprobs)
         self._has_usage = bool(asked.stream_options and asked.stream_options.include_usage)
         self._common = {
@@ -82,13 +83,13 @@ class ChatAnswer:
             parser = parsers[event.index]
             if isinstance(event, EndEvent):
                 for part in parser.finish():
-                    yield common | {"choices": [_choice(event.index, _delta(part))]}
+                    yield common | {"choices": [_choice(event.index, self._delta(part))]}
                 usages.append(event.reply.usage)
-                end = finish_reason(event.reply, has_calls=parser.has_calls)
+                end = self._finish_reason(event.reply, has_calls=parser.has_calls)
                 figures = {"timings": timings_of(event.reply)} if len(usages) == self._n else {}
                 yield common | {"choices": [_choice(event.index, {}, finish=end)]} | figures
                 continue
-            deltas = [*map(_delta, parser.feed(event.text))] or ([{}] if event.logprobs else [])
+            deltas = [*map(self._delta, parser.feed(event.text))] or ([{}] if event.logprobs else [])
             for number, delta in enumerate(deltas):
                 logprobs = self._logprobs(event.logprobs) if number == 0 else None
                 yield common | {"choices": [_choice(event.index, delta, logprobs)]}
@@ -98,14 +99,29 @@ class ChatAnswer:
     def _whole_choice(self, index: int, reply: Reply) -> dict[str, Any]:
         text, calls = parsed(reply.text, has_tools=self._has_tools)
         message: dict[str, Any] = {"role": "assistant", "content": text if text or not calls else None, "refusal": None}
-        if calls:
+        if calls and self._has_functions:
+            message["function_call"] = _call(calls[0])["function"]
+        elif calls:
             message["tool_calls"] = [_call(call) for call in calls]
         return {
             "index": index,
             "message": message,
             "logprobs": self._logprobs(reply.logprobs),
-            "finish_reason": finish_reason(reply, has_calls=bool(calls)),
+            "finish_reason": self._finish_reason(reply, has_calls=bool(calls)),
         }
+
+    def _finish_reason(self, reply: Reply, *, has_calls: bool) -> str:
+        found = finish_reason(reply, has_calls=has_calls)
+        return "function_call" if found == "tool_calls" and self._has_functions else found
+
+    def _delta(self, part: Part) -> dict[str, Any]:
+        """Delta of a message for a part of its text."""
+        if isinstance(part, str):
+            return {"content": part}
+        call = _call(part.call) if isinstance(part, CallBegins) else {"function": {"arguments": part.text}}
+        if self._has_functions:
+            return {"function_call": call["function"]}
+        return {"tool_calls": [{"index": part.number, **call}]}
 
     def _logprobs(self, logprobs: Sequence[TokenLogprob]) -> dict[str, Any] | None:
         if not self._has_logprobs:
@@ -156,15 +172,6 @@ def _choice(
 
 def _call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-
-
-def _delta(part: Part) -> dict[str, Any]:
-    """Delta of a message for a part of its text."""
-    if isinstance(part, str):
-        return {"content": part}
-    if isinstance(part, CallBegins):
-        return {"tool_calls": [{"index": part.number, **_call(part.call)}]}
-    return {"tool_calls": [{"index": part.number, "function": {"arguments": part.text}}]}
 
 
 def _logprob(one: TokenLogprob) -> dict[str, Any]:

@@ -65,10 +65,10 @@ async def _echoed(
     return await service.with_model(request, asked.model, texts)
 
 
-def prompts_of(prompt: str | list[str | int | list[int]]) -> list[str | list[int]]:
+def prompts_of(prompt: str | list[str | int | list[int]] | None) -> list[str | list[int]]:
     """Prompts of a request: texts, or lists of token ids. Raises RequestRefused for none, too many, or a mixture."""
-    if isinstance(prompt, str):
-        return [prompt]
+    if isinstance(prompt, str | None):
+        return [prompt or ""]
     tokens = [item for item in prompt if isinstance(item, int)]
     if tokens and len(tokens) == len(prompt):
         return [tokens]

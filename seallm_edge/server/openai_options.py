@@ -8,12 +8,15 @@ from typing import Any
 from ..prompt.chatml import Message
 from .content import role_of, text_of
 from .fields import same_named, seed_of
-from .function_tools import tools_of
-from .openai_types import ChatMessage, ChatRequest, ResponseFormat, SamplingFields
+from .function_tools import tool_of, tools_of
+from .openai_types import ChatMessage, ChatRequest, NamedFunction, NamedTool, ResponseFormat, SamplingFields
 from .problems import RequestRefused
 from .tools import ToolCall, ToolResult, ToolUse, call_message, with_results
 
-_SAME_NAME = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "logit_bias", "stop")
+_SAME_NAME = (
+    "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "repeat_last_n", "presence_penalty",
+    "frequency_penalty", "logit_bias", "stop",
+)  # fmt: skip
 
 
 def sampling_of(fields: SamplingFields, max_tokens: int | None) -> dict[str, Any]:
@@ -47,13 +50,28 @@ def _message_of(one: ChatMessage) -> Message | ToolResult:
     text = text_of(one.content)
     if one.role in ("tool", "function"):
         return ToolResult(text)
-    if one.tool_calls:
-        return call_message(text, [ToolCall(call.function.name, call.function.arguments) for call in one.tool_calls])
+    called = [call.function for call in one.tool_calls or []] or [one.function_call]
+    if calls := [ToolCall(function.name, function.arguments) for function in called if function]:
+        return call_message(text, calls)
     return Message(role_of(one.role), text)
 
 
 def tool_use_of(asked: ChatRequest) -> ToolUse | None:
-    """Tool use of a request. Raises RequestRefused."""
-    given = asked.tool_choice or "auto"
-    choice, name = (given, "") if isinstance(given, str) else ("named", given.wanted)
+    """Tool use of a request; `functions` are the earlier form of tools. Raises RequestRefused."""
+    if has_functions(asked):
+        choice, name = _choice_of(asked.function_call)
+        return ToolUse.chosen([*map(tool_of, asked.functions or [])], choice, name, is_parallel=False)
+    choice, name = _choice_of(asked.tool_choice)
     return ToolUse.chosen(tools_of(asked.tools), choice, name, is_parallel=asked.parallel_tool_calls is not False)
+
+
+def has_functions(asked: ChatRequest) -> bool:
+    """Whether a request has functions in the earlier form, and its response calls them in that form."""
+    return bool(asked.functions) and not asked.tools
+
+
+def _choice_of(given: str | NamedTool | NamedFunction | None) -> tuple[str, str]:
+    """(choice, name) of a tool choice."""
+    if isinstance(given, NamedTool):
+        return "named", given.wanted
+    return ("named", given.name) if isinstance(given, NamedFunction) else (given or "auto", "")

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from .content import ContentPart
-from .function_tools import ToolDefinition
+from .function_tools import FunctionDefinition, ToolDefinition
 
 
 class CalledFunction(Struct, kw_only=True):
@@ -22,9 +22,9 @@ class CalledFunction(Struct, kw_only=True):
 
 
 class EarlierCall(Struct, kw_only=True):
-    """Call in an earlier message of the assistant."""
+    """Call in an earlier message of the assistant; those of other tools than functions are left out."""
 
-    function: CalledFunction
+    function: CalledFunction | None = None
     id: str = ""
 
 
@@ -34,6 +34,7 @@ class ChatMessage(Struct, kw_only=True):
     role: str
     content: str | list[ContentPart] | None = None
     tool_calls: list[EarlierCall] | None = None
+    function_call: CalledFunction | None = None  # the earlier form of tool_calls
 
 
 class NamedFunction(Struct, kw_only=True):
@@ -77,7 +78,7 @@ class StreamOptions(Struct, kw_only=True):
 
 
 class SamplingFields(Struct, kw_only=True):
-    """Sampling fields that chat and text completions share. The last four are ours, and llama.cpp's."""
+    """Sampling fields that chat and text completions share. The last five are ours, and llama.cpp's."""
 
     model: str | None = None
     stream: bool | None = None
@@ -89,9 +90,12 @@ class SamplingFields(Struct, kw_only=True):
     seed: int | None = None
     stop: str | list[str] | None = None
     logit_bias: dict[str, float] | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
     top_k: int | None = None
     min_p: float | None = None
     repeat_penalty: float | None = None
+    repeat_last_n: int | None = None
     grammar: str | None = None
 
 
@@ -106,12 +110,14 @@ class ChatRequest(SamplingFields, kw_only=True):
     tools: list[ToolDefinition] | None = None
     tool_choice: str | NamedTool | None = None
     parallel_tool_calls: bool | None = None
+    functions: list[FunctionDefinition] | None = None  # the earlier form of tools
+    function_call: str | NamedFunction | None = None
 
 
 class CompletionRequest(SamplingFields, kw_only=True):
     """Body of POST /v1/completions."""
 
-    prompt: str | list[str | int | list[int]] = ""
+    prompt: str | list[str | int | list[int]] | None = None
     echo: bool | None = None
     suffix: str | None = None
     logprobs: int | None = None

@@ -10,6 +10,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..llm import SeaLLM
 from ..prompt.chatml import Message
 from ..reply import Reply
 from .content import role_of, text_of
@@ -18,7 +19,7 @@ from .generation import EndEvent, Event, Generation
 from .openai_form import error_body
 from .problems import Problem, RequestRefused
 from .replying import Framing, Service, named_frame
-from .responses_types import InputItem, NamedChoice, ResponsesRequest
+from .responses_types import InputItem, InputRequest, NamedChoice, ResponsesRequest, ResponsesTool, TextFormat
 from .tools import (
     NO_ARGUMENTS,
     CallBegins,
@@ -47,47 +48,68 @@ FRAMING = Framing("text/event-stream; charset=utf-8", named_frame, error=_error_
 async def responses(request: Request, service: Service) -> Response:
     """Answer a request. Raises RequestRefused for one that needs stored state."""
     asked = await read(request, ResponsesRequest)
-    for name in _STATE:
-        if getattr(asked, name):
-            raise RequestRefused(
-                400, "unsupported_value", f"{name} needs stored responses, and this server stores none",
-                "send the whole conversation as input", param=name,
-            )  # fmt: skip
+    _refuse_state(asked)
     tools = tool_use_of(asked)
     answer = ResponsesAnswer(asked, tools)
-    generation = generation_of(asked, tools)
+    options = same_named(asked, ("temperature", "top_p")) | {"max_tokens": asked.max_output_tokens}
+    generation = generation_of(asked, options, tools)
     if asked.stream:
         return await service.stream(request, asked.model, generation, answer.events, FRAMING)
     replies, name = await service.read(request, asked.model, generation)
     return json_response(answer.whole(replies[0], name))
 
 
-def tool_use_of(asked: ResponsesRequest) -> ToolUse | None:
+async def input_tokens(request: Request, service: Service) -> Response:
+    """Answer a request for the number of tokens of an input."""
+    asked = await read(request, InputRequest)
+    _refuse_state(asked)
+    generation = generation_of(asked, {}, tool_use_of(asked))
+
+    def tokens(llm: SeaLLM) -> int:
+        return llm.count_tokens(generation.prompt)
+
+    found = await service.with_model(request, asked.model, tokens)
+    return json_response({"object": "response.input_tokens", "input_tokens": found})
+
+
+def _refuse_state(asked: InputRequest) -> None:
+    for name in _STATE:
+        if getattr(asked, name, None):
+            raise RequestRefused(
+                400, "unsupported_value", f"{name} needs stored responses, and this server stores none",
+                "send the whole conversation as input", param=name,
+            )  # fmt: skip
+
+
+def tool_use_of(asked: InputRequest) -> ToolUse | None:
     """Tool use of a request; tools of other types than functions are left out. Raises RequestRefused."""
-    tools = [
-        Tool(one.name, one.description or "", one.parameters or NO_ARGUMENTS)
-        for one in asked.tools
-        if one.type == "function"
-    ]
+    tools = [Tool(one.name, one.description or "", one.parameters or NO_ARGUMENTS) for one in _functions_of(asked)]
     given = asked.tool_choice or "auto"
     choice, name = ("named", given.name) if isinstance(given, NamedChoice) else (given, "")
     return ToolUse.chosen(tools, choice, name, is_parallel=asked.parallel_tool_calls is not False)
 
 
-def generation_of(asked: ResponsesRequest, tools: ToolUse | None) -> Generation:
+def _functions_of(asked: InputRequest) -> list[ResponsesTool]:
+    return [one for one in asked.tools or [] if one.type == "function"]
+
+
+def generation_of(asked: InputRequest, options: dict[str, Any], tools: ToolUse | None) -> Generation:
     """The generation that a request asks for. Raises InvalidOption, RequestRefused."""
-    options = same_named(asked, ("temperature", "top_p")) | {"max_tokens": asked.max_output_tokens}
-    is_plain = asked.text.format.type == "text"
-    form = {} if is_plain else {"schema": asked.text.format.schema or {"type": "object"}}
+    text = _format_of(asked)
+    form = {} if text.type == "text" else {"schema": text.schema or {"type": "object"}}
     generation = Generation(messages_of(asked), options, form)
     return tools.applied(generation, "text.format") if tools else generation
 
 
-def messages_of(asked: ResponsesRequest) -> list[Message]:
+def _format_of(asked: InputRequest) -> TextFormat:
+    return (asked.text and asked.text.format) or TextFormat()
+
+
+def messages_of(asked: InputRequest) -> list[Message]:
     """Messages of a request. Raises InvalidOption for an unknown role, RequestRefused for pictures and sound."""
     first = [Message("system", asked.instructions)] if asked.instructions else []
-    if isinstance(asked.input, str):
-        return [*first, Message("user", asked.input)]
+    if isinstance(asked.input, str | None):
+        return [*first, Message("user", asked.input or "")]
     return [*first, *with_results(found for item in asked.input if (found := _message_of(item)))]
 
 
@@ -116,9 +138,15 @@ class ResponsesAnswer:
             "previous_response_id": None,
             "store": False,
             "temperature": asked.temperature,
-            "tool_choice": "auto" if isinstance(asked.tool_choice, NamedChoice) else asked.tool_choice or "auto",
-            "tools": [],
+            "tool_choice": asked.tool_choice or "auto",
+            "tools": _functions_of(asked),
             "top_p": asked.top_p,
+            "background": False,
+            "prompt_cache_key": asked.prompt_cache_key,
+            "safety_identifier": asked.safety_identifier,
+            "text": {"format": _format_of(asked)},
+            "truncation": "disabled",
+            "user": asked.user,
         }
 
     def whole(self, reply: Reply, model: str) -> dict[str, Any]:
@@ -241,7 +269,10 @@ def _usage(reply: Reply) -> dict[str, Any]:
     usage = reply.usage
     return {
         "input_tokens": usage.prompt_tokens,
-        "input_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "input_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "cache_write_tokens": usage.prompt_tokens - usage.cached_tokens,
+        },
         "output_tokens": usage.reply_tokens,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": usage.prompt_tokens + usage.reply_tokens,

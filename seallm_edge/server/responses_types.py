@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
 from .content import ContentPart
@@ -31,6 +30,7 @@ class ResponsesTool(Struct, kw_only=True):
     name: str = ""
     description: str | None = None
     parameters: dict[str, Any] | None = None
+    strict: bool | None = None
 
 
 class NamedChoice(Struct, kw_only=True):
@@ -50,24 +50,32 @@ class TextFormat(Struct, kw_only=True):
 class TextOptions(Struct, kw_only=True):
     """Options of the text."""
 
-    format: TextFormat = msgspec.field(default_factory=TextFormat)
+    format: TextFormat | None = None
 
 
-class ResponsesRequest(Struct, kw_only=True):
-    """Body of POST /v1/responses."""
+class InputRequest(Struct, kw_only=True):
+    """Body of POST /v1/responses/input_tokens."""
 
-    input: str | list[InputItem] = ""
+    input: str | list[InputItem] | None = None
     model: str | None = None
     instructions: str | None = None
-    stream: bool | None = None
-    max_output_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    text: TextOptions = msgspec.field(default_factory=TextOptions)
-    tools: list[ResponsesTool] = msgspec.field(default_factory=list)
+    text: TextOptions | None = None
+    tools: list[ResponsesTool] | None = None
     tool_choice: str | NamedChoice | None = None
     parallel_tool_calls: bool | None = None
     previous_response_id: str | None = None
     conversation: str | dict[str, Any] | None = None
+
+
+class ResponsesRequest(InputRequest, kw_only=True):
+    """Body of POST /v1/responses. The last four are returned as they came, without effect."""
+
+    stream: bool | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
     background: bool | None = None
     metadata: dict[str, str] | None = None
+    prompt_cache_key: str | None = None
+    safety_identifier: str | None = None
+    user: str | None = None

@@ -36,6 +36,11 @@ For each function call, return a json object with function name and arguments wi
 _ARGUMENTS = ', "arguments": '
 _CHOICES = ("none", "auto", "required", "any")
 _NAME = re.compile(r"[\w.-]{1,128}")
+# with these an object may have properties that `properties` does not name
+_OPENING = {
+    "additionalProperties", "unevaluatedProperties", "patternProperties", "allOf", "anyOf", "oneOf", "not", "if",
+    "$ref",
+}  # fmt: skip
 NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
 
@@ -79,21 +84,22 @@ class ToolUse:
         return None if choice == "none" or not tools else cls(tuple(tools), is_forced, is_parallel)
 
     def applied(self, generation: Generation, param: str) -> Generation:
-        """A generation whose replies may call the tools. Raises RequestRefused where its replies have another form, by
-        the field `param`.
+        """A generation whose replies may call the tools, or have the schema that they had. Raises RequestRefused where
+        they have a grammar of their own, by the field `param`.
         """
-        if generation.form:
+        if "grammar" in generation.form:
             raise RequestRefused(
-                400, "unsupported_value", "a reply has either a form of its own or tools to call",
+                400, "unsupported_value", "a reply has either a grammar of its own or tools to call",
                 f"leave {param} or tools out", param=param,
             )  # fmt: skip
         prompt = self.instructed(generation.prompt)
-        return dataclasses.replace(generation, prompt=prompt, form={"grammar": self.grammar()})
+        grammar = self.grammar(generation.form.get("schema"))
+        return dataclasses.replace(generation, prompt=prompt, form={"grammar": grammar})
 
-    def grammar(self) -> ToolCalls:
-        """Grammar of the replies."""
-        parameters = {tool.name: tool.parameters for tool in self.tools}
-        return ToolCalls(parameters, self.is_forced, None if self.is_parallel else 1)
+    def grammar(self, schema: Mapping[str, Any] | None = None) -> ToolCalls:
+        """Grammar of the replies; `schema` is that of replies without calls."""
+        parameters = {tool.name: closed(tool.parameters) for tool in self.tools}
+        return ToolCalls(parameters, self.is_forced, None if self.is_parallel else 1, schema)
 
     def instructed(self, messages: Sequence[Message]) -> list[Message]:
         """Messages with the definitions in the system message."""
@@ -241,6 +247,22 @@ def parsed(text: str, *, has_tools: bool) -> tuple[str, list[ToolCall]]:
             arguments[part.number] = arguments.get(part.number, "") + part.text
     calls = [ToolCall(call.name, arguments.get(number, ""), call.id) for number, call in enumerate(begun)]
     return "".join(words).rstrip("\n") if calls else "".join(words), calls
+
+
+def closed(schema: Any) -> Any:
+    """Schema of arguments whose objects have no other properties than those that it names, unless it says that they
+    may: a small model makes some up otherwise.
+    """
+    if not isinstance(schema, Mapping):
+        return schema
+    found = dict(schema)
+    if isinstance(properties := found.get("properties"), Mapping):
+        found["properties"] = {name: closed(each) for name, each in properties.items()}
+        if not _OPENING & found.keys() and set(found.get("required") or ()) <= properties.keys():
+            found["additionalProperties"] = False
+    if "items" in found:
+        found["items"] = closed(found["items"])
+    return found
 
 
 def compact(value: Any) -> str:

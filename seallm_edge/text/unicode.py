@@ -66,11 +66,16 @@ class TextStream:
 
     def __init__(self, stop: Sequence[str] = ()) -> None:
         self._characters = codecs.getincrementaldecoder("utf-8")("replace")
-        forms = (unicodedata.normalize(form, text) for text in stop for form in ("NFC", "NFD"))
-        self._stop = tuple(dict.fromkeys((*stop, *forms)))
+        forms = {unicodedata.normalize(form, text): text for text in reversed(stop) for form in ("NFC", "NFD")}
+        self._stop = forms | {text: text for text in stop}  # each as it may come → as it was given
         self._unchecked = ""  # may be the beginning of a stop string
         self._cluster = ""  # the next character may extend it
-        self.stopped = False
+        self.stop_text: str | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string came."""
+        return self.stop_text is not None
 
     @property
     def is_midway(self) -> bool:
@@ -99,7 +104,7 @@ class TextStream:
     def _check_stop(self, text: str) -> str:
         """Prefix of `text` before any stop string, which no stop string can begin in."""
         first = self._find_stop(text)
-        if first is not None and not _may_be_joined(text, *first):
+        if first is not None and not _may_be_joined(text, first[1]):
             return self._before_stop(text)
         held = max(_overlap(text, stop) for stop in self._stop)
         if first is not None:
@@ -112,14 +117,14 @@ class TextStream:
         first = self._find_stop(text)
         if first is None:
             return text
-        self.stopped = True
+        self.stop_text = first[2]
         self._unchecked = ""
         return text[: first[0]]
 
-    def _find_stop(self, text: str) -> tuple[int, int] | None:
-        """(start, end) of the first stop string in `text`."""
-        found = (_find(self._cluster, text, stop) for stop in self._stop)
-        return min((span for span in found if span), default=None)
+    def _find_stop(self, text: str) -> tuple[int, int, str] | None:
+        """(start, end, string as it was given) of the first stop string in `text`."""
+        found = ((_find(self._cluster, text, form), given) for form, given in self._stop.items())
+        return min(((*span, given) for span, given in found if span), default=None)
 
 
 def _find(before: str, text: str, stop: str) -> tuple[int, int] | None:
@@ -144,7 +149,7 @@ def _is_inside_emoji(text: str, position: int) -> bool:
     return text[position] in _JOINED or (text[position - 1] == _ZWJ and _is_symbol(text[position]))
 
 
-def _may_be_joined(text: str, _start: int, end: int) -> bool:
+def _may_be_joined(text: str, end: int) -> bool:
     """Whether the next character may extend the emoji at the end of a stop string."""
     return end == len(text) and _is_symbol(text[end - 1])
 

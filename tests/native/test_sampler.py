@@ -16,11 +16,13 @@ from support.engine_internals import core_of
 N_VOCAB = 500
 
 
-def native_penalties(logits: np.ndarray, tokens: list[int], penalty: float) -> np.ndarray:
+def native_penalties(
+    logits: np.ndarray, tokens: list[int], repeat: float, presence: float = 0.0, frequency: float = 0.0
+) -> np.ndarray:
     """`logits` after llama.cpp's penalties sampler has seen `tokens`."""
     data = (llama.llama_token_data * N_VOCAB)(*((i, float(x), 0.0) for i, x in enumerate(logits)))
     candidates = llama.llama_token_data_array(data, N_VOCAB, -1, False)
-    sampler = llama.llama_sampler_init_penalties(N_VOCAB, len(tokens), penalty, 0.0, 0.0)
+    sampler = llama.llama_sampler_init_penalties(N_VOCAB, len(tokens), repeat, frequency, presence)
     for token in tokens:
         llama.llama_sampler_accept(sampler, token)
     llama.llama_sampler_apply(sampler, ctypes.byref(candidates))
@@ -28,14 +30,27 @@ def native_penalties(logits: np.ndarray, tokens: list[int], penalty: float) -> n
     return np.array([data[i].logit for i in range(N_VOCAB)], np.float32)
 
 
-@pytest.mark.parametrize("penalty", [1.05, 0.8, 3.0])
-def test_the_repeat_penalty_is_llama_cpps_own(penalty: float) -> None:
+@pytest.mark.parametrize(
+    "penalties", [(1.05, 0, 0), (0.8, 0, 0), (3.0, 0, 0), (1.0, 0.5, 0), (1.0, 0, 1.5), (1.1, -2.0, 0.25)]
+)
+def test_the_penalties_are_llama_cpps_own(penalties: tuple[float, float, float]) -> None:
     random = np.random.default_rng(1)
     logits = random.normal(0, 5, N_VOCAB).astype(np.float32)
     tokens = [int(token) for token in random.integers(0, N_VOCAB, 64)] + [3, 3, 3]
-    expected = native_penalties(logits, tokens, penalty)
-    lower_repeated(logits, tokens, penalty)
-    np.testing.assert_allclose(logits, expected, rtol=2e-7)
+    expected = native_penalties(logits, tokens, *penalties)
+    lower_repeated(logits, tokens, *penalties)
+    np.testing.assert_allclose(logits, expected, rtol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["presence_penalty", "frequency_penalty"])
+def test_a_penalty_works_without_a_repeat_penalty(llm: SeaLLM, name: str) -> None:
+    def tokens(**options: float) -> list[int]:
+        reply = llm.complete("la la la", temperature=0, repeat_penalty=1.0, max_tokens=40, logprobs=0, **options)
+        return [each.token for each in reply.logprobs]
+
+    assert len(set(tokens())) < len(tokens())
+    lowered = tokens(**{name: 100.0})
+    assert len(set(lowered)) == len(lowered) >= 40
 
 
 @pytest.fixture

@@ -204,7 +204,7 @@ def test_anthropic_writes_counts_and_streams(anthropic_client: anthropic.Anthrop
         assert "".join(stream.text_stream) == whole.content[0].text
         assert stream.get_final_message().usage.output_tokens == whole.usage.output_tokens
     counted = client.messages.count_tokens(model=MODEL, messages=ASKED)
-    assert counted.input_tokens == whole.usage.input_tokens
+    assert counted.input_tokens == whole.usage.input_tokens + whole.usage.cache_read_input_tokens
     with pytest.raises(anthropic.NotFoundError, match="no model named 'nothing'"):
         client.messages.create(**options | {"model": "nothing"})
 

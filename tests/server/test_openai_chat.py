@@ -91,7 +91,7 @@ def test_a_prompt_that_is_too_long_is_400_with_both_numbers() -> None:
         ({"messages": [{"content": "Halo"}]}, "messages[0]: object missing required field role", "messages[0]"),
         ({"temperature": -1}, "temperature is -1.0; give a number from 0 to 100", None),
         ({"n": 65}, "n is 65; give a whole number from 1 to 64", None),
-        ({"max_tokens": 0}, "max_tokens is 0; give a number from 1 to 1,073,741,824", None),
+        ({"max_tokens": -1}, "max_tokens is -1; give a number from 0 to 1,073,741,824", None),
         (
             {"messages": [{"role": "king", "content": ""}]},
             "a message has the role 'king'; the roles are system, user, assistant",

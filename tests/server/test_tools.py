@@ -21,6 +21,7 @@ from seallm_edge.server.tools import (
     ToolCall,
     ToolResult,
     ToolUse,
+    closed,
     parsed,
     with_results,
 )
@@ -139,18 +140,58 @@ def test_results_that_follow_each_other_are_one_message() -> None:
     ]
 
 
+def test_a_grammar_beside_tools_is_refused() -> None:
+    with scripted(CALL) as served:
+        status, found = served.json("POST", "/v1/chat/completions", asking(grammar='root ::= "ya"'))
+    message = "a reply has either a grammar of its own or tools to call; leave response_format or tools out"
+    assert (status, found["error"]["message"]) == (400, message)
+
+
 @pytest.mark.parametrize(
-    ("path", "form", "param"),
+    ("path", "form"),
     [
-        ("/v1/chat/completions", {"response_format": {"type": "json_object"}}, "response_format"),
-        ("/api/chat", {"format": "json"}, "format"),
+        ("/v1/chat/completions", {"response_format": {"type": "json_object"}}),
+        ("/api/chat", {"format": "json", "stream": False}),
     ],
 )
-def test_a_form_beside_tools_is_refused(path: str, form: dict[str, Any], param: str) -> None:
-    with scripted(CALL) as served:
+def test_a_schema_beside_tools_is_that_of_replies_without_calls(path: str, form: dict[str, Any]) -> None:
+    with scripted('{"a": 1}') as served:
         status, found = served.json("POST", path, asking(**form))
-    message = f"a reply has either a form of its own or tools to call; leave {param} or tools out"
-    assert (status, message in str(found)) == (400, True)
+    assert status == 200
+    assert (found.get("message") or found["choices"][0]["message"])["content"] == '{"a": 1}'
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"), [('{"a":1}', True), (CALL, True), ("Saya cari.", False), ('{"a":1}' + CALL, False)]
+)
+def test_with_a_schema_a_reply_is_a_call_or_json(text: str, fits: bool) -> None:
+    assert allowed(ToolCalls({"weather": CITY}, schema={"type": "object"}), text) == fits
+
+
+@pytest.mark.parametrize(
+    ("schema", "is_closed"),
+    [
+        ({"type": "object", "properties": {}}, True),
+        ({"properties": {"a": {}}, "required": ["a"]}, True),
+        ({"properties": {"a": {}}, "required": ["b"]}, False),
+        ({"properties": {"a": {}}, "additionalProperties": True}, False),
+        ({"properties": {"a": {}}, "anyOf": [{"required": ["b"]}]}, False),
+        ({"type": "object"}, False),
+        (True, False),
+    ],
+)
+def test_arguments_have_the_named_properties_only(schema: Any, is_closed: bool) -> None:
+    found = closed(schema)
+    assert (isinstance(found, dict) and found.get("additionalProperties") is False) == is_closed
+
+
+def test_objects_within_arguments_are_closed_too() -> None:
+    inner = {"type": "object", "properties": {"b": {"type": "integer"}}}
+    shut = inner | {"additionalProperties": False}
+    assert closed({"properties": {"a": inner, "c": {"type": "array", "items": inner}}})["properties"] == {
+        "a": shut,
+        "c": {"type": "array", "items": shut},
+    }
 
 
 def asking(**fields: Any) -> dict[str, Any]:

@@ -141,3 +141,14 @@ def test_control_characters_cannot_steer_the_terminal() -> None:
 def test_text_in_any_script_passes_unchanged() -> None:
     text = "one\n\ttwo မင်္ဂလာပါ ជំរាបសួរ 👨‍👩‍👧"
     assert visible(text) == text
+
+
+def test_a_stop_text_is_named_as_it_was_given_however_it_came() -> None:
+    given = unicodedata.normalize("NFD", "Nội")
+    stream = TextStream(stop=("END", given))
+    stream.feed(unicodedata.normalize("NFC", "Hà Nội").encode())
+    assert (stream.stopped, stream.stop_text) == (True, given)
+    unstopped = TextStream(stop=("END",))
+    unstopped.feed(b"EN")
+    unstopped.finish()
+    assert (unstopped.stopped, unstopped.stop_text) == (False, None)
