@@ -63,8 +63,9 @@ class AnthropicRoutes:
     async def _messages(self, request: Request) -> Response:
         asked = await read(request, MessagesRequest)
         tools = tool_use_of(asked)
-        answer = MessageAnswer(has_tools=tools is not None)
         generation = generation_of(asked, options_of(asked), tools)
+        n_prompt = await self._count_tokens(request, asked, generation) if asked.stream else 0
+        answer = MessageAnswer(n_prompt, has_tools=tools is not None)
         if asked.stream:
             return await self._service.stream(request, asked.model, generation, answer.events, FRAMING)
         replies, name = await self._service.read(request, asked.model, generation)
@@ -73,11 +74,13 @@ class AnthropicRoutes:
     async def _count(self, request: Request) -> Response:
         asked = await read(request, CountRequest)
         generation = generation_of(asked, {}, tool_use_of(asked))
+        return json_response({"input_tokens": await self._count_tokens(request, asked, generation)})
 
+    async def _count_tokens(self, request: Request, asked: CountRequest, generation: Generation) -> int:
         def tokens(llm: SeaLLM) -> int:
             return llm.count_tokens(generation.prompt)
 
-        return json_response({"input_tokens": await self._service.with_model(request, asked.model, tokens)})
+        return await self._service.with_model(request, asked.model, tokens)
 
 
 def tool_use_of(asked: CountRequest) -> ToolUse | None:
@@ -118,9 +121,10 @@ def options_of(asked: MessagesRequest) -> dict[str, Any]:
 
 
 class MessageAnswer:
-    """Response to one request."""
+    """Response to one request, whose prompt has `n_prompt` tokens: a stream says so at its beginning."""
 
-    def __init__(self, *, has_tools: bool) -> None:
+    def __init__(self, n_prompt: int, *, has_tools: bool) -> None:
+        self._n_prompt = n_prompt
         self._id = f"msg_{uuid.uuid4().hex}"
         self._has_tools = has_tools
 
@@ -158,7 +162,7 @@ class MessageAnswer:
             "content": content,
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": {"input_tokens": 0, "output_tokens": 0},
+            "usage": {"input_tokens": self._n_prompt, "output_tokens": 0},
         }
 
 

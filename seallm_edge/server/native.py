@@ -1,4 +1,6 @@
-"""Our own routes, under llama.cpp's names where they mean the same: health, properties, slots, metrics, tokens."""
+"""Our own routes, under llama.cpp's names where they mean the same: health, properties, slots, metrics, tokens.
+And the OpenAPI document.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from .. import __version__
 from ..llm import SeaLLM
 from .metrics import metrics_text
 from .openai_types import DetokenizeRequest, TokenizeRequest
+from .openapi import document
 from .replying import Service
 from .wire import json_response, read
 
@@ -32,7 +35,11 @@ class NativeRoutes:
             Route("/metrics", self._metrics, methods=["GET"]),
             Route("/tokenize", self._tokenize, methods=["POST"]),
             Route("/detokenize", self._detokenize, methods=["POST"]),
+            Route("/openapi.json", self._openapi, methods=["GET"]),
         ]
+
+    async def _openapi(self, request: Request) -> Response:
+        return json_response(document())
 
     async def _health(self, request: Request) -> Response:
         share = self._service.pool.load_share

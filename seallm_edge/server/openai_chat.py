@@ -40,7 +40,7 @@ def generation_of(asked: ChatRequest, tools: ToolUse | None) -> Generation:
     options = sampling_of(asked, most)
     if asked.logprobs:
         options["logprobs"] = asked.top_logprobs or 0
-    form = form_of(asked.response_format, asked.grammar)
+    form = form_of(asked, asked.response_format)
     generation = Generation(messages_of(asked.messages), options, form, n=asked.n or 1)
     return tools.applied(generation, "response_format") if tools else generation
 

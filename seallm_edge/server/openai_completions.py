@@ -15,7 +15,7 @@ from ..reply import Reply, TokenLogprob
 from .generation import EndEvent, Event, Generation
 from .openai_chat import FINGERPRINT, finish_reason, timings_of, usage_of
 from .openai_form import FRAMING
-from .openai_options import sampling_of
+from .openai_options import form_of, sampling_of
 from .openai_types import CompletionRequest
 from .problems import RequestRefused, refuse_suffix
 from .replying import Service
@@ -38,7 +38,7 @@ async def completions(request: Request, service: Service) -> Response:
             "leave one of them out", param="echo",
         )  # fmt: skip
     refuse_suffix(asked.suffix)
-    form = {"grammar": asked.grammar} if asked.grammar else {}
+    form = form_of(asked)
     generations = [Generation(prompt, options, form, n=asked.n or 1, is_raw=True) for prompt in prompts]
     echoed = await _echoed(request, service, asked, prompts)
     answer = CompletionAnswer(asked, echoed)

@@ -24,14 +24,16 @@ def sampling_of(fields: SamplingFields, max_tokens: int | None) -> dict[str, Any
     return {**same_named(fields, _SAME_NAME), **seed_of(fields.seed, lowest=0), "max_tokens": max_tokens}
 
 
-def form_of(response_format: ResponseFormat | None, grammar: str | None) -> dict[str, Any]:
-    """`schema` or `grammar` of a response format. Raises RequestRefused for a schema that is missing."""
-    if grammar:
-        return {"grammar": grammar}
+def form_of(fields: SamplingFields, response_format: ResponseFormat | None = None) -> dict[str, Any]:
+    """`schema` or `grammar` of a request. Raises RequestRefused for a schema that is missing."""
+    if fields.grammar:
+        return {"grammar": fields.grammar}
+    if fields.json_schema is not None:
+        return {"schema": fields.json_schema}
     if response_format is None or response_format.type == "text":
         return {}
     if response_format.type == "json_object":
-        return {"schema": {"type": "object"}}
+        return {"schema": {"type": "object"} if response_format.schema is None else response_format.schema}
     found = response_format.json_schema
     if found is None or found.schema is None:
         raise RequestRefused(

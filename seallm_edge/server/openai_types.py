@@ -65,9 +65,10 @@ class JsonSchema(Struct, kw_only=True):
 
 
 class ResponseFormat(Struct, kw_only=True):
-    """Response format: text, any JSON object, or JSON of a schema."""
+    """Response format: text, a JSON object, or JSON of a schema. `schema` beside json_object is llama.cpp's."""
 
     type: Literal["text", "json_object", "json_schema"]
+    schema: dict[str, Any] | None = None
     json_schema: JsonSchema | None = None
 
 
@@ -78,7 +79,9 @@ class StreamOptions(Struct, kw_only=True):
 
 
 class SamplingFields(Struct, kw_only=True):
-    """Sampling fields that chat and text completions share. The last five are ours, and llama.cpp's."""
+    """Sampling fields that chat and text completions share. Those from `top_k` on are ours, and
+    llama.cpp's.
+    """
 
     model: str | None = None
     stream: bool | None = None
@@ -97,6 +100,7 @@ class SamplingFields(Struct, kw_only=True):
     repeat_penalty: float | None = None
     repeat_last_n: int | None = None
     grammar: str | None = None
+    json_schema: dict[str, Any] | None = None
 
 
 class ChatRequest(SamplingFields, kw_only=True):

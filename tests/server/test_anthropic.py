@@ -61,6 +61,17 @@ def test_tokens_from_the_cache_are_counted_apart() -> None:
     assert usage["input_tokens"] + usage["cache_read_input_tokens"] == counted["input_tokens"]
 
 
+def test_a_stream_begins_with_the_tokens_of_the_prompt() -> None:
+    with scripted("Halo!") as served:
+        first = events(served, asking())[0]
+        counted = served.json("POST", f"{PATH}/count_tokens", asking())[1]["input_tokens"]
+    assert (first["type"], first["message"]["usage"]) == (
+        "message_start",
+        {"input_tokens": counted, "output_tokens": 0},
+    )
+    assert counted > 0
+
+
 def test_a_form_of_the_output_is_a_schema() -> None:
     form = {"effort": "low", "format": {"type": "json_schema", "schema": 5}}
     with scripted("{}") as served:

@@ -97,3 +97,16 @@ def test_a_wrong_method_names_the_right_ones() -> None:
         status, headers, data = served.request("DELETE", PATH)
     assert (status, headers["allow"]) == (405, "POST")
     assert json.loads(data)["error"]["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"response_format": {"type": "json_object", "schema": {"type": "hiccup"}}},
+        {"json_schema": {"type": "hiccup"}},
+    ],
+)
+def test_llama_cpps_places_of_a_schema_are_read(form: dict[str, Any]) -> None:
+    with scripted("{}") as served:
+        status, found = served.json("POST", PATH, asking(functions=None, **form))
+    assert (status, "hiccup" in found["error"]["message"]) == (400, True)
