@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from .model_directory import ListedModel
-from .model_pool import FOREVER, LoadedModel
+from .model_pool import LoadedModel
 from .ollama_replies import chat, generate
 from .ollama_store import deleted, pulled
 from .ollama_types import OllamaName
@@ -20,6 +20,7 @@ from .replying import Service
 from .wire import json_response, read
 
 _NEVER = "9999-12-31T23:59:59Z"
+_LAST_SECOND = 253_402_300_799.0  # of the year 9999, the last that a date can have
 VERSION = "0.13.0"  # of the protocol: clients look for 0.6.4 and later
 
 
@@ -59,7 +60,7 @@ class OllamaRoutes:
 
     async def _running(self, request: Request) -> Response:
         here = {model.name: model for model in self._service.pool.directory.all()}
-        return json_response({"models": [_running(one, here.get(one.name)) for one in self._service.pool.loaded()]})
+        return json_response({"models": [running(one, here.get(one.name)) for one in self._service.pool.loaded()]})
 
     async def _show(self, request: Request) -> Response:
         asked = await read(request, OllamaName)
@@ -129,10 +130,11 @@ def shown(model: ListedModel) -> dict[str, Any]:
     }
 
 
-def _running(one: LoadedModel, model: ListedModel | None) -> dict[str, Any]:
+def running(one: LoadedModel, model: ListedModel | None) -> dict[str, Any]:
+    """A model in memory, with its place in the list if it has one."""
     left, plan = one.idle_seconds_left, one.llm.plan
     return (listed(model) if model else {"name": one.name, "model": one.name}) | {
-        "expires_at": _NEVER if left == FOREVER else _time(time.time() + left),
+        "expires_at": _time(time.time() + left),
         "size": plan.total_bytes if plan else 0,
         "size_vram": plan.gpu_bytes if plan else 0,
         "context_length": one.llm.n_ctx,
@@ -140,4 +142,6 @@ def _running(one: LoadedModel, model: ListedModel | None) -> dict[str, Any]:
 
 
 def _time(seconds: float) -> str:
+    if seconds >= _LAST_SECOND:
+        return _NEVER
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat().replace("+00:00", "Z")

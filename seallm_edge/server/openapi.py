@@ -67,7 +67,8 @@ def _operation(path: str, operation: Operation, schema_of: dict[str, Any]) -> di
         ]
     if operation.asked is not None:
         content = {"application/json": {"schema": schema_of[repr(operation.asked)]}}
-        found["requestBody"] = {"required": True, "content": content}
+        is_needed = any(field.required for field in msgspec.structs.fields(operation.asked))
+        found["requestBody"] = {"required": is_needed, "content": content}
     if path in _WITHOUT_KEY:
         found["security"] = [{}]
     statuses = {*_EVERYWHERE, *operation.statuses, *([400] if operation.asked is not None else [])}

@@ -144,7 +144,7 @@ class ResponsesAnswer:
             "background": False,
             "prompt_cache_key": asked.prompt_cache_key,
             "safety_identifier": asked.safety_identifier,
-            "text": {"format": _format_of(asked)},
+            "text": {"format": _format_of(asked).as_dict()},
             "truncation": "disabled",
             "user": asked.user,
         }

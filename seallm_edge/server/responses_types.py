@@ -44,7 +44,15 @@ class TextFormat(Struct, kw_only=True):
     """Form of the text: plain, any JSON object, or JSON of a schema."""
 
     type: Literal["text", "json_object", "json_schema"] = "text"
+    name: str = ""
     schema: dict[str, Any] | None = None
+    strict: bool | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields that a form of its type has."""
+        if self.type != "json_schema":
+            return {"type": self.type}
+        return {"type": self.type, "name": self.name, "schema": self.schema, "strict": self.strict}
 
 
 class TextOptions(Struct, kw_only=True):

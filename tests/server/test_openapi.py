@@ -74,6 +74,19 @@ def test_its_parts_have_the_fields_of_openapi(document: dict[str, Any]) -> None:
                 assert all("schema" in media for media in response["content"].values())
 
 
+def test_a_body_may_be_missing_where_no_field_is_needed(document: dict[str, Any]) -> None:
+    required = {
+        path: operations["post"]["requestBody"]["required"]
+        for path, operations in document["paths"].items()
+        if "requestBody" in operations.get("post", {})
+    }
+    assert required["/v1/messages"] is True
+    assert required["/api/chat"] is False
+    with scripted() as served:
+        assert served.request("POST", "/v1/messages")[0] == 400
+        assert served.request("POST", "/api/chat")[0] == 200
+
+
 def test_it_is_behind_the_key() -> None:
     with scripted(settings=ServerSettings(port=0, key="secret-key")) as served:
         assert served.request("GET", "/openapi.json")[0] == 401

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from support.served import scripted
@@ -30,6 +32,22 @@ def test_a_response_returns_what_it_was_asked_with() -> None:
     assert found["output"][0]["name"] == "weather"
     details = found["usage"]["input_tokens_details"]
     assert details["cached_tokens"] + details["cache_write_tokens"] == found["usage"]["input_tokens"]
+
+
+@pytest.mark.parametrize(
+    ("form", "returned"),
+    [
+        (None, {"type": "text"}),
+        ({"type": "json_object"}, {"type": "json_object"}),
+        (
+            {"type": "json_schema", "name": "any", "schema": {}, "strict": True},
+            {"type": "json_schema", "name": "any", "schema": {}, "strict": True},
+        ),
+    ],
+)
+def test_a_response_returns_the_form_of_its_text(form: dict[str, Any] | None, returned: dict[str, Any]) -> None:
+    with scripted("{}") as served:
+        assert served.json("POST", PATH, {"input": "Halo", "text": {"format": form}})[1]["text"] == {"format": returned}
 
 
 def test_a_response_may_be_asked_with_nothing() -> None:
