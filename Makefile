@@ -7,7 +7,7 @@ READY := .venv/.ready
 TOOLS := .venv/.tools
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: help setup chat test test-fast docs words lint types bench clean
+.PHONY: help setup chat test test-fast test-peers docs words lint types bench clean
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 11
 
@@ -38,6 +38,9 @@ test: $(TOOLS)  ## run the tests; ends with the ten slowest
 
 test-fast: $(TOOLS)  ## run the tests that need no trained model and no seconds of native work
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+
+test-peers: $(TOOLS)  ## run the clients' own test suites against our server (needs a network; SUITES="--suite openai")
+	@$(BIN)/python tests/peers/run.py $(SUITES)
 
 docs: $(TOOLS)  ## rewrite the outputs that the documents show, and the reference of the commands
 	@$(BIN)/python docs/update.py

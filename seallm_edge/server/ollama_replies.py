@@ -12,10 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..prompt.chatml import Message
-from ..reply import Reply
+from ..reply import Reply, TokenLogprob
 from .fields import same_named, seed_of
 from .function_tools import tools_of
 from .generation import EndEvent, Event, Generation
+from .logprobs import logprobs_of
 from .ollama_form import FRAMING
 from .ollama_types import OllamaChat, OllamaGenerate, OllamaMessage, OllamaOptions, OllamaRequest
 from .problems import RequestRefused, refuse_suffix
@@ -53,6 +54,10 @@ async def generate(request: Request, service: Service) -> Response:
     if asked.images:
         raise _no_images()
     refuse_suffix(asked.suffix)
+    if asked.context:
+        raise RequestRefused(
+            400, "unsupported_value", "context is not read", "send the whole conversation to /api/chat", param="context"
+        )
     options, form = _options(asked)
     if asked.raw:
         generation = Generation(asked.prompt, options, form, is_raw=True)
@@ -76,24 +81,27 @@ async def _answer(
 
     async def lines(events: AsyncIterator[Event], model: str) -> AsyncIterator[dict[str, Any]]:
         name, parser = asked.model or model, CallParser(has_tools=has_tools)
+        left: list[TokenLogprob] = []  # of tokens whose text is not shown yet
         async for event in events:
             if not isinstance(event, EndEvent):
+                left += event.logprobs
                 for part in parser.feed(event.text):
                     if isinstance(part, str):
-                        yield _line(name) | fill(part, []) | {"done": False}
+                        yield _line(name) | fill(part, []) | _logprobs(left) | {"done": False}
+                        left.clear()
                 continue
             for part in parser.finish():
                 if isinstance(part, str):
                     yield _line(name) | fill(part, []) | {"done": False}
             if calls := parsed(event.reply.text, has_tools=has_tools)[1]:  # whole, as these clients expect
                 yield _line(name) | fill("", calls) | {"done": False}
-            yield _last(name, fill("", []), event.reply, started)
+            yield _last(name, fill("", []), event.reply, started) | _logprobs(left)
 
     if asked.stream is not False:
         return await service.stream(request, asked.model, generation, lines, FRAMING, keep_alive)
     (reply,), name = await service.read(request, asked.model, generation, keep_alive=keep_alive)
     written = fill(*parsed(reply.text, has_tools=has_tools))
-    return json_response(_last(asked.model or name, written, reply, started))
+    return json_response(_last(asked.model or name, written, reply, started) | _logprobs(reply.logprobs))
 
 
 async def _load(request: Request, service: Service, asked: OllamaRequest, fill: Fill) -> Response:
@@ -110,7 +118,10 @@ async def _load(request: Request, service: Service, asked: OllamaRequest, fill: 
 
 def _options(asked: OllamaRequest) -> tuple[dict[str, Any], dict[str, Any]]:
     """(sampling options, form) of a request. Raises RequestRefused."""
-    return sampling_of(asked.options or OllamaOptions()), form_of(asked.format)
+    options = sampling_of(asked.options or OllamaOptions())
+    if asked.logprobs:
+        options["logprobs"] = asked.top_logprobs or 0
+    return options, form_of(asked.format)
 
 
 def sampling_of(given: OllamaOptions) -> dict[str, Any]:
@@ -182,6 +193,10 @@ def _message_of(one: OllamaMessage) -> Message | ToolResult:
         calls = [ToolCall(each.function.name, compact(each.function.arguments)) for each in one.tool_calls]
         return call_message(one.content, calls)
     return Message(one.role, one.content)
+
+
+def _logprobs(found: Sequence[TokenLogprob]) -> dict[str, Any]:
+    return {"logprobs": logprobs_of(found)} if found else {}
 
 
 def _line(model: str) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class OllamaRequest(Struct, kw_only=True):
     format: str | dict[str, Any] | None = None
     options: OllamaOptions | None = None
     keep_alive: float | str | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
 
 
 class OllamaChat(OllamaRequest, kw_only=True):
@@ -72,6 +74,7 @@ class OllamaGenerate(OllamaRequest, kw_only=True):
     system: str | None = None
     suffix: str | None = None
     raw: bool | None = None
+    context: list[int] | None = None
     images: list[str] | None = None
 
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from .. import __version__
 from ..reply import Reply, TokenLogprob, Usage
 from .generation import EndEvent, Event, Generation
+from .logprobs import logprobs_of
 from .openai_form import FRAMING
 from .openai_options import form_of, has_functions, messages_of, sampling_of, tool_use_of
 from .openai_types import ChatRequest
@@ -126,7 +127,7 @@ class ChatAnswer:
     def _logprobs(self, logprobs: Sequence[TokenLogprob]) -> dict[str, Any] | None:
         if not self._has_logprobs:
             return None
-        return {"content": [_logprob(one) | {"top_logprobs": [*map(_logprob, one.top)]} for one in logprobs]}
+        return {"content": logprobs_of(logprobs)}
 
 
 def finish_reason(reply: Reply, *, has_calls: bool = False) -> str:
@@ -172,8 +173,3 @@ def _choice(
 
 def _call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-
-
-def _logprob(one: TokenLogprob) -> dict[str, Any]:
-    text = one.data.decode("utf-8", "replace")
-    return {"token": text, "logprob": one.logprob, "bytes": list(one.data)}

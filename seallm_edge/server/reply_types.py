@@ -205,6 +205,7 @@ class OllamaFigures(TypedDict):
     prompt_eval_duration: NotRequired[int]
     eval_count: NotRequired[int]
     eval_duration: NotRequired[int]
+    logprobs: NotRequired[list[dict[str, Any]]]
 
 
 class OllamaChatReply(OllamaFigures):
