@@ -60,6 +60,7 @@ def test_the_text_of_50_prompts_is_the_same(models: tuple[SeaLLM, SeaLLM], optio
     "options",
     [
         {"repeat_penalty": 1.3},
+        {"presence_penalty": 0.5, "frequency_penalty": 0.7},
         {"logit_bias": {" the": -100.0}},
         {"stop": ["a", "."]},
         {"max_tokens": 1},

@@ -24,7 +24,9 @@ class TestChatOpenAI(ChatModelIntegrationTests):
     @property
     def chat_model_params(self) -> dict[str, object]:
         """Its parameters."""
-        return {"model": MODEL, "base_url": f"{URL}/v1", "api_key": "any", "temperature": 0, "max_tokens": 200}
+        own = {"model": MODEL, "base_url": f"{URL}/v1", "api_key": "any", "temperature": 0, "max_tokens": 400}
+        # so small a model repeats itself, texts and calls
+        return own | {"stream_usage": True, "frequency_penalty": 0.6, "model_kwargs": {"parallel_tool_calls": False}}
 
 
 class TestChatOllama(ChatModelIntegrationTests):
@@ -38,7 +40,7 @@ class TestChatOllama(ChatModelIntegrationTests):
     @property
     def chat_model_params(self) -> dict[str, object]:
         """Its parameters."""
-        return {"model": MODEL, "base_url": URL, "temperature": 0, "num_predict": 200}
+        return {"model": MODEL, "base_url": URL, "temperature": 0, "num_predict": 400, "repeat_penalty": 1.3}
 
     @property
     def has_tool_choice(self) -> bool:
