@@ -10,7 +10,7 @@ from typing import Any, Literal
 from .catalogue.cards import Card
 from .constraint.reply_forms import ReplyForms, Schema, Syntax
 from .engine import Engine, EngineStats, ModelInfo, Request
-from .engine.prompt_tokens import PromptTokens
+from .engine.prompt_tokens import PromptTokens, token_ids
 from .errors import ContextOverflow, InvalidOption
 from .files.read_ahead import read_ahead
 from .files.sizes import readable
@@ -192,9 +192,13 @@ class SeaLLM:
             return vocabulary.tokenize(normalize(text), special=special)
 
     def detokenize(self, tokens: Iterable[int], *, special: bool = False) -> str:
-        """Text of `tokens`; U+FFFD for invalid UTF-8. Control tokens are shown only with `special`."""
+        """Text of `tokens`; U+FFFD for invalid UTF-8. Control tokens are shown only with `special`. Raises
+        InvalidOption for ids that the model does not have.
+        """
         with self._engine.vocabulary() as vocabulary:
-            return vocabulary.detokenize(list(tokens), special=special).decode("utf-8", "replace")
+            return vocabulary.detokenize(token_ids(list(tokens), vocabulary), special=special).decode(
+                "utf-8", "replace"
+            )
 
     @property
     def n_ctx(self) -> int:

@@ -36,7 +36,7 @@ class PromptTokens:
         with self._engine.vocabulary() as vocabulary:
             if isinstance(text, str):
                 return _opening(vocabulary) + vocabulary.tokenize(normalize(text))
-            return _checked(text, vocabulary)
+            return token_ids(text, vocabulary)
 
     def of_messages(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of a chat prompt, ending in the header of the next reply, or in the text of a last message that is
@@ -81,7 +81,8 @@ class PromptTokens:
         return [token]
 
 
-def _checked(tokens: Sequence[int], vocabulary: Vocabulary) -> list[int]:
+def token_ids(tokens: Sequence[int], vocabulary: Vocabulary) -> list[int]:
+    """Token ids as a list. Raises InvalidOption for those that the model does not have."""
     for token in tokens:
         if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token < vocabulary.n_tokens:
             raise InvalidOption(

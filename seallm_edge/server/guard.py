@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .problems import Problem, RequestRefused, problem_of
@@ -55,7 +56,7 @@ class Guard:
             await self._refuse(problem_of(refusal), scope, receive, send)
             return
         if scope["method"] == "OPTIONS":
-            await json_response(None, 204, cors(origin, preflight=True))(scope, receive, send)
+            await Response(status_code=204, headers=cors(origin, preflight=True))(scope, receive, send)
             return
         self.n_requests += 1
         try:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from .. import __version__
-from .operations import OPERATIONS, Operation
+from .operations import EVENTS, LINES, OPERATIONS, Operation
 from .reply_types import AnthropicError, Health, OllamaError, OpenAIError
 
 _PLACE = "#/components/schemas/{name}"
@@ -29,6 +29,10 @@ _MEANINGS = {
     502: "the hub failed",
     503: "not enough memory, or too many requests; Retry-After has seconds",
 }
+_STREAMED = {
+    EVENTS: {"description": "server-sent events, each with JSON"},
+    LINES: {"description": "lines of JSON"},
+}  # without a type: OpenAPI 3.1 has none for the parts of a stream
 _EVERYWHERE = (401, 403, 408, 413, 500, 503)
 _WITHOUT_KEY = ("/health", "/v1/health")
 
@@ -83,7 +87,7 @@ def _operation(path: str, operation: Operation, schema_of: dict[str, Any]) -> di
 
 def _content(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any]:
     """Media types of what a route gives; none where it always refuses."""
-    found: dict[str, Any] = {kind: {"schema": {"type": "string"}} for kind in operation.others}
+    found: dict[str, Any] = {kind: {"schema": _STREAMED.get(kind, {"type": "string"})} for kind in operation.others}
     if schemas := [schema_of[repr(kind)] for kind in _replies(operation)]:
         found["application/json"] = {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}
     return found

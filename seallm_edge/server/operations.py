@@ -12,7 +12,7 @@ from .ollama_types import OllamaChat, OllamaGenerate, OllamaName
 from .openai_types import ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest
 from .responses_types import InputRequest, ResponsesRequest
 
-_EVENTS, _LINES = "text/event-stream", "application/x-ndjson"
+EVENTS, LINES = "text/event-stream", "application/x-ndjson"
 _TEXT, _METRICS = "text/plain", "text/plain; version=0.0.4"
 
 
@@ -35,9 +35,9 @@ class Operation:
 
 
 _OPENAI = {
-    "POST /chat/completions": Operation("Chat", ChatRequest, reply.ChatCompletion, (_EVENTS,), (404,)),
-    "POST /completions": Operation("Continue texts", CompletionRequest, reply.TextCompletion, (_EVENTS,), (404,)),
-    "POST /responses": Operation("Respond to an input", ResponsesRequest, reply.ResponsesReply, (_EVENTS,), (404,)),
+    "POST /chat/completions": Operation("Chat", ChatRequest, reply.ChatCompletion, (EVENTS,), (404,)),
+    "POST /completions": Operation("Continue texts", CompletionRequest, reply.TextCompletion, (EVENTS,), (404,)),
+    "POST /responses": Operation("Respond to an input", ResponsesRequest, reply.ResponsesReply, (EVENTS,), (404,)),
     "POST /responses/input_tokens": Operation("Tokens of an input", InputRequest, reply.InputTokens, (), (404,)),
     "POST /embeddings": Operation("Refused: these models make no embeddings", statuses=(400,)),
     "GET /models": Operation("Models of this computer", replied=reply.ModelList),
@@ -47,16 +47,16 @@ _OPENAI = {
 }
 OPERATIONS: Mapping[str, Operation] = {
     **{key.replace(" ", f" {prefix}"): each for prefix in ("/v1", "") for key, each in _OPENAI.items()},
-    "POST /v1/messages": Operation("Write a message", MessagesRequest, reply.AnthropicReply, (_EVENTS,), (404,)),
+    "POST /v1/messages": Operation("Write a message", MessagesRequest, reply.AnthropicReply, (EVENTS,), (404,)),
     "POST /v1/messages/count_tokens": Operation("Tokens of a prompt", CountRequest, reply.TokenCount, (), (404,)),
     "GET /": Operation("Whether the server is there", others=(_TEXT,)),
     "GET /api/version": Operation("Version of Ollama's protocol", replied=reply.OllamaVersion),
     "GET /api/tags": Operation("Models of this computer", replied=reply.OllamaModels),
     "GET /api/ps": Operation("Models in memory", replied=reply.OllamaModels),
     "POST /api/show": Operation("Facts of a model", OllamaName, reply.OllamaShown, (), (404,)),
-    "POST /api/chat": Operation("Chat", OllamaChat, reply.OllamaChatReply, (_LINES,), (404,)),
-    "POST /api/generate": Operation("Write a text", OllamaGenerate, reply.OllamaGenerateReply, (_LINES,), (404,)),
-    "POST /api/pull": Operation("Get a model", OllamaName, reply.OllamaStatus, (_LINES,), (404, 409, 502)),
+    "POST /api/chat": Operation("Chat", OllamaChat, reply.OllamaChatReply, (LINES,), (404,)),
+    "POST /api/generate": Operation("Write a text", OllamaGenerate, reply.OllamaGenerateReply, (LINES,), (404,)),
+    "POST /api/pull": Operation("Get a model", OllamaName, reply.OllamaStatus, (LINES,), (404, 409, 502)),
     "DELETE /api/delete": Operation("Delete a model", OllamaName, dict[str, Any], (), (404, 409)),
     "POST /api/push": Operation("Refused: requests publish no models"),
     "POST /api/create": Operation("Refused: requests make no models"),

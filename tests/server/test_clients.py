@@ -97,6 +97,11 @@ def test_openai_completes_texts_and_tokens(client: openai.OpenAI, served: Served
     assert text + by_ids.choices[0].text == found.choices[0].text
     with pytest.raises(openai.BadRequestError, match="99999999 is no token id of this model"):
         client.completions.create(model=MODEL, prompt=[99999999], max_tokens=1)
+    status, refused = served.json("POST", "/detokenize", {"tokens": [-7]})
+    assert (status, refused["error"]["message"]) == (
+        400,
+        "-7 is no token id of this model; give numbers from 0 to 49,151",
+    )
 
 
 def test_openai_lists_models(client: openai.OpenAI) -> None:

@@ -77,9 +77,9 @@ class Settings:
             note = _("(the model's own)")
             if self._value(name) != getattr(own, name):
                 note = _("(the model's own: {value})").format(value=shown(getattr(own, name)))
-            print(f"{name:<15} {shown(self._value(name))}  {note}")
+            print(f"{name:<17} {shown(self._value(name))}  {note}")
         for name in _BUDGET:
-            print(f"{name:<15} {shown(self._value(name))}")
+            print(f"{name:<17} {shown(self._value(name))}")
 
     def _present(self) -> Sampling:
         return self._conversation.llm.sampling.replace(self._conversation.sampling)

@@ -23,19 +23,21 @@ def test_set_lists_the_options_and_which_are_the_models_own(capsys: Captured) ->
     conversation = talk(History.in_memory(), sampling={"temperature": 0.2, "stop": ("###",)})
     out, err = run(conversation, capsys, "/set")
     assert out == [
-        "temperature     0.2  (the model's own: 0.7)",
-        "top_p           1.0  (the model's own)",
-        "top_k           50  (the model's own)",
-        "min_p           0.0  (the model's own)",
-        "repeat_penalty  1.05  (the model's own)",
-        "repeat_last_n   64  (the model's own)",
-        "seed            none  (the model's own)",
-        "max_tokens      512  (the model's own)",
-        'stop            ["###"]  (the model\'s own: [])',
-        "logit_bias      {}  (the model's own)",
-        "logprobs        none  (the model's own)",
-        "reply_tokens    512",
-        "when_full       drop",
+        "temperature       0.2  (the model's own: 0.7)",
+        "top_p             1.0  (the model's own)",
+        "top_k             50  (the model's own)",
+        "min_p             0.0  (the model's own)",
+        "repeat_penalty    1.05  (the model's own)",
+        "repeat_last_n     64  (the model's own)",
+        "presence_penalty  0.0  (the model's own)",
+        "frequency_penalty 0.0  (the model's own)",
+        "seed              none  (the model's own)",
+        "max_tokens        512  (the model's own)",
+        'stop              ["###"]  (the model\'s own: [])',
+        "logit_bias        {}  (the model's own)",
+        "logprobs          none  (the model's own)",
+        "reply_tokens      512",
+        "when_full         drop",
     ]
     assert err == []
 
