@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ..errors import ModelFileError
 from .dimensions import OUTPUT, Dimensions
-from .parse import Array, Place, Tensor, Value, strings
+from .parse import Array, Place, Tensor, Value, strings, strings_at
 from .types import FILE_TYPES, totals
 
 _Default = TypeVar("_Default", int, None)
@@ -144,8 +144,8 @@ class Header:
         if not isinstance(array, Array) or array.item_type != "string":
             raise KeyError(key)
         with self._opened() as data:
-            found = enumerate(strings(data, array))
-            return {number: item.decode(errors="replace") for number, item in found if number in wanted}
+            found = strings_at(data, array, wanted)
+        return {number: item.decode(errors="replace") for number, item in found.items()}
 
     def encoded(self) -> dict[str, bytes]:
         """Metadata values as encoded in the file, each after its value type, in file order.

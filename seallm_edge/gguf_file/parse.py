@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeAlias
@@ -272,6 +272,17 @@ class Walker:
             "not a GGUF file",
             Hint("seallm runs GGUF files; make one from a checkpoint with: {convert}", convert=_CONVERT),
         )
+
+
+def strings_at(data: mmap.mmap, array: Array, wanted: Collection[int]) -> dict[int, bytes]:
+    """Items by index of an array of strings that `Walker` has checked; only these are copied."""
+    unpack, pos, found = _U64.unpack_from, array.offset, {}
+    for number in range(min(array.count, max(wanted, default=-1) + 1)):
+        start = pos + 8
+        pos = start + unpack(data, pos)[0]
+        if number in wanted:
+            found[number] = data[start:pos]
+    return found
 
 
 def strings(data: mmap.mmap, array: Array) -> Iterator[bytes]:

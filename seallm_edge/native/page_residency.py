@@ -8,6 +8,7 @@ until the kernel wants them.
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class PageResidency:
     def __init__(self, paths: Sequence[Path]) -> None:
         self._parts = _parts(paths[0]) if len(paths) == 1 else tuple(paths)
         self._next = 0.0
+        self._tensors = _TensorReading(self._parts)
 
     def watch(self, share: float) -> None:
         """Give back pages that have been copied, so that loading does not take twice the memory; `share` is done."""
@@ -57,10 +59,35 @@ class PageResidency:
         """Every tensor with the addresses at which llama.cpp has it, wherever they are."""
         find = symbols.function(_GET_TENSOR, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)
         place = symbols.function("ggml_get_data", ctypes.c_void_p, ctypes.c_void_p)
-        for part in self._parts:
-            for tensor in read_structure(part).tensors:
-                if start := place(found) if (found := find(model, tensor.name.encode())) else None:
-                    yield tensor, (start, start + tensor.n_bytes)
+        for tensor in self._tensors.result():
+            if start := place(found) if (found := find(model, tensor.name.encode())) else None:
+                yield tensor, (start, start + tensor.n_bytes)
+
+
+class _TensorReading:
+    """Tensors in a model's files, read while llama.cpp loads them: a vocabulary of 150,000 tokens takes some time to
+    skip.
+    """
+
+    def __init__(self, parts: Sequence[Path]) -> None:
+        self._found: list[Tensor] = []
+        self._error: ModelFileError | None = None
+        self._thread = threading.Thread(target=self._read, args=(parts,), daemon=True)
+        self._thread.start()
+
+    def result(self) -> list[Tensor]:
+        """All tensors, when they are read. Raises ModelFileError if a file has changed to no model."""
+        self._thread.join()
+        if self._error:
+            raise self._error
+        return self._found
+
+    def _read(self, parts: Sequence[Path]) -> None:
+        try:
+            for part in parts:
+                self._found += read_structure(part).tensors
+        except ModelFileError as error:
+            self._error = error
 
 
 def _is_wanted(tensor: Tensor, is_tied: bool, copied: set[str]) -> bool:
