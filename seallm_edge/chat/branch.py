@@ -79,6 +79,11 @@ class Branch:
         self.messages.append(message)
         return message
 
+    def reopen(self) -> None:
+        """Let the last message, a reply, stream again behind its text."""
+        self._kept(lambda: self.history.reopen(self.messages[-1].id))
+        self._replace_last(state="streaming")
+
     def append(self, text: str) -> None:
         """Store a delta of the last message, which streams."""
         self._kept(lambda: self.history.append(self.messages[-1].id, text))
@@ -95,10 +100,10 @@ class Branch:
         self.messages.pop()
         self._remove_if_empty()
 
-    def stand_at(self, message_id: int) -> None:
-        """Change to the branch that ends with a message of the conversation. Raises HistoryError."""
-        messages = self.history.path(message_id)
-        if messages[0].conversation != self.id:
+    def stand_at(self, message_id: int | None) -> None:
+        """Change to the branch that ends with a message of it, None: that is empty. Raises HistoryError."""
+        messages = [] if message_id is None else self.history.path(message_id)
+        if messages and messages[0].conversation != self.id:
             raise HistoryError(f"message {message_id} belongs to another conversation", "open that one first")
         self._stand_at(messages)
 

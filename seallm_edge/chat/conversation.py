@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import HistoryError, InvalidOption
 from ..prompt.chatml import Message
+from . import places
 from .background_load import BackgroundLoad
 from .branch import Branch
 from .context_budget import ContextBudget
 from .history import History
 from .notices import Notice, NotSaved, TurnsDropped, Unanswered
+from .places import Place
 from .prompt_window import ContextReport, PromptWindow
 from .records import ConversationTree, StoredMessage, unsaved
 from .turn import Setting, Turn
@@ -100,17 +102,23 @@ class Conversation:
         """Stream the reply to `text`. The message and the reply, as far as it was read, are kept if the reply has any
         tokens. Raises the errors of `SeaLLM.stream`, and then keeps neither.
         """
-        return self._begin(self._place_of_next, text)
+        return self._begin(places.of_next, text)
 
     def retry(self) -> Generator[str, None, None]:
         """Stream another reply to the last user message, in a branch of its own. Raises InvalidOption if there is none,
         and the errors of `SeaLLM.stream`; then the branch stays as it is.
         """
-        return self._begin(lambda: self._last_user_place() + 1, None)
+        return self._begin(places.behind_last_user, None)
 
     def edit(self, text: str) -> Generator[str, None, None]:
         """Stream the reply to `text` in place of the last user message, in a branch of its own; see `retry`."""
-        return self._begin(self._last_user_place, text)
+        return self._begin(places.of_last_user, text)
+
+    def go_on(self) -> Generator[str, None, None]:
+        """Stream the rest of the last reply, behind its text: one that was cut, or ended by `max_tokens`. Raises
+        InvalidOption if the conversation does not end with a reply, and the errors of `SeaLLM.stream`.
+        """
+        return self._begin(places.behind_reply, None)
 
     def cancel(self) -> None:
         """End the reply begun last, from any thread; one that waits for the model's load ends after that."""
@@ -125,7 +133,7 @@ class Conversation:
         self._require_no_reply()
         if not any(one.role == "user" for one in self._branch.messages):
             return None
-        place = self._last_user_place()
+        place = places.of_last_user(self._branch.messages)
         text = self._branch.messages[place].content
         self._branch.go_back(place)
         self.last_reply = None
@@ -198,14 +206,20 @@ class Conversation:
 
     def branches(self) -> list[StoredMessage]:
         """Last messages of all branches, the oldest first. Raises HistoryError."""
-        messages = [one for one in self.tree().messages if one.content] if self.id else []
-        parents = {one.parent for one in messages}
-        return [one for one in messages if one.id not in parents]
+        return list(self.tree().ends) if self.id else []
 
     def go_to(self, message_id: int) -> None:
         """Stand at a message of this conversation, or at the newest message below it. Raises HistoryError."""
         self._require_no_reply()
         self._branch.stand_at_newest(message_id)
+        self.last_reply = None
+
+    def stand_at(self, message_id: int | None) -> None:
+        """Stand at a message of this conversation, so that the next one follows it; None is before the first. Raises
+        HistoryError.
+        """
+        self._require_no_reply()
+        self._branch.stand_at(message_id)
         self.last_reply = None
 
     def context(self) -> ContextReport:
@@ -245,17 +259,15 @@ class Conversation:
                     branch.context_start = 0
         return window
 
-    def _begin(self, place: Callable[[], int], text: str | None) -> Generator[str, None, None]:
-        """Deltas of the reply to `text` behind the first `place()` messages; if it is None, to the last of these. From
-        now on `cancel` ends the reply.
-        """
+    def _begin(self, place: Place, text: str | None) -> Generator[str, None, None]:
+        """Deltas of the reply to `text`, or to the last message, behind `place`; `cancel` ends them from now on."""
         self._is_cancelled = False
         return self._deltas(place, text)
 
-    def _deltas(self, place: Callable[[], int], text: str | None) -> Generator[str, None, None]:
+    def _deltas(self, place: Place, text: str | None) -> Generator[str, None, None]:
         self._require_no_reply()
         self._branch.prepare()
-        self._turn = turn = self._new_turn(place(), text)
+        self._turn = turn = self._new_turn(place(self._branch.messages), text)
         try:
             if self._is_cancelled:  # before there was a stream
                 turn.stream.cancel()
@@ -274,17 +286,6 @@ class Conversation:
         if fitting > start:
             self.on_notice(TurnsDropped(sum(one.role == "user" for one in messages[start:fitting])))
         return Turn(branch, stream, n_kept, text, fitting)
-
-    def _place_of_next(self) -> int:
-        """Place of the next user message: behind the last reply. A message without any reply stays as a branch."""
-        messages = self._branch.messages
-        return len(messages) - bool(messages and messages[-1].role == "user")
-
-    def _last_user_place(self) -> int:
-        places = [place for place, one in enumerate(self._branch.messages) if one.role == "user"]
-        if not places:
-            raise InvalidOption("there is no message to answer yet", "say something")
-        return places[-1]
 
     def _leave_for(self, branch: Branch) -> None:
         if not self._branch.save():

@@ -188,6 +188,17 @@ class History:
             rows.resume(connection, message_id)
             rows.append(connection, message_id, text)
 
+    def reopen(self, message_id: int) -> None:
+        """Let a reply stream again, behind the text that it has. Raises HistoryError if it is no reply, if it streams,
+        or if other messages follow it.
+        """
+        with self._database.write() as connection:
+            reply = rows.message(connection, message_id)
+            if reply.role != "assistant" or reply.state == "streaming" or rows.children(connection, message_id):
+                raise HistoryError(f"message {message_id} is no reply that can be continued", "regenerate it")
+            rows.resume(connection, message_id)
+        self._writing.add(message_id)
+
     def finish(
         self, message_id: int, content: str, state: State = "complete", figures: Mapping[str, Any] | None = None
     ) -> None:

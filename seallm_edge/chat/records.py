@@ -98,6 +98,13 @@ class ConversationTree:
         return self.conversation.title or title_from(first)
 
     @property
+    def ends(self) -> tuple[StoredMessage, ...]:
+        """Last messages of all branches, the oldest first; without messages that have no text."""
+        messages = [one for one in self.messages if one.content]
+        parents = {one.parent for one in messages}
+        return tuple(one for one in messages if one.id not in parents)
+
+    @property
     def branch(self) -> tuple[StoredMessage, ...]:
         """Messages from the first to the leaf, where the conversation stands."""
         by_id = {message.id: message for message in self.messages}

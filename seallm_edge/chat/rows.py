@@ -184,7 +184,7 @@ def append(connection: sqlite3.Connection, message_id: int, text: str) -> bool:
 
 
 def resume(connection: sqlite3.Connection, message_id: int) -> None:
-    """Set a message that was cut back to the state "streaming"."""
+    """Set a message back to the state "streaming"."""
     search.forget(connection, message_id)
     connection.execute("UPDATE messages SET state = 'streaming', indexed = 0 WHERE id = ?", (message_id,))
 

@@ -465,3 +465,52 @@ def test_after_an_undo_the_report_has_what_the_next_prompt_has(history: History)
         say(conversation, str(number))
     while conversation.undo():
         assert conversation.context().n_tokens <= 360
+
+
+def test_a_reply_that_was_cut_goes_on_in_place(history: History) -> None:
+    engine = ScriptedEngine(["Satu dua tiga empat.", " tiga empat."])
+    conversation = Conversation(SeaLLM.from_engine(engine), history=history)
+    for delta in (reply := conversation.say("Hitung!")):
+        if delta.endswith("a"):  # of "dua"
+            break
+    reply.close()
+    (cut,) = [one for one in conversation.stored_messages if one.role == "assistant"]
+    assert (cut.state, cut.content) == ("cut", "Satu dua"[: len(cut.content)])
+    assert "".join(conversation.go_on()) == " tiga empat."
+    (whole,) = [one for one in history.tree(conversation.id).messages if one.role == "assistant"]
+    assert (whole.id, whole.state, whole.content) == (cut.id, "complete", f"{cut.content} tiga empat.")
+    assert engine.prompts[1].endswith(f"<|im_start|>assistant\n{cut.content}")
+
+
+def test_a_continuation_without_a_token_leaves_the_reply_as_it_was(history: History) -> None:
+    conversation = Conversation(model("Halo!", EngineError("no memory")), history=history)
+    say(conversation, "Hi")
+    before = history.tree(conversation.id)
+    with pytest.raises(EngineError):
+        list(conversation.go_on())
+    assert history.tree(conversation.id).messages == before.messages
+
+
+def test_only_a_reply_at_the_end_goes_on(history: History) -> None:
+    conversation = Conversation(model("Halo!", "Baik.", "Ya."), history=history)
+    with pytest.raises(InvalidOption, match="no reply to continue"):
+        list(conversation.go_on())
+    say(conversation, "Hi")
+    first = conversation.stored_messages[-1]
+    say(conversation, "Apa kabar?")
+    conversation.stand_at(first.id)
+    with pytest.raises(HistoryError, match="no reply that can be continued"):
+        list(conversation.go_on())
+
+
+def test_a_message_anywhere_can_be_edited(history: History) -> None:
+    conversation = Conversation(model("A", "B", "C", "D"), history=history)
+    say(conversation, "1")
+    say(conversation, "2")
+    conversation.stand_at(conversation.stored_messages[1].id)
+    assert say(conversation, "2b") == "C"
+    assert texts(conversation) == ["1", "A", "2b", "C"]
+    conversation.stand_at(None)
+    assert say(conversation, "1b") == "D"
+    assert texts(conversation) == ["1b", "D"]
+    assert sorted(one.content for one in conversation.branches()) == ["B", "C", "D"]
