@@ -55,6 +55,11 @@ def history_file() -> Path:
     return home() / "history.sqlite"
 
 
+def guest_history_file() -> Path:
+    """File of the chat history of other computers' browsers."""
+    return home() / "guest-history.sqlite"
+
+
 def personas_dir() -> Path:
     """Folder of the user's personas, which are system messages with names."""
     return home() / "personas"

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .document import Document, DocumentNotice, as_message_part
     from .encodings import ENCODINGS, Candidate, Decoded, candidates, decode
     from .parts import Part, chunks, fit
-    from .reading import read_document
+    from .reading import document_from_bytes, read_document
 
 # public name → its module, imported on first access: a chat without documents begins without them
 _HOMES = {
@@ -23,6 +23,7 @@ _HOMES = {
     "candidates": "encodings",
     "chunks": "parts",
     "decode": "encodings",
+    "document_from_bytes": "reading",
     "fit": "parts",
     "read_document": "reading",
 }
@@ -37,6 +38,7 @@ __all__ = [
     "candidates",
     "chunks",
     "decode",
+    "document_from_bytes",
     "fit",
     "read_document",
 ]

@@ -9,6 +9,8 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import DocumentError, UncertainEncoding
@@ -43,13 +45,36 @@ def read_document(path: Path | str, encoding: str | None = None) -> Document:
     read, and InvalidOption for an unknown encoding.
     """
     path = Path(path)
-    try:
-        data = _read(path)
+    with _told(path):
+        return _document(path, _read(path), encoding)
+
+
+def document_from_bytes(name: str, data: bytes, encoding: str | None = None) -> Document:
+    """Document from the contents of a file of this name, which is not opened; otherwise as `read_document`."""
+    path = Path(name)
+    with _told(path):
+        if len(data) > MAX_FILE_BYTES:
+            raise _too_large(len(data))
+        if not data:
+            raise UnreadableDocument("is empty")
         return _document(path, data, encoding)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Raise errors inside the block as DocumentError."""
+    try:
+        yield
     except (UnreadableDocument, UndecodableText) as error:
         raise DocumentError(path, str(error), getattr(error, "hint", "")) from error
     except OSError as error:
         raise DocumentError(path, f"cannot be read: {_reason(error)}") from error
+
+
+def _too_large(size: int) -> UnreadableDocument:
+    return UnreadableDocument(
+        f"has {readable(size)}; {readable(MAX_FILE_BYTES)} are the most that is read", _GIVE_A_PART
+    )
 
 
 def _read(path: Path) -> bytes:
@@ -64,8 +89,7 @@ def _read(path: Path) -> bytes:
     with path.open("rb") as file:
         data = file.read(MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:
-        size = readable(max(found.st_size, len(data)))
-        raise UnreadableDocument(f"has {size}; {readable(MAX_FILE_BYTES)} are the most that is read", _GIVE_A_PART)
+        raise _too_large(max(found.st_size, len(data)))
     if not data:
         raise UnreadableDocument("is empty")
     return data

@@ -11,12 +11,12 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from ..errors import SeaLLMError
 from ..llm import SeaLLM
-from . import anthropic, ollama_form, openai_form
+from . import anthropic, ollama, ollama_form, openai_form
 from .anthropic import AnthropicRoutes
 from .guard import Guard, retry_header
 from .model_directory import ListedModel, ModelDirectory
@@ -24,6 +24,7 @@ from .model_pool import Load, ModelPool
 from .native import NativeRoutes
 from .ollama import OllamaRoutes
 from .openai import OpenAIRoutes
+from .page import PageRoutes, home
 from .problems import Problem, problem_of
 from .replying import ClientGone, Service
 from .settings import ServerSettings
@@ -48,7 +49,10 @@ def build_app(
         wait_seconds=settings.load_seconds,
     )
     service = Service(pool, settings)
+    page = PageRoutes(service)
     routes: list[BaseRoute] = [
+        Route("/", _root, methods=["GET", "HEAD"]),
+        *page.routes(),
         *OllamaRoutes(service).routes(),
         *AnthropicRoutes(service).routes(),
         *OpenAIRoutes(service).routes(),
@@ -61,6 +65,7 @@ def build_app(
         yield
         sweeping.cancel()
         await pool.close()
+        page.histories.close()
 
     handlers: dict[Any, Any] = {
         SeaLLMError: _known_error, HTTPException: _http_error, ClientGone: _gone, Exception: _unknown_error,
@@ -76,6 +81,10 @@ def error_body(path: str, problem: Problem) -> dict[str, Any]:
     if path.startswith("/api/"):
         return ollama_form.error_body(problem)
     return openai_form.error_body(problem)
+
+
+async def _root(request: Request) -> Response:
+    return home(request, PlainTextResponse(ollama.GREETING))
 
 
 def _loader(settings: ServerSettings) -> Load:

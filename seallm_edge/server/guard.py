@@ -25,8 +25,10 @@ from .settings import ServerSettings
 from .wire import json_response
 
 ErrorForm = Callable[[str, Problem], dict[str, Any]]
-PUBLIC_PATHS = ("/health", "/v1/health")  # without a key: whether the server lives is no secret
-_METHODS = "GET, POST, DELETE, OPTIONS"
+# Without a key: whether the server lives is no secret, nor are the files of the page, which asks for the key itself.
+PUBLIC_PATHS = ("/", "/health", "/v1/health")
+PUBLIC_FOLDER = "/page/"
+_METHODS = "GET, POST, PATCH, DELETE, OPTIONS"
 _MAX_AGE = "600"
 
 
@@ -75,7 +77,7 @@ class Guard:
             )
         if scope["method"] == "OPTIONS":
             return
-        if self._settings.key is not None and scope["path"] not in PUBLIC_PATHS:
+        if self._settings.key is not None and not is_public(scope["path"]):
             check_key(headers, self._settings.key)
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdecimal() or int(length) > self._settings.max_body:
@@ -141,6 +143,11 @@ def check_key(headers: Headers, key: str) -> None:
     if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), key.encode()):
         what = "the key is wrong" if given else "there is no key"
         raise RequestRefused(401, "invalid_api_key", what, "send Authorization: Bearer KEY, or x-api-key: KEY")
+
+
+def is_public(path: str) -> bool:
+    """Whether a path needs no key."""
+    return path in PUBLIC_PATHS or path.startswith(PUBLIC_FOLDER)
 
 
 def own_names(settings: ServerSettings) -> frozenset[str]:

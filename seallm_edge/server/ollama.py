@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from .model_directory import ListedModel
@@ -21,6 +21,7 @@ from .wire import json_response, read
 
 _NEVER = "9999-12-31T23:59:59Z"
 _LAST_SECOND = 253_402_300_799.0  # of the year 9999, the last that a date can have
+GREETING = "Ollama is running"  # at `/`: what its clients look for
 VERSION = "0.13.0"  # of the protocol: clients look for 0.6.4 and later
 
 
@@ -33,7 +34,6 @@ class OllamaRoutes:
     def routes(self) -> list[Route]:
         """Routes of the protocol."""
         return [
-            Route("/", self._root, methods=["GET", "HEAD"]),
             Route("/api/version", self._version, methods=["GET"]),
             Route("/api/tags", self._tags, methods=["GET"]),
             Route("/api/ps", self._running, methods=["GET"]),
@@ -48,9 +48,6 @@ class OllamaRoutes:
             Route("/api/embed", self._embed, methods=["POST"]),
             Route("/api/embeddings", self._embed, methods=["POST"]),
         ]
-
-    async def _root(self, request: Request) -> Response:
-        return PlainTextResponse("Ollama is running")  # what its clients look for
 
     async def _version(self, request: Request) -> Response:
         return json_response({"version": VERSION})

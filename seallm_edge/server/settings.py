@@ -23,6 +23,7 @@ class ServerSettings:
     hosts           names besides this computer's own that a request may address
     keep_alive      idle seconds after which a model is unloaded; None keeps it
     allow_changes   whether requests may get and delete models
+    shares_history  whether browsers on other computers read the chat history of this computer's user, and not their own
     max_body        bytes of a request
     max_requests    requests that may be under way at once; more get 503
     body_seconds    time for a request to arrive
@@ -39,6 +40,7 @@ class ServerSettings:
     hosts: tuple[str, ...] = ()
     keep_alive: float | None = 300.0
     allow_changes: bool = False
+    shares_history: bool = False
     max_body: int = 16 << 20
     max_requests: int = 128
     body_seconds: float = 30.0

@@ -69,6 +69,10 @@ def language_of(environ: Mapping[str, str]) -> str:
     return _ENGLISH
 
 
+def catalogue_of(code: str) -> gettext.NullTranslations:
+    """Catalogue of a language, read once; one without translations for English."""
+    return gettext.translation(DOMAIN, str(Path(__file__).parent), [code], fallback=True)
+
+
 def _catalogue() -> gettext.NullTranslations:
-    # gettext keeps what it has read
-    return gettext.translation(DOMAIN, str(Path(__file__).parent), [language()], fallback=True)
+    return catalogue_of(language())

@@ -20,6 +20,7 @@ from . import DOMAIN, codes
 
 PACKAGE = Path(__file__).parents[1]
 _WIDTH = 120
+_SOURCES = [("**.py", "python"), ("**.js", "javascript")]
 # Number of plural forms, and the form for n. ref: Unicode CLDR, Language Plural Rules; the manual of GNU gettext
 PLURALS = dict.fromkeys(codes(), (1, "0")) | {"ta": (2, "(n != 1)"), "tl": (2, "(n > 1)")}
 
@@ -59,7 +60,8 @@ def messages() -> Catalog:
     """Messages of the code: arguments of `_`, `ngettext` and `marked`."""
     found = Catalog()
     keywords = {**DEFAULT_KEYWORDS, "marked": None}
-    for name, line, message, comments, _context in extract_from_dir(PACKAGE, keywords=keywords, comment_tags=["word:"]):
+    sources = extract_from_dir(PACKAGE, _SOURCES, keywords=keywords, comment_tags=["word:"])
+    for name, line, message, comments, _context in sources:
         if (PACKAGE / name).parent != Path(__file__).parent:
             found.add(message, None, [(name, line)], auto_comments=comments)
     return found
