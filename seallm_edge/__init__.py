@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .errors import (
         CheckpointError,
         ContextOverflow,
+        ConversationNotFound,
         ConversionError,
         DocumentError,
         DraftTableError,
@@ -47,6 +48,7 @@ _HOMES = {
     "AsyncStream": "stream",
     "CheckpointError": "errors",
     "ContextOverflow": "errors",
+    "ConversationNotFound": "errors",
     "DocumentError": "errors",
     "DraftTableError": "errors",
     "ConversionError": "errors",
@@ -83,6 +85,7 @@ __all__ = [
     "AsyncStream",
     "CheckpointError",
     "ContextOverflow",
+    "ConversationNotFound",
     "ConversionError",
     "DocumentError",
     "DraftTableError",

@@ -172,6 +172,10 @@ class HistoryError(SeaLLMError):
     """Chat history that cannot be read or written, that holds no such conversation, or that cannot be imported."""
 
 
+class ConversationNotFound(HistoryError):
+    """No conversation, or no message, with this id."""
+
+
 class HistoryUnavailable(HistoryError):
     """History file that cannot be read or written now: a full disk, another program's lock, damage, permissions."""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from ..errors import HistoryError
+from ..errors import ConversationNotFound, HistoryError
 from . import search
 from .finding import LIST_THEM
 from .records import (
@@ -227,11 +227,11 @@ def check_state(state: str, allowed: Sequence[State]) -> None:
 
 def no_conversation(conversation_id: str) -> HistoryError:
     """Error for an id of no conversation."""
-    return HistoryError(f"no conversation has the id {conversation_id!r}", LIST_THEM)
+    return ConversationNotFound(f"no conversation has the id {conversation_id!r}", LIST_THEM)
 
 
 def _no_message(message_id: int) -> HistoryError:
-    return HistoryError(f"no message has the id {message_id}", "its conversation may have been removed")
+    return ConversationNotFound(f"no message has the id {message_id}", "its conversation may have been removed")
 
 
 def _messages(connection: sqlite3.Connection, sql: str, key: int | str) -> list[StoredMessage]:

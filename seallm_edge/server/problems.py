@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 from ..errors import (
     ContextOverflow,
+    ConversationNotFound,
+    DocumentError,
     EngineError,
+    HistoryError,
+    HistoryUnavailable,
     HubError,
     InvalidOption,
     ModelFileError,
@@ -54,6 +58,10 @@ _TABLE: tuple[tuple[type[SeaLLMError], int, str], ...] = (
     (ModelFileError, 500, "model_file_damaged"),
     (StoreBusy, 409, "store_busy"),
     (StoreError, 500, "store_error"),
+    (ConversationNotFound, 404, "conversation_not_found"),
+    (HistoryUnavailable, 500, "history_unavailable"),
+    (HistoryError, 400, "history_error"),
+    (DocumentError, 400, "unreadable_document"),
     (HubError, 502, "hub_error"),
     (EngineError, 500, "engine_error"),
     (SeaLLMError, 500, "server_error"),

@@ -40,6 +40,7 @@ class PageRoutes:
     def routes(self) -> list[Route]:
         """Routes of the page."""
         return [
+            Route("/page/files.json", self._files, methods=["GET"]),
             Route("/page/{name}", self._file, methods=["GET"]),
             Route("/page/words/{code}.json", self._words, methods=["GET"]),
             Route("/seallm/state", self._state, methods=["GET"]),
@@ -51,6 +52,10 @@ class PageRoutes:
     async def _file(self, request: Request) -> Response:
         file = page_files().get(request.path_params["name"])
         return file_response(request, file) if file else _NOT_THERE
+
+    async def _files(self, request: Request) -> Response:
+        words = (f"words/{one['code']}.json" for one in languages())
+        return json_response([f"/page/{name}" for name in (*page_files(), *words) if name != INDEX])
 
     async def _words(self, request: Request) -> Response:
         try:

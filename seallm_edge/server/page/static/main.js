@@ -67,12 +67,12 @@ class Page {
   /** Read the key, the settings and the words, then what the server has. */
   async start() {
     takeKeyFromAddress();
+    const open = new URLSearchParams(location.hash.slice(1)).get("c"); // before a turn changes it
     readSettings();
     await useLanguage(settings().language);
     this.draw();
     await this.connection.guarded(() => this.refresh());
-    const open = new URLSearchParams(location.hash.slice(1)).get("c");
-    if (open) await this.connection.guarded(() => this.open(open));
+    if (open && !this.tree.id && !this.running) await this.connection.guarded(() => this.open(open));
   }
 
   /** Show what the server has now. */

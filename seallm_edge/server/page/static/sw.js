@@ -3,12 +3,24 @@ const CACHE = "seallm-page-1";
 
 const isOurs = (url) => url.origin === location.origin && (url.pathname === "/" || url.pathname.startsWith("/page/"));
 
-self.addEventListener("install", () => self.skipWaiting());
+self.addEventListener("install", (event) => event.waitUntil(keepAll().then(() => self.skipWaiting())));
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
 self.addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
   if (event.request.method === "GET" && isOurs(url)) event.respondWith(fromServerElseCache(event.request));
 });
+
+// All files at the first visit: the page itself, what it is made of, and its words in all languages.
+async function keepAll() {
+  const cache = await caches.open(CACHE);
+  const files = await (await fetch("/page/files.json", { cache: "no-store" })).json();
+  await Promise.all(
+    ["/", ...files].map(async (path) => {
+      const response = await fetch(path, { headers: { Accept: "text/html,*/*" } });
+      if (response.ok) await cache.put(path, response);
+    }),
+  );
+}
 
 // The server is near: its files come first, and an update is seen at once.
 async function fromServerElseCache(request) {
