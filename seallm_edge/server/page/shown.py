@@ -32,6 +32,7 @@ def message(one: StoredMessage) -> dict[str, Any]:
         "content": one.content,
         "created": one.created,
         "state": one.state,
+        "finish_reason": (one.figures or {}).get("finish_reason"),
         "model": one.model,
         "lang": language(one.content),
     }

@@ -179,6 +179,7 @@ class RunningTurn:
     def _opened(self) -> Conversation:
         asked = self._asked
         given = {name: value for name, value in msgspec.structs.asdict(asked.sampling).items() if value is not None}
+        given = {"max_tokens": None, **given}  # who reads along can stop it
         if asked.conversation is not None:
             return Conversation.resume(
                 self._llm, self._history, asked.conversation, sampling=given, on_notice=self._notice

@@ -212,6 +212,7 @@ def test_what_was_typed_survives_a_server_that_is_away(context: Any) -> None:
     with scripted("a") as served:
         page = Page(context, served)
         expect(page.page.locator(".conversations .empty")).to_be_visible()
+        assert page.page.evaluate("navigator.serviceWorker.ready.then((one) => one.active.scriptURL)").endswith("sw.js")
     page.say(BURMESE)
     expect(page.page.get_by_role("status")).to_contain_text("The server is away")
     expect(page.box).to_have_value(BURMESE)

@@ -21,8 +21,7 @@ export function messageElement(message, siblings, actions, { isLast, isRunning }
   if (isUser) body.append(...userParts(message.content));
   else new GrowingMarkdown(body).update(message.content);
   if (isRunning) return element;
-  const isCut = !isUser && message.state !== "complete";
-  if (isCut) body.append(h("p", { class: "cut" }, _("This reply was stopped.")));
+  if (!isUser) body.append(...cutNotice(message));
   const tools = h("div", { class: "tools" }, ...navigation(message, siblings, actions));
   tools.append(iconButton("copy", _("Copy"), () => copyText(message.content)));
   if (isUser) tools.append(iconButton("edit", _("Edit"), () => edit(element, message, actions)));
@@ -32,6 +31,12 @@ export function messageElement(message, siblings, actions, { isLast, isRunning }
   }
   element.append(tools);
   return element;
+}
+
+function cutNotice(message) {
+  if (message.state !== "complete") return [h("p", { class: "cut" }, _("This reply was stopped."))];
+  if (message.finish_reason !== "length") return [];
+  return [h("p", { class: "cut" }, _("This reply reached its limit of tokens."))];
 }
 
 function userParts(content) {
