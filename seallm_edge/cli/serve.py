@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import sys
+import webbrowser
 from pathlib import Path
 from typing import Annotated
 
@@ -29,12 +33,19 @@ def serve(
     lan: Annotated[
         bool, typer.Option("--lan", help="Listen for the other computers of this network, with a key made for them.")
     ] = False,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the chat page in the browser.")] = False,
     api_key: Annotated[str | None, typer.Option(help="Key that requests must carry.", callback=options.as_text)] = None,
     api_key_file: Annotated[Path | None, typer.Option(help="File with the key, which `ps` does not show.")] = None,
     origin: Annotated[
         list[str] | None,
         typer.Option(help="Web origin whose pages may use the server, as https://chat.example. May be repeated."),
     ] = None,
+    share_history: Annotated[
+        bool,
+        typer.Option(
+            "--share-history", help="Show your conversations to browsers on other computers; else they have their own."
+        ),
+    ] = False,
     allow_changes: Annotated[
         bool,
         typer.Option(
@@ -52,7 +63,7 @@ def serve(
 ) -> None:
     """Serve the models to apps, editors and browsers on this computer; Ctrl-C ends it.
 
-    One port speaks OpenAI's, Ollama's and Anthropic's protocols.
+    One port speaks OpenAI's, Ollama's and Anthropic's protocols, and has a chat page for browsers.
     """
     require_packages()
     from ..server import ServerSettings, serve
@@ -68,6 +79,7 @@ def serve(
         key=key,
         origins=tuple(origin or ()),
         allow_changes=allow_changes,
+        shares_history=share_history,
         keep_alive=None if keep_alive < 0 else keep_alive,
         loading=options.given(
             context=context, threads=threads, gpu_layers=gpu_layers, drafting=drafting, force=force or None
@@ -78,8 +90,29 @@ def serve(
         port = url.rpartition(":")[2]
         shown = f"http://{lan_address()}:{port}" if lan else url
         print_addresses(shown, key if lan else None)
+        if lan:
+            print_qr_code(page_address(shown, key))
+        if open_page:
+            webbrowser.open(page_address(url if settings.is_local else f"http://127.0.0.1:{port}", key))
 
     serve(settings, tell)
+
+
+def page_address(url: str, key: str | None) -> str:
+    """Address of the chat page, with the key that it asks for: behind `#`, so that no request and no log has it."""
+    return f"{url}/#key={key}" if key else f"{url}/"
+
+
+def print_qr_code(address: str) -> None:
+    """Print a QR code of an address for phones, on a terminal that can show one."""
+    import segno
+
+    if sys.stderr is None or not sys.stderr.isatty():
+        return
+    code = io.StringIO()
+    segno.make(address, error="l", micro=False).terminal(out=code, border=2, compact=True)
+    with contextlib.suppress(UnicodeEncodeError):
+        diagnostic(code.getvalue().rstrip("\n"))
 
 
 def print_addresses(url: str, key: str | None) -> None:
@@ -87,6 +120,7 @@ def print_addresses(url: str, key: str | None) -> None:
     print(url, flush=True)
     shown = key or "none needed: give any"
     for line in (
+        f"Chat page          {page_address(url, key)}",
         f"OpenAI clients     base URL {url}/v1   key: {shown}",
         f"Ollama clients     host {url}",
         f"Anthropic clients  base URL {url}   key: {shown}",
@@ -119,5 +153,5 @@ def require_packages() -> None:
 
     from ..errors import InvalidOption
 
-    if missing := [name for name in ("starlette", "uvicorn", "msgspec") if find_spec(name) is None]:
+    if missing := [name for name in ("starlette", "uvicorn", "msgspec", "segno") if find_spec(name) is None]:
         raise InvalidOption(f"the server needs {', '.join(missing)}", f"pip install {' '.join(missing)}")

@@ -46,6 +46,7 @@ def test_it_answers_and_a_signal_ends_it(demo_file: Path) -> None:
         assert process.wait(60) == 0
         lines = process.stderr.read().splitlines()
     assert lines == [
+        f"Chat page          {url}/",
         f"OpenAI clients     base URL {url}/v1   key: none needed: give any",
         f"Ollama clients     host {url}",
         f"Anthropic clients  base URL {url}   key: none needed: give any",

@@ -124,7 +124,8 @@ def test_one_reply_of_a_conversation_at_a_time() -> None:
     with scripted("A", "x" * 400, "C", delay=0.005) as served:
         end = turn(served, text="1")[-1]
         id_, leaf = end["conversation"], end["message"]["id"]
-        other = threading.Thread(target=turn, args=(served,), kwargs={"conversation": id_, "message": leaf, "text": "2"})
+        asked = {"conversation": id_, "message": leaf, "text": "2"}
+        other = threading.Thread(target=turn, args=(served,), kwargs=asked)
         other.start()
         while all(one["content"] != "2" for one in tree(served, id_)["messages"]):
             time.sleep(0.02)
