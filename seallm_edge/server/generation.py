@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,6 +67,32 @@ class Replies:
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Events of all replies, in the order in which they come. Raises EngineError if the model fails."""
+        try:
+            async with contextlib.aclosing(self._of(0) if len(self._streams) == 1 else self._merged()) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self.cancel()
+
+    async def read(self) -> list[Reply]:
+        """All replies, whole."""
+        replies: dict[int, Reply] = {}
+        async for event in self.events():
+            if isinstance(event, EndEvent):
+                replies[event.index] = event.reply
+        return [replies[index] for index in range(len(self._streams))]
+
+    async def _of(self, index: int) -> AsyncGenerator[Event, None]:
+        """Events of one reply."""
+        stream = self._streams[index]
+        while (text := await stream.anext()) is not None:
+            yield TextEvent(index, text, self._logprobs_of(index))
+        if rest := self._logprobs_of(index):
+            yield TextEvent(index, "", rest)
+        yield EndEvent(index, stream.reply)
+
+    async def _merged(self) -> AsyncGenerator[Event, None]:
+        """Events of all replies, each read by a task of its own."""
         queue: asyncio.Queue[Event | BaseException] = asyncio.Queue(_BUFFERED_EVENTS)
         readers = [asyncio.create_task(self._read(index, queue)) for index in range(len(self._streams))]
         left = len(readers)
@@ -77,27 +104,13 @@ class Replies:
                 left -= isinstance(event, EndEvent)
                 yield event
         finally:
-            self.cancel()
             for reader in readers:
                 reader.cancel()
 
-    async def read(self) -> list[Reply]:
-        """All replies, whole."""
-        replies: dict[int, Reply] = {}
-        async for event in self.events():
-            if isinstance(event, EndEvent):
-                replies[event.index] = event.reply
-        return [replies[index] for index in range(len(self._streams))]
-
     async def _read(self, index: int, queue: asyncio.Queue[Event | BaseException]) -> None:
-        stream = self._streams[index]
         try:
-            while (text := await stream.anext()) is not None:
-                await queue.put(TextEvent(index, text, self._logprobs_of(index)))
-            rest = self._logprobs_of(index)
-            if rest:
-                await queue.put(TextEvent(index, "", rest))
-            await queue.put(EndEvent(index, stream.reply))
+            async for event in self._of(index):
+                await queue.put(event)
         except Exception as error:  # noqa: BLE001  the reader of the events is who should see it
             await queue.put(error)
 

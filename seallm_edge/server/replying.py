@@ -158,43 +158,42 @@ class StreamedResponse(Response):
 
     async def _write(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-
-        async def write(data: bytes, *, more: bool = True) -> None:
-            await send({"type": "http.response.body", "body": data, "more_body": more})
-
+        writer = _Writer(send)
+        alive = asyncio.create_task(writer.keep_alive(self._framing.alive)) if self._framing.alive else None
         try:
-            async with contextlib.aclosing(with_silences(self._chunks)) as chunks:
-                async for chunk in chunks:
-                    if data := self._framing.alive if chunk is None else self._framing.frame(chunk):
-                        await write(data)
-            await write(self._framing.end, more=False)
+            async for chunk in self._chunks:
+                await writer.write(self._framing.frame(chunk))
+            end = self._framing.end
         except SeaLLMError as error:
-            await write(self._framing.error(problem_of(error)), more=False)
+            end = self._framing.error(problem_of(error))
+        finally:
+            if alive:
+                alive.cancel()
+            if isinstance(self._chunks, AsyncGenerator):
+                await self._chunks.aclose()
+        await writer.write(end, more=False)
 
 
-async def with_silences(items: AsyncIterator[T], seconds: float = _SILENCE_SECONDS) -> AsyncGenerator[T | None, None]:
-    """The items, and None for each `seconds` without one."""
-    pending: asyncio.Task[T] | None = None
-    try:
+class _Writer:
+    """Body of a response, piece by piece."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._clock = asyncio.get_running_loop().time
+        self._written_at = self._clock()
+
+    async def write(self, data: bytes, *, more: bool = True) -> None:
+        """Write a piece."""
+        self._written_at = self._clock()
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def keep_alive(self, data: bytes, seconds: float = _SILENCE_SECONDS) -> None:
+        """Write `data` after each silence, until the task is cancelled."""
         while True:
-            pending = pending or asyncio.ensure_future(anext(items))
-            done, _ = await asyncio.wait({pending}, timeout=seconds)
-            if not done:
-                yield None
-                continue
-            try:
-                item = pending.result()
-            except StopAsyncIteration:
-                return
-            pending = None
-            yield item
-    finally:
-        if pending:
-            pending.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await pending
-        if hasattr(items, "aclose"):
-            await items.aclose()
+            silence = self._clock() - self._written_at
+            if silence >= seconds:
+                await self.write(data)
+            await asyncio.sleep(seconds - silence if silence < seconds else seconds)
 
 
 async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T] | Awaitable[T]) -> T:

@@ -69,7 +69,7 @@ def test_a_preflight_is_answered_without_a_key_and_without_private_network() -> 
         status, headers, _ = served.request("OPTIONS", "/v1/chat/completions", headers=asked)
         assert status == 204
         assert "content-length" not in headers  # nor a body, which h11 refuses
-        assert headers["access-control-allow-methods"] == "GET, POST, DELETE, OPTIONS"
+        assert headers["access-control-allow-methods"] == "GET, POST, PATCH, DELETE, OPTIONS"
         assert "access-control-allow-private-network" not in headers
 
 

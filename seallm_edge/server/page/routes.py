@@ -106,7 +106,7 @@ class PageRoutes:
         return about | {"is_loaded": is_loaded, "problem": problem}
 
     def _problem(self, model: ListedModel) -> str:
-        """Why a model cannot be loaded now; "" if it can."""
+        """Why a model does not fit in memory now; "" if it does, or if its file says nothing: its load tells more."""
         known = {field.name for field in dataclasses.fields(LoadOptions)}
         options = LoadOptions(**{k: v for k, v in self._service.settings.loading.items() if k in known})
         try:
@@ -114,8 +114,8 @@ class PageRoutes:
             make_plan(model.header(), this_machine(), options, gpus=backends.gpus, kernel_types=backends.kernel_types)
         except NotEnoughMemory as error:
             return error.message
-        except SeaLLMError as error:
-            return str(error)
+        except SeaLLMError:
+            pass
         return ""
 
 
