@@ -121,4 +121,7 @@ async def _unknown_error(request: Request, error: Exception) -> Response:
 
 
 def _refusal(request: Request, problem: Problem) -> Response:
-    return json_response(error_body(request.url.path, problem), problem.status, retry_header(problem))
+    headers = retry_header(problem)
+    if problem.status in (408, 413):
+        headers["Connection"] = "close"  # the rest of the body is not read
+    return json_response(error_body(request.url.path, problem), problem.status, headers)
