@@ -15,7 +15,8 @@ SeaLLMError
 ├── DocumentError        a user's document that cannot be read into text
 │   └── UncertainEncoding    a text file whose encoding has to be asked for
 ├── NotEnoughMemory      a model that does not fit in free memory
-├── HistoryError         a chat history that cannot be read or written, or holds no such conversation
+├── HistoryError         a chat history that cannot be read or written, or an import that is none
+│   ├── ConversationNotFound  it holds no such conversation or message
 │   └── HistoryUnavailable  its file cannot be read or written now
 ├── ContextOverflow      a prompt that does not fit in the context
 └── EngineError          llama.cpp failed, or cannot run here; or the model was closed

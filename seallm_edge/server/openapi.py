@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from .. import __version__
+from .guard import PUBLIC_PATHS
 from .operations import EVENTS, LINES, OPERATIONS, Operation
 from .reply_types import AnthropicError, Health, OllamaError, OpenAIError
 
@@ -34,7 +35,6 @@ _STREAMED = {
     LINES: {"description": "lines of JSON"},
 }  # without a type: OpenAPI 3.1 has none for the parts of a stream
 _EVERYWHERE = (401, 403, 408, 413, 500, 503)
-_WITHOUT_KEY = ("/health", "/v1/health")
 
 
 @functools.cache
@@ -73,12 +73,12 @@ def _operation(path: str, operation: Operation, schema_of: dict[str, Any]) -> di
         content = {"application/json": {"schema": schema_of[repr(operation.asked)]}}
         is_needed = any(field.required for field in msgspec.structs.fields(operation.asked))
         found["requestBody"] = {"required": is_needed, "content": content}
-    if path in _WITHOUT_KEY:
+    if path in PUBLIC_PATHS:
         found["security"] = [{}]
     statuses = {*_EVERYWHERE, *operation.statuses, *([400] if operation.asked is not None else [])}
     refused = schema_of[repr(_error_of(path))]
     responses = {status: _response(status, {"application/json": {"schema": refused}}) for status in statuses}
-    if path in _WITHOUT_KEY:
+    if path in PUBLIC_PATHS:
         responses[503] = _response(503, {"application/json": {"schema": schema_of[repr(Health)]}})
     if content := _content(operation, schema_of):
         responses[200] = _response(200, content)

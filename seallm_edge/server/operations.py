@@ -13,7 +13,7 @@ from .openai_types import ChatRequest, CompletionRequest, DetokenizeRequest, Tok
 from .responses_types import InputRequest, ResponsesRequest
 
 EVENTS, LINES = "text/event-stream", "application/x-ndjson"
-_TEXT, _METRICS = "text/plain", "text/plain; version=0.0.4"
+_TEXT, _HTML, _METRICS = "text/plain", "text/html", "text/plain; version=0.0.4"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **{key.replace(" ", f" {prefix}"): each for prefix in ("/v1", "") for key, each in _OPENAI.items()},
     "POST /v1/messages": Operation("Write a message", MessagesRequest, reply.AnthropicReply, (EVENTS,), (404,)),
     "POST /v1/messages/count_tokens": Operation("Tokens of a prompt", CountRequest, reply.TokenCount, (), (404,)),
-    "GET /": Operation("Whether the server is there", others=(_TEXT,)),
+    "GET /": Operation("Whether the server is there; for browsers, the chat page", others=(_TEXT, _HTML)),
     "GET /api/version": Operation("Version of Ollama's protocol", replied=reply.OllamaVersion),
     "GET /api/tags": Operation("Models of this computer", replied=reply.OllamaModels),
     "GET /api/ps": Operation("Models in memory", replied=reply.OllamaModels),

@@ -24,6 +24,7 @@ def test_exported_names_are_these() -> None:
         "AsyncStream",
         "CheckpointError",
         "ContextOverflow",
+        "ConversationNotFound",
         "DocumentError",
         "DraftTableError",
         "ConversionError",

@@ -38,8 +38,8 @@ class PageRoutes:
         self._turns = Turns(service, self.histories)
 
     def routes(self) -> list[Route]:
-        """Routes of the page."""
-        return [
+        """Routes of the page; its protocol is its own and can change with it."""
+        routes = [
             Route("/page/files.json", self._files, methods=["GET"]),
             Route("/page/{name}", self._file, methods=["GET"]),
             Route("/page/words/{code}.json", self._words, methods=["GET"]),
@@ -48,6 +48,9 @@ class PageRoutes:
             Route("/seallm/turns", self._turns.begin, methods=["POST"]),
             *ConversationRoutes(self.histories).routes(),
         ]
+        for route in routes:
+            route.include_in_schema = False
+        return routes
 
     async def _file(self, request: Request) -> Response:
         file = page_files().get(request.path_params["name"])
