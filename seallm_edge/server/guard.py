@@ -30,6 +30,7 @@ PUBLIC_PATHS = ("/", "/health", "/v1/health")
 PUBLIC_FOLDER = "/page/"
 _METHODS = "GET, POST, PATCH, DELETE, OPTIONS"
 _MAX_AGE = "600"
+_CONTAINER_NAMES = ("host.docker.internal", "host.containers.internal")  # of this computer, inside its containers
 
 
 class Guard:
@@ -152,7 +153,7 @@ def is_public(path: str) -> bool:
 
 def own_names(settings: ServerSettings) -> frozenset[str]:
     """Names by which a request may address this computer, besides IP addresses, which no web page can rebind."""
-    names = {"localhost", *settings.hosts}
+    names = {"localhost", *_CONTAINER_NAMES, *settings.hosts}
     if not settings.is_local:
         own = socket.gethostname().lower()
         names |= {own, own.partition(".")[0], f"{own.partition('.')[0]}.local"}

@@ -48,6 +48,12 @@ def test_a_foreign_host_is_refused_in_each_protocols_form() -> None:
         assert (status, body["type"], body["error"]["type"]) == (403, "error", "permission_error")
 
 
+def test_a_container_names_this_computer_its_own_way() -> None:
+    with scripted() as served:
+        assert served.request("GET", "/health", headers={"Host": "host.docker.internal:11435"})[0] == 200
+        assert served.request("GET", "/health", headers={"Host": "docker.internal"})[0] == 403
+
+
 def test_only_pages_of_this_computer_and_allowed_ones_may_call() -> None:
     settings = ServerSettings(port=0, origins=("https://chat.example",))
     with scripted(*["Halo!"] * 9, settings=settings) as served:
