@@ -1,21 +1,25 @@
-"""The server's cost: replies of several clients over HTTP, relative to the same replies of the engine without HTTP.
+"""The server's cost: replies of several clients over HTTP, relative to the same replies of the engine without HTTP, and
+to those of other servers.
 
-    python benchmarks/server.py [MODEL] [--clients 1 8 32] [--tokens 64] [--rounds 5]
+    python benchmarks/server.py [MODEL] [--clients 1 8 32] [--tokens 64] [--rounds 5] [--llama-server NAME=PATH ...]
 
 `seallm serve` is a process of its own; clients are threads that read streams of chat completions. The engine's
-replies are `SeaLLM.stream` in threads of one process, in turns with the server. Prints aggregate tokens a second and
-the time to the first token, medians with the lowest and highest, and their ratios.
+replies are `SeaLLM.stream` in threads of one process, in turns with the servers. Each llama-server runs with as many
+slots as clients, 1,024 tokens each, and the same threads. Prints aggregate tokens a second and the time to the first
+token, medians with the lowest and highest, and ours relative to each.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import socket
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
@@ -25,6 +29,7 @@ from urllib.parse import urlsplit
 from transfer import spread
 
 from seallm_edge import SeaLLM
+from seallm_edge.machine import this_machine
 from seallm_edge.store import locate
 
 QUESTIONS = ("Tell me about the sea.", "What is rice?", "Who was Kartini?", "Write a poem.", "Name some fruits.")
@@ -38,35 +43,81 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--llama-server", nargs="+", default=[], metavar="NAME=PATH")
     arguments = parser.parse_args()
     path = locate(arguments.model)
-    command = [Path(sys.executable).with_name("seallm"), "serve", "--port", "0", "--model", str(path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    peers = dict(one.split("=", 1) for one in arguments.llama_server)
+    with contextlib.ExitStack() as running:
+        url = running.enter_context(our_server(path))
+        llm = running.enter_context(SeaLLM(path))
+        for n_clients in arguments.clients:
+            with contextlib.ExitStack() as others:
+                contestants = {"ours": over_http(url, arguments.tokens), "engine": engine(llm, arguments.tokens)}
+                for name, program in peers.items():
+                    peer_url = others.enter_context(peer_server(program, path, n_clients))
+                    contestants[name] = over_http(peer_url, arguments.tokens)
+                compare(n_clients, arguments.rounds, contestants)
+
+
+@contextlib.contextmanager
+def our_server(model: Path) -> Iterator[str]:
+    """URL of our server."""
+    command = [Path(sys.executable).with_name("seallm"), "serve", "--port", "0", "--model", str(model)]
+    with process(command, stdout=subprocess.PIPE) as ours:
+        assert ours.stdout
+        yield ours.stdout.readline().strip()
+
+
+@contextlib.contextmanager
+def peer_server(program: str, model: Path, n_clients: int) -> Iterator[str]:
+    """URL of a llama-server."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    settings = {"-m": model, "-np": n_clients, "-c": 1024 * n_clients, "-t": this_machine().threads, "--port": port}
+    command = [program, *(str(word) for setting in settings.items() for word in setting)]
+    with process(command, stdout=subprocess.DEVNULL):
+        url = f"http://127.0.0.1:{port}"
+        wait_until_ready(port)
+        yield url
+
+
+@contextlib.contextmanager
+def process(command: Sequence[str | Path], stdout: int) -> Iterator[subprocess.Popen[str]]:
+    """Process that ends with the block."""
+    running = subprocess.Popen(command, stdout=stdout, stderr=subprocess.DEVNULL, text=True)
     try:
-        assert process.stdout
-        url = process.stdout.readline().strip()
-        with SeaLLM(path) as llm:
-            for n_clients in arguments.clients:
-                compare(n_clients, arguments.rounds, over_http(url, arguments.tokens), engine(llm, arguments.tokens))
+        yield running
     finally:
-        process.terminate()
-        process.wait()
+        running.terminate()
+        running.wait()
 
 
-def compare(n_clients: int, rounds: int, http: Callable[[str], Times], own: Callable[[str], Times]) -> None:
-    """Print both, and their ratios."""
-    figures: dict[str, Figures] = {"HTTP": {}, "engine": {}}
+def wait_until_ready(port: int) -> None:
+    """Wait until a server says that it can answer."""
+    while True:
+        with contextlib.suppress(OSError), closing(HTTPConnection("127.0.0.1", port)) as connection:
+            connection.request("GET", "/health")
+            if connection.getresponse().status == 200:
+                return
+        time.sleep(0.2)
+
+
+def compare(n_clients: int, rounds: int, contestants: dict[str, Callable[[str], Times]]) -> None:
+    """Print the figures of all, and ours relative to each."""
+    figures: dict[str, Figures] = {name: {} for name in contestants}
     for turn in range(rounds + 1):
-        for name, reply in (("HTTP", http), ("engine", own)):
+        for name, reply in contestants.items():
             found = at_once(n_clients, reply)
             if turn:  # the first is a warm-up
                 for figure, value in found.items():
                     figures[name].setdefault(figure, []).append(value)
     print(f"\n{n_clients} clients")
-    for figure in figures["HTTP"]:
-        http_values, own_values = figures["HTTP"][figure], figures["engine"][figure]
-        ratio = statistics.median(http_values) / statistics.median(own_values)
-        print(f"  {figure:28} HTTP {spread(http_values, '.3g')}, engine {spread(own_values, '.3g')}: {ratio:.2f}")
+    for figure, ours in figures["ours"].items():
+        print(f"  {figure}: {spread(ours, '.3g')}")
+        for name in list(contestants)[1:]:
+            theirs = figures[name][figure]
+            ratio = statistics.median(ours) / statistics.median(theirs)
+            print(f"    {name:24} {spread(theirs, '.3g')}, ours ÷ theirs {ratio:.2f}")
     sys.stdout.flush()
 
 
@@ -108,7 +159,7 @@ def over_http(url: str, n_tokens: int) -> Callable[[str], Times]:
                 chunk = json.loads(line[6:])
                 if not first and any(choice["delta"].get("content") for choice in chunk["choices"]):
                     first = time.perf_counter() - started
-                written = (chunk["usage"] or {}).get("completion_tokens", written)
+                written = (chunk.get("usage") or {}).get("completion_tokens", written)
         return Times(written, first)
 
     return reply
