@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from seallm_edge import ScriptedEngine, SeaLLM
 from seallm_edge.chat import History
 from seallm_edge.server import ServerSettings
-from support.served import Served, scripted
+from support.served import Served, Shelf, scripted
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -206,6 +208,27 @@ def test_markdown_becomes_elements_and_a_selection_survives_the_stream(context: 
         page.wait()
         for found in ("h1", "ul > li > strong", "ul > li > ol > li", "td.right > code"):
             assert page.replies.locator(found).count() == 1, found
+
+
+def test_the_page_is_there_while_the_model_loads_and_says_how_far_it_is(context: Any) -> None:
+    half, rest = threading.Event(), threading.Event()
+
+    def load(model: object, on_progress: Callable[[float], None]) -> SeaLLM:
+        on_progress(0.5)
+        half.set()
+        assert rest.wait(60)
+        return SeaLLM.from_engine(ScriptedEngine(["Halo!"]))
+
+    with Served(ServerSettings(port=0), load=load, directory=Shelf("slow")) as served:
+        page = Page(context, served)
+        page.say("Hi")
+        assert half.wait(30)
+        bar = page.page.get_by_role("progressbar", name="Loading the model…")
+        expect(bar).to_have_js_property("value", 0.5)
+        expect(page.box).to_be_editable()
+        rest.set()
+        expect(page.replies).to_contain_text("Halo!")
+        expect(bar).to_be_hidden()
 
 
 def test_what_was_typed_survives_a_server_that_is_away(context: Any) -> None:
