@@ -77,6 +77,15 @@ def test_edit_undo_and_branch_change_the_branch(history: History, capsys: Captur
     assert conversation.messages == []
 
 
+def test_continue_extends_the_last_answer(history: History, capsys: Captured) -> None:
+    conversation = talk(history, "Satu", " dua")
+    assert run(conversation, capsys, "/continue", "Hi", "/continue") == (
+        ["Satu", " dua"],
+        ["there is no reply to continue", "  say something"],
+    )
+    assert [one.content for one in conversation.messages] == ["Hi", "Satu dua"]
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -88,7 +88,7 @@ def test_help_lists_every_command(capsys: Captured) -> None:
     shown = capsys.readouterr().out.removeprefix(HEADING).splitlines()
     assert [line.split()[0] for line in shown[:-2]] == [
         "/new", "/sessions", "/resume", "/rename", "/search", "/export", "/model", "/system", "/persona", "/file",
-        "/edit", "/retry", "/undo", "/branch", "/set", "/lang", "/context", "/stats", "/copy", "/clear",
+        "/edit", "/retry", "/continue", "/undo", "/branch", "/set", "/lang", "/context", "/stats", "/copy", "/clear",
         "/help", "/bye",
     ]  # fmt: skip
     assert "/search WORDS    search the messages of all conversations" in shown

@@ -27,6 +27,7 @@ class Branches:
         return {
             "/edit": Entry("TEXT", marked("replace your last message, and answer it"), self._edit),
             "/retry": Entry("", marked("answer your last message again"), self._retry),
+            "/continue": Entry("", marked("continue the last answer where it stopped"), self._go_on),
             "/undo": Entry("", marked("go back to before your last message"), self._undo),
             "/branch": Entry(
                 "NUMBER", marked("list the branches of this conversation, or change to one"), self._branch
@@ -40,6 +41,9 @@ class Branches:
 
     def _retry(self, argument: str) -> None:
         self._face.answer(self._conversation.retry())
+
+    def _go_on(self, argument: str) -> None:
+        self._face.answer(self._conversation.go_on())
 
     def _undo(self, argument: str) -> None:
         text = self._conversation.undo()
