@@ -16,6 +16,8 @@ from starlette.routing import Route
 from ...chat import ConversationTree, History
 from ...chat.exporting import EXPORTS, as_json
 from ...chat.importing import conversations_from_json
+from ...errors import ModelNotFound
+from ..model_pool import ModelPool
 from ..problems import RequestRefused
 from ..wire import json_response, read
 from . import shown
@@ -37,7 +39,8 @@ class ConversationChange(msgspec.Struct, kw_only=True):
 class ConversationRoutes:
     """History of the page."""
 
-    def __init__(self, histories: Histories) -> None:
+    def __init__(self, pool: ModelPool, histories: Histories) -> None:
+        self._pool = pool
         self._histories = histories
 
     def routes(self) -> list[Route]:
@@ -67,7 +70,20 @@ class ConversationRoutes:
         return json_response(await self._with_history(request, listed))
 
     async def _show(self, request: Request) -> Response:
-        return json_response(shown.conversation(await self._tree(request)))
+        tree = await self._tree(request)
+        context = await self._context(tree, request.query_params.get("model"))
+        return json_response(shown.conversation(tree) | {"context": context})
+
+    async def _context(self, tree: ConversationTree, model: str | None) -> dict[str, int] | None:
+        """Tokens that the branch takes in the context of a model; None where it is not in memory."""
+        try:
+            name = self._pool.directory.find(model).name
+        except ModelNotFound:
+            return None
+        if not tree.branch or all(one.name != name for one in self._pool.loaded()):
+            return None
+        async with self._pool.use(name) as used:
+            return await asyncio.to_thread(shown.context, tree, used.llm)
 
     async def _change(self, request: Request) -> Response:
         change, id_ = await read(request, ConversationChange), _id(request)

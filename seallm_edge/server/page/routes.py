@@ -46,7 +46,7 @@ class PageRoutes:
             Route("/seallm/state", self._state, methods=["GET"]),
             Route("/seallm/documents", self._document, methods=["POST"]),
             Route("/seallm/turns", self._turns.begin, methods=["POST"]),
-            *ConversationRoutes(self.histories).routes(),
+            *ConversationRoutes(self._service.pool, self.histories).routes(),
         ]
         for route in routes:
             route.include_in_schema = False

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...chat import ConversationSummary, ConversationTree, Match, StoredMessage
+from ...chat import ContextBudget, ConversationSummary, ConversationTree, Match, StoredMessage
+from ...chat.prompt_window import PromptWindow
+from ...llm import SeaLLM
 from ...text.languages import detect_language
 
 
@@ -21,6 +23,14 @@ def conversation(tree: ConversationTree) -> dict[str, Any]:
         "context_start": about.context_start,
         "messages": [message(one) for one in tree.messages if one.content],
     }
+
+
+def context(tree: ConversationTree, llm: SeaLLM) -> dict[str, int]:
+    """Tokens of the prompt that a branch makes, of those of the context."""
+    messages = tree.branch
+    start = next((place for place, one in enumerate(messages) if one.id == tree.conversation.context_start), 0)
+    report = PromptWindow(llm, ContextBudget(), tree.conversation.system).report(messages, start)
+    return {"tokens": report.n_tokens, "n_ctx": report.n_ctx}
 
 
 def message(one: StoredMessage) -> dict[str, Any]:

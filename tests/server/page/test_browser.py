@@ -92,6 +92,7 @@ def test_a_message_is_typed_and_its_reply_streams_into_the_history(context: Any)
         assert page.replies.get_attribute("lang") == "th"
         page.page.reload()
         expect(page.replies).to_contain_text("สวัสดี")
+        expect(page.page.locator(".facts")).to_contain_text("of 8,192 tokens")
         assert not page.errors
         assert {url.split("/")[2] for url in page.requests} == {f"127.0.0.1:{served.port}"}
     with History() as history:

@@ -71,6 +71,14 @@ def test_a_turn_begins_a_conversation_in_the_history_of_the_terminal() -> None:
     assert [one.content for one in stored.messages] == ["Apa kabar?", "Saya baik, apa kabar anda?"]
 
 
+def test_a_conversation_tells_its_context_once_the_model_is_in_memory() -> None:
+    with scripted("Halo!") as served:
+        end = turn(served, text="Hi")[-1]
+        assert tree(served, end["conversation"])["context"] == end["context"]
+    with scripted("Halo!") as served:
+        assert tree(served, end["conversation"])["context"] is None
+
+
 def test_a_conversation_goes_on_and_branches() -> None:
     with scripted("A", "B", "C", "D", "E") as served:
         first = turn(served, text="1")[-1]

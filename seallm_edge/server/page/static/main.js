@@ -101,7 +101,7 @@ class Page {
   drawConversation() {
     this.thread.show(this.tree);
     this.composer.moveTo(this.tree.id);
-    this.composer.showFacts(null);
+    this.composer.showFacts(this.tree.context);
     this.drawTitle();
   }
 
@@ -113,10 +113,16 @@ class Page {
 
   async open(id, message) {
     this.running?.abort();
-    this.tree = new Tree(await call(`/seallm/conversations/${encodeURIComponent(id)}`));
+    this.tree = await this.stored(id);
     if (message) await this.goTo(this.tree.messages.get(message) ?? this.tree.branch.at(-1));
     this.drawConversation();
     await this.sidebar.refresh(this.tree.id);
+  }
+
+  /** Conversation as the server has it. */
+  async stored(id) {
+    const query = new URLSearchParams(this.models.value ? { model: this.models.value } : {});
+    return new Tree(await call(`/seallm/conversations/${encodeURIComponent(id)}?${query}`));
   }
 
   create() {
@@ -210,8 +216,9 @@ class Page {
     else this.connection.tell(error);
     if (!tree.id) return;
     try {
-      const stored = new Tree(await call(`/seallm/conversations/${tree.id}`));
+      const stored = await this.stored(tree.id);
       Object.assign(tree, { messages: stored.messages, leaf: stored.leaf });
+      this.composer.showFacts(stored.context);
     } catch {
       // The text that has come stays on the screen.
       const last = tree.branch.at(-1);
