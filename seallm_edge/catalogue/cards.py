@@ -10,7 +10,7 @@ import tomllib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from math import prod
 from typing import Any
@@ -159,6 +159,7 @@ def _all() -> tuple[Card, ...]:
     return tuple(sorted(found, key=lambda card: (-card.parameters, not card.chat)))
 
 
+@lru_cache(maxsize=1024)  # a server looks models up for each request
 def _key(name: str) -> str:
     """Name without path, extension, type, part number, case and punctuation."""
     last = re.split(r"[/\\]|--", unicodedata.normalize("NFKC", name).strip().rstrip("/\\"))[-1]

@@ -265,6 +265,13 @@ def test_another_page_of_this_computer_reads_no_conversation(headers: dict[str, 
         assert served.request("GET", "/seallm/conversations", headers=own)[0] == 200
 
 
+def test_behind_a_proxy_of_this_computer_guests_are_told_apart() -> None:
+    with scripted() as served:
+        for forwarded, is_guest in ((None, False), ("192.168.1.9", True), ("127.0.0.1, 192.168.1.9", True)):
+            headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+            assert served.json("GET", "/seallm/state", headers=headers)[1]["is_guest"] is is_guest
+
+
 def request_from(address: str) -> Request:
     return Request({"type": "http", "headers": [], "client": (address, 1), "path": "/", "method": "GET"})
 
