@@ -78,7 +78,7 @@ def _operation(path: str, operation: Operation, schema_of: dict[str, Any]) -> di
     statuses = {*_EVERYWHERE, *operation.statuses, *([400] if operation.asked is not None else [])}
     refused = schema_of[repr(_error_of(path))]
     responses = {status: _response(status, {"application/json": {"schema": refused}}) for status in statuses}
-    if path in PUBLIC_PATHS:
+    if operation.replied is Health:
         responses[503] = _response(503, {"application/json": {"schema": schema_of[repr(Health)]}})
     if content := _content(operation, schema_of):
         responses[200] = _response(200, content)
