@@ -26,7 +26,7 @@ from starlette.responses import Response
 from ...chat import Conversation, History
 from ...chat.notices import Notice
 from ...chat.personas import find_persona
-from ...errors import InvalidOption
+from ...errors import HistoryError, InvalidOption
 from ...llm import SeaLLM
 from ..model_pool import LoadedModel, ModelPool
 from ..problems import Problem, RequestRefused
@@ -102,6 +102,9 @@ class Turns:
                 turn = RunningTurn(asked, history, used.llm)
                 async with contextlib.aclosing(turn.events()) as events:
                     async for event in events:
+                        if asked.conversation is None and turn.conversation_id:  # which others can open now
+                            self._busy.add(turn.conversation_id)
+                            held.callback(self._busy.discard, turn.conversation_id)
                         yield event
 
     @contextlib.contextmanager
@@ -130,7 +133,12 @@ class RunningTurn:
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self._conversation: Conversation | None = None
-        self._is_cancelled = False
+        self._is_cancelled = self._has_text = False
+
+    @property
+    def conversation_id(self) -> str:
+        """Id of the conversation; "" before a new one is stored."""
+        return self._conversation.id if self._conversation else ""
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Events of the turn. Raises the errors of `SeaLLM.stream`, InvalidOption and HistoryError."""
@@ -161,20 +169,28 @@ class RunningTurn:
 
     def _run(self) -> None:
         conversation = self._opened()
+        leaf = conversation.stored_messages[-1].id if conversation.stored_messages else None
+        try:
+            self._stream(conversation)
+        finally:
+            if conversation.id and not self._has_text:
+                with contextlib.suppress(HistoryError):  # it may be removed
+                    conversation.stand_at(leaf)
+        self._put(self._end(conversation))
+
+    def _stream(self, conversation: Conversation) -> None:
         deltas = self._deltas(conversation)
         self._conversation = conversation
         if self._is_cancelled:  # before there was a conversation to cancel
             conversation.cancel()
-        is_first = True
         for delta in deltas:
-            if is_first:
-                is_first = False
+            if not self._has_text:
+                self._has_text = True
                 user, reply = conversation.stored_messages[-2:]
                 before = replace(reply, content=reply.content[: -len(delta)])
                 messages = [shown.message(user), shown.message(before)]
                 self._put({"type": "start", "conversation": conversation.id, "messages": messages})
             self._put({"type": "delta", "text": delta})
-        self._put(self._end(conversation))
 
     def _opened(self) -> Conversation:
         asked = self._asked
@@ -196,12 +212,13 @@ class RunningTurn:
             if conversation.id:
                 conversation.stand_at(asked.message)
             return conversation.say(asked.text)
-        if asked.message is None:
-            raise InvalidOption(f"to {asked.action} needs a message", "give its id")
-        if asked.action == "edit":
-            conversation.stand_at(self._history.message(asked.message).parent)
-            return conversation.say(asked.text)
+        if asked.message is None or not conversation.id:
+            raise InvalidOption(f"to {asked.action} needs a message of a conversation", "give the ids of both")
         conversation.stand_at(asked.message)
+        if asked.action == "edit":
+            if conversation.stored_messages[-1].role != "user":
+                raise InvalidOption(f"message {asked.message} is a reply", "edit a message of the user")
+            return conversation.edit(asked.text)
         return conversation.retry() if asked.action == "retry" else conversation.go_on()
 
     def _end(self, conversation: Conversation) -> Event:

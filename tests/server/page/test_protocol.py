@@ -18,40 +18,8 @@ from seallm_edge.server import ServerSettings
 from seallm_edge.server.page.access import Histories
 from seallm_edge.server.page.files import page_files
 from seallm_edge.server.page.words import page_messages, words_file
-from support.served import Served, scripted
-
-
-def turn(served: Served, headers: dict[str, str] | None = None, **asked: Any) -> list[dict[str, Any]]:
-    """Events of a turn."""
-    status, _, body = served.request("POST", "/seallm/turns", asked, headers)
-    assert status == 200, body
-    return [json.loads(line[6:]) for line in body.decode().split("\n\n") if line.startswith("data: ")]
-
-
-def kinds(events: list[dict[str, Any]]) -> list[str]:
-    """Types of events, each row of the same once."""
-    names = [event["type"] for event in events]
-    return [name for place, name in enumerate(names) if names[place - 1 : place] != [name]]
-
-
-def text_of(events: list[dict[str, Any]]) -> str:
-    return "".join(event["text"] for event in events if event["type"] == "delta")
-
-
-def tree(served: Served, id_: str) -> dict[str, Any]:
-    status, found = served.json("GET", f"/seallm/conversations/{id_}")
-    assert status == 200
-    return found
-
-
-def branch(served: Served, id_: str) -> list[str]:
-    found = tree(served, id_)
-    by_id = {one["id"]: one for one in found["messages"]}
-    texts, at = [], by_id.get(found["leaf"])
-    while at:
-        texts.insert(0, at["content"])
-        at = by_id.get(at["parent"])
-    return texts
+from support.page_turns import branch, kinds, text_of, tree, turn
+from support.served import scripted
 
 
 def test_a_turn_begins_a_conversation_in_the_history_of_the_terminal() -> None:

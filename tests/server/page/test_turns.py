@@ -1,0 +1,67 @@
+"""Turns of the page: which are refused, and what a conversation keeps of those that fail."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from support.page_turns import branch, tree, turn
+from support.served import scripted
+
+
+def test_a_new_conversation_has_one_reply_at_a_time_too() -> None:
+    with scripted("x" * 400, "B", delay=0.005) as served:
+        other = threading.Thread(target=turn, args=(served,), kwargs={"text": "1"})
+        other.start()
+        found: list[dict[str, Any]] = []
+        while not found or len(tree(served, found[0]["id"])["messages"]) < 2:
+            time.sleep(0.02)
+            found = served.json("GET", "/seallm/conversations")[1]["conversations"]
+        status, body = served.json("POST", "/seallm/turns", {"conversation": found[0]["id"], "text": "2"})
+        other.join()
+        assert (status, body["error"]["code"]) == (409, "reply_under_way")
+        assert turn(served, conversation=found[0]["id"], text="2")[-1]["type"] == "end"
+
+
+@pytest.mark.parametrize("action", ["say", "edit", "retry", "continue"])
+def test_messages_of_other_conversations_are_refused(action: str) -> None:
+    with scripted("A", "B", "C") as served:
+        one, other = turn(served, text="1")[-1], turn(served, text="2")[-1]
+        asked = {"action": action, "conversation": one["conversation"], "text": "3"}
+        foreign = other["message"]["id" if action in ("say", "continue") else "parent"]
+        error = turn(served, **asked, message=foreign)[-1]
+        assert (error["status"], error["code"]) == (400, "history_error")
+        assert branch(served, one["conversation"]) == ["1", "A"]
+        status, body = served.json("PATCH", f"/seallm/conversations/{one['conversation']}", {"leaf": foreign})
+        assert (status, body["error"]["code"]) == (400, "history_error")
+
+
+@pytest.mark.parametrize("action", ["edit", "retry", "continue"])
+def test_a_message_without_its_conversation_is_refused(action: str) -> None:
+    with scripted("A", "B") as served:
+        message = turn(served, text="1")[-1]["message"]
+        error = turn(served, action=action, message=message["id"], text="2")[-1]
+        assert error["message"] == f"to {action} needs a message of a conversation; give the ids of both"
+        assert len(served.json("GET", "/seallm/conversations")[1]["conversations"]) == 1
+
+
+def test_a_reply_is_not_edited() -> None:
+    with scripted("A", "B") as served:
+        end = turn(served, text="1")[-1]
+        id_, message = end["conversation"], end["message"]["id"]
+        error = turn(served, action="edit", conversation=id_, message=message, text="2")[-1]
+        assert error["message"] == f"message {message} is a reply; edit a message of the user"
+        assert branch(served, id_) == ["1", "A"]
+
+
+def test_a_turn_that_fails_leaves_the_conversation_where_it_stood() -> None:
+    with scripted("A", "B") as served:
+        first = turn(served, text="1")[-1]
+        id_ = first["conversation"]
+        turn(served, conversation=id_, message=first["message"]["id"], text="2")
+        asked = {"action": "edit", "conversation": id_, "message": first["message"]["parent"], "text": "x" * 40_000}
+        assert turn(served, **asked)[-1]["code"] == "context_length_exceeded"
+        assert branch(served, id_) == ["1", "A", "2", "B"]
