@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,11 @@ import pytest
 from seallm_edge import ScriptedEngine, SeaLLM
 from seallm_edge.chat import History
 from seallm_edge.server import ServerSettings
+from support.browsed import Page
 from support.served import Served, Shelf, scripted
 
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")]
+pytestmark = pytest.mark.slow
 
 expect = playwright.expect
 THAI = "สวัสดีครับ ยินดีที่ได้รู้จัก"
@@ -33,52 +31,6 @@ HOSTILE = """<script>window.hacked = 1</script><img src=x onerror="window.hacked
 <script>window.hacked = 4</script>
 ```
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=CHROMIUM, args=sandbox)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def context(browser: Any) -> Iterator[Any]:
-    opened = browser.new_context(viewport={"width": 1000, "height": 700}, locale="en-US")
-    opened.set_default_timeout(30_000)
-    yield opened
-    opened.close()
-
-
-class Page:
-    """The page of a server, and what went wrong in it."""
-
-    def __init__(self, context: Any, served: Served, path: str = "/") -> None:
-        self.page = context.new_page()
-        self.errors: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(served.url + path)
-        self.box = self.page.get_by_label("Message", exact=True)
-        self.replies = self.page.get_by_label("Reply", exact=True)
-
-    def say(self, text: str) -> None:
-        self.box.fill(text)
-        self.box.press("Enter")
-
-    def button(self, name: str) -> Any:
-        return self.page.get_by_role("button", name=name, exact=True)
-
-    def wait(self) -> None:
-        """Wait until no reply is under way."""
-        expect(self.button("Send")).to_be_visible()
-        expect(self.page.locator(".running")).to_have_count(0)
-
-    def texts(self) -> list[str]:
-        return [text.strip() for text in self.page.locator("article .body").all_inner_texts()]
 
 
 def test_a_message_is_typed_and_its_reply_streams_into_the_history(context: Any) -> None:

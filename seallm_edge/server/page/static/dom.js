@@ -1,6 +1,6 @@
 // Elements are made of data here, and nowhere of HTML: no text can become markup.
 
-/** Element with properties, attributes ("aria-label", "data-id") and children; null children are left out. */
+/** Element with properties, attributes ("aria-label", "data-id") and children, also lists of them; null ones are left out. */
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -11,7 +11,7 @@ export function h(tag, properties = {}, ...children) {
     else if (name === "class") element.className = value;
     else element[name] = value;
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
+  for (const child of children.flat()) if (child !== null && child !== undefined) element.append(child);
   return element;
 }
 

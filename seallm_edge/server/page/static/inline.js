@@ -41,17 +41,17 @@ function nodesOf(found, depth) {
   if (target !== undefined) return [link(target, inline(label || target, depth + 1), found[0])];
   if (angled !== undefined) return [link(angled, [angled.replace(/^mailto:/, "")], found[0])];
   if (bare !== undefined) return [link(bare, [bare], found[0])];
-  if (bold !== undefined) return [h("strong", {}, ...inline(bold, depth + 1))];
+  if (bold !== undefined) return [h("strong", {}, inline(bold, depth + 1))];
   const slanted = starred ?? lined;
-  if (slanted !== undefined) return [h("em", {}, ...inline(slanted, depth + 1))];
-  if (struck !== undefined) return [h("del", {}, ...inline(struck, depth + 1))];
+  if (slanted !== undefined) return [h("em", {}, inline(slanted, depth + 1))];
+  if (struck !== undefined) return [h("del", {}, inline(struck, depth + 1))];
   return [h("br")]; // models write verses and lists in lines
 }
 
 /** Link to a page or a mail address; anything else, such as javascript:, stays the text that it was. */
 function link(target, children, source) {
   if (!/^(?:https?:\/\/|mailto:)/i.test(target)) return source;
-  return h("a", { href: target, target: "_blank", rel: "noopener noreferrer nofollow" }, ...children);
+  return h("a", { href: target, target: "_blank", rel: "noopener noreferrer nofollow" }, children);
 }
 
 function joined(nodes) {

@@ -76,7 +76,15 @@ function quoted(lines, start, depth) {
   let end = start;
   while (end < lines.length && QUOTE.test(lines[end])) end += 1;
   const inside = lines.slice(start, end).map((line) => line.replace(QUOTE, ""));
-  return [end, () => h("blockquote", {}, ...blocksOf(inside, depth + 1).map((block) => block.element()))];
+  return [
+    end,
+    () =>
+      h(
+        "blockquote",
+        {},
+        blocksOf(inside, depth + 1).map((block) => block.element()),
+      ),
+  ];
 }
 
 function listed(lines, start, depth) {
@@ -88,27 +96,34 @@ function listed(lines, start, depth) {
     const item = ITEM.exec(lines[end]);
     if (item && item[1].length < indent.length + 2 && /\d/.test(item[2]) === isOrdered && !RULE.test(lines[end]))
       items.push([item[3] ?? ""]);
-    else if (isInside(lines, end, indent.length)) items.at(-1).push(outdented(lines[end], indent.length));
-    else break;
+    else {
+      const more = linesInside(lines, end, indent.length);
+      if (!more) break;
+      for (const line of lines.slice(end, end + more)) items.at(-1).push(outdented(line, indent.length));
+      end += more - 1;
+    }
     end += 1;
   }
   const element = () => {
-    const made = items.map((item) => h("li", {}, ...itemContents(item, depth)));
-    return isOrdered ? h("ol", { start: Number.parseInt(first, 10) }, ...made) : h("ul", {}, ...made);
+    const made = items.map((item) => h("li", {}, itemContents(item, depth)));
+    return isOrdered ? h("ol", { start: Number.parseInt(first, 10) }, made) : h("ul", {}, made);
   };
   return [end, element];
 }
 
-/** Whether a line belongs to the list item above it: it is indented, goes on with its text, or is a gap before more. */
-function isInside(lines, place, indent) {
+/** Number of lines that belong to the list item above: one that is indented or goes on with its text, a gap before more. */
+function linesInside(lines, place, indent) {
   const line = lines[place];
   if (line.trim()) {
-    const isIndented = line.length - line.trimStart().length >= indent + 2;
-    return isIndented || (lines[place - 1].trim() !== "" && !ITEM.test(line) && !startsBlock(line));
+    const goesOn = lines[place - 1].trim() !== "" && !ITEM.test(line) && !startsBlock(line);
+    return isIndented(line, indent) || goesOn ? 1 : 0;
   }
-  const next = lines.slice(place).find((one) => one.trim());
-  return next !== undefined && (next.length - next.trimStart().length >= indent + 2 || isItemAt(next, indent));
+  let end = place;
+  while (end < lines.length && !lines[end].trim()) end += 1;
+  return end < lines.length && (isIndented(lines[end], indent) || isItemAt(lines[end], indent)) ? end - place : 0;
 }
+
+const isIndented = (line, indent) => line.length - line.trimStart().length >= indent + 2;
 
 const isItemAt = (line, indent) => (ITEM.exec(line)?.[1].length ?? -1) === indent;
 
@@ -133,11 +148,15 @@ function tabled(lines, start) {
   while (end < lines.length && lines[end].includes("|") && lines[end].trim()) end += 1;
   const row = (tag, line) => {
     const cells = cellsOf(line).slice(0, sides.length || 1);
-    return h("tr", {}, ...cells.map((cell, place) => withInline(tag, cell, { class: classes[sides[place]] ?? "" })));
+    return h(
+      "tr",
+      {},
+      cells.map((cell, place) => withInline(tag, cell, { class: classes[sides[place]] ?? "" })),
+    );
   };
   const element = () => {
     const body = lines.slice(start + 2, end).map((line) => row("td", line));
-    const table = h("table", {}, h("thead", {}, row("th", lines[start])), h("tbody", {}, ...body));
+    const table = h("table", {}, h("thead", {}, row("th", lines[start])), h("tbody", {}, body));
     return h("div", { class: "table" }, table);
   };
   return [end, element];
@@ -167,4 +186,4 @@ function paragraph(lines, start, depth) {
   return [end, () => withInline("p", text.trimEnd())];
 }
 
-const withInline = (tag, text, properties = {}) => h(tag, properties, ...inline(text));
+const withInline = (tag, text, properties = {}) => h(tag, properties, inline(text));

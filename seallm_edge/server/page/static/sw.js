@@ -2,6 +2,9 @@
 const CACHE = "seallm-page-1";
 
 const isOurs = (url) => url.origin === location.origin && (url.pathname === "/" || url.pathname.startsWith("/page/"));
+// Another server may come to this address later: what it answers is not kept, nor what this one tells other programs.
+const isPage = (response) =>
+  response.ok && response.headers.get("Content-Security-Policy")?.includes("trusted-types seallm");
 
 self.addEventListener("install", (event) => event.waitUntil(keepAll().then(() => self.skipWaiting())));
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
@@ -17,7 +20,7 @@ async function keepAll() {
   await Promise.all(
     ["/", ...files].map(async (path) => {
       const response = await fetch(path, { headers: { Accept: "text/html,*/*" } });
-      if (response.ok) await cache.put(path, response);
+      if (isPage(response)) await cache.put(path, response);
     }),
   );
 }
@@ -27,10 +30,10 @@ async function fromServerElseCache(request) {
   const cache = await caches.open(CACHE);
   try {
     const response = await fetch(request);
-    if (response.ok) await cache.put(request, response.clone());
+    if (isPage(response)) await cache.put(new URL(request.url).pathname, response.clone());
     return response;
   } catch (error) {
-    const kept = await cache.match(request, { ignoreVary: true });
+    const kept = await cache.match(request, { ignoreSearch: true, ignoreVary: true });
     if (kept) return kept;
     throw error;
   }
