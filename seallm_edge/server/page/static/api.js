@@ -14,12 +14,13 @@ export class Refused extends Error {
 /** The server does not answer. */
 export class Away extends Error {}
 
-/** Keep the key of an address ending in #key=…, and take it out of the address. */
+/** Keep the key of an address ending in #key=…, and take it out of the address: whether there was one. */
 export function takeKeyFromAddress() {
   const key = new URLSearchParams(location.hash.slice(1)).get("key");
-  if (!key) return;
+  if (!key) return false;
   setKey(key);
   history.replaceState(null, "", location.pathname);
+  return true;
 }
 
 /** Use another key from now on. */

@@ -68,9 +68,17 @@ export class Composer {
     this.fit();
   }
 
-  /** Give a message back that was not sent, unless another one was begun meanwhile. */
-  giveBack(text) {
-    if (!this.area.value) this.setText(text);
+  /** Give a message back to its conversation, null: a new one, unless another one was begun there meanwhile. */
+  giveBack(text, conversation) {
+    const place = conversation ?? "new";
+    if (place !== this.place) keep(place, localStorage.getItem(DRAFT + place) || text);
+    else if (!this.area.value) this.setText(text);
+  }
+
+  /** Forget what was typed for a conversation that is removed. */
+  forget(conversation) {
+    keep(conversation, "");
+    if (this.place === conversation) this.area.value = "";
   }
 
   /** Show whether a reply is under way. */
@@ -159,7 +167,15 @@ export class Composer {
   }
 
   #keep() {
-    if (this.area.value) localStorage.setItem(DRAFT + this.place, this.area.value);
-    else localStorage.removeItem(DRAFT + this.place);
+    keep(this.place, this.area.value);
+  }
+}
+
+function keep(place, text) {
+  localStorage.removeItem(DRAFT + place);
+  try {
+    if (text) localStorage.setItem(DRAFT + place, text);
+  } catch {
+    // A text of megabytes is more than a browser keeps; it stays in its box.
   }
 }

@@ -1,17 +1,18 @@
 // The page: puts its parts together, and runs turns.
 
-import { call, health, takeKeyFromAddress, turn } from "./api.js";
+import { call, health, takeKeyFromAddress } from "./api.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { h } from "./dom.js";
+import { keepOffline } from "./offline.js";
 import { changeSettings, readSettings, sampling, settings, showSettings } from "./settings.js";
 import { Sidebar } from "./sidebar.js";
 import * as status from "./status.js";
 import { Thread } from "./thread.js";
 import { Tree } from "./tree.js";
+import { Turns, storedTree } from "./turns.js";
 import { _, useLanguage } from "./words.js";
 
-const RETRY_MS = 2000;
 const LOAD_LOOK_MS = 500;
 const EMPTY = { models: [], personas: [], languages: [], default: null };
 
@@ -19,7 +20,8 @@ class Page {
   constructor() {
     this.state = EMPTY;
     this.tree = new Tree();
-    this.running = null;
+    this.turns = new Turns();
+    this.opening = 0;
     this.connection = new Connection(() => this.refresh());
     this.preloaded = "";
   }
@@ -31,12 +33,12 @@ class Page {
       retry: (message) => this.run({ action: "retry", message: message.parent }, this.branchTo(message.parent)),
       goOn: (message) => this.run({ action: "continue", message: message.id }, this.branchTo(message.parent)),
       edit: (message, text) => this.run({ action: "edit", message: message.id, text }, this.branchTo(message.parent)),
-      redraw: () => this.thread.show(this.tree),
+      redraw: () => this.drawThread(),
     };
     this.thread = new Thread(actions);
     this.composer = new Composer({
       send: (text) => this.say(text),
-      stop: () => this.running?.abort(),
+      stop: () => this.tree.running?.stop(),
       typing: () => this.preload(),
     });
     this.sidebar = new Sidebar({
@@ -52,7 +54,11 @@ class Page {
       onchange: () => changeSettings({ model: this.models.value }),
     });
     this.title = h("span", { class: "page-title" });
-    const skip = h("a", { class: "skip", href: "#message" }, _("Skip to the message"));
+    const toMessage = (event) => {
+      event.preventDefault(); // the address is the conversation's
+      this.composer.area.focus();
+    };
+    const skip = h("a", { class: "skip", href: "#message", onclick: toMessage }, _("Skip to the message"));
     const head = h("header", {}, this.sidebar.toggle, this.title, this.models);
     document.body.replaceChildren(
       skip,
@@ -67,12 +73,13 @@ class Page {
   /** Read the key, the settings and the words, then what the server has. */
   async start() {
     takeKeyFromAddress();
-    const open = new URLSearchParams(location.hash.slice(1)).get("c"); // before a turn changes it
+    const open = addressed(); // before a turn changes it
     readSettings();
     await useLanguage(settings().language);
     this.draw();
     await this.connection.guarded(() => this.refresh());
-    if (open && !this.tree.id && !this.running) await this.connection.guarded(() => this.open(open));
+    if (open && !this.tree.id && !this.tree.running) await this.connection.guarded(() => this.open(open));
+    window.addEventListener("popstate", () => this.goBack());
   }
 
   /** Show what the server has now. */
@@ -99,42 +106,68 @@ class Page {
   }
 
   drawConversation() {
-    this.thread.show(this.tree);
+    this.drawThread();
+    this.composer.setRunning(Boolean(this.tree.running));
     this.composer.moveTo(this.tree.id);
     this.composer.showFacts(this.tree.context);
     this.drawTitle();
   }
 
+  drawThread() {
+    const { running } = this.tree;
+    if (!running) this.thread.show(this.tree);
+    else if (running.isStored) this.thread.begin(this.tree);
+    else this.thread.showPending(this.tree, running.branch, running.asked.text ?? null);
+  }
+
   drawTitle() {
     this.title.textContent = this.tree.title;
     document.title = this.tree.title ? `${this.tree.title} · seallm` : "seallm";
-    history.replaceState(null, "", this.tree.id ? `#c=${this.tree.id}` : location.pathname);
+    history.replaceState(null, "", addressOf(this.tree.id));
   }
 
   async open(id, message) {
-    this.running?.abort();
-    this.tree = await this.stored(id);
-    if (message) await this.goTo(this.tree.messages.get(message) ?? this.tree.branch.at(-1));
-    this.drawConversation();
+    const opening = ++this.opening;
+    const tree = this.turns.of(id) ?? (await storedTree(id, this.models.value));
+    if (opening !== this.opening) return; // another one was chosen meanwhile
+    this.moveTo(tree);
+    if (message && !tree.running) {
+      const found = tree.messages.get(message);
+      if (found) await this.goTo(found);
+      this.thread.scrollTo(message);
+    }
     await this.sidebar.refresh(this.tree.id);
   }
 
-  /** Conversation as the server has it. */
-  async stored(id) {
-    const query = new URLSearchParams(this.models.value ? { model: this.models.value } : {});
-    return new Tree(await call(`/seallm/conversations/${encodeURIComponent(id)}?${query}`));
+  /** Show another conversation; what streams in the one before goes on. */
+  moveTo(tree) {
+    if (this.tree.running) status.clear();
+    if (tree.id !== this.tree.id && tree.id !== addressed()) history.pushState(null, "", addressOf(tree.id));
+    this.tree = tree;
+    this.drawConversation();
+  }
+
+  /** Show the conversation of an address that the user went back to, or wrote. */
+  goBack() {
+    if (takeKeyFromAddress()) return this.connection.guarded(() => this.refresh());
+    const id = addressed();
+    if (id === this.tree.id) return undefined;
+    return id ? this.connection.guarded(() => this.open(id)) : this.create();
   }
 
   create() {
-    this.running?.abort();
-    this.tree = new Tree();
-    this.drawConversation();
+    this.opening += 1;
+    this.moveTo(new Tree());
     this.sidebar.close();
     this.composer.area.focus();
     this.connection.guarded(() => this.sidebar.refresh(null));
   }
 
   async changed(id, isGone) {
+    if (isGone) {
+      this.turns.of(id)?.running.stop();
+      this.composer.forget(id);
+    }
     if (id === this.tree.id && isGone) this.create();
     else if (id === this.tree.id) await this.open(id);
     else await this.sidebar.refresh();
@@ -142,6 +175,7 @@ class Page {
 
   async goTo(message) {
     const leaf = this.tree.newestBelow(message).id;
+    if (this.tree.running) return; // its reply stands at the end
     this.tree.leaf = leaf;
     this.thread.show(this.tree);
     await call(`/seallm/conversations/${this.tree.id}`, { method: "PATCH", body: { leaf } });
@@ -159,71 +193,53 @@ class Page {
 
   /** Run a turn behind the messages of `branch`, and show it as it comes. What was typed comes back if it fails. */
   async run(asked, branch) {
-    if (this.running) return;
+    const { tree } = this;
+    if (tree.running) return;
     const { persona, system } = settings();
-    const opening = this.tree.id ? {} : { persona: persona || null, system: system || null };
+    const opening = tree.id ? {} : { persona: persona || null, system: system || null };
     const wanted = {
       ...asked,
       ...opening,
-      conversation: this.tree.id,
+      conversation: tree.id,
       model: this.models.value || null,
       sampling: sampling(),
     };
-    const running = new AbortController();
-    this.running = running;
-    this.composer.setRunning(true);
-    this.thread.showPending(this.tree, branch, asked.text ?? null);
-    const tree = this.tree;
+    const events = this.turns.run(tree, wanted, branch);
     let isStored = false;
+    this.composer.setRunning(true);
+    this.thread.showPending(tree, branch, asked.text ?? null);
     try {
-      for await (const event of turn(wanted, running.signal)) {
+      for await (const event of events) {
         isStored ||= event.type === "start";
         if (this.tree === tree) this.show(event);
+        else if (event.type === "start") await this.sidebar.refresh().catch(() => {}); // the way back to it
       }
     } catch (error) {
-      if (this.tree === tree) await this.failed(error, tree);
-    } finally {
-      this.running = null;
-      this.composer.setRunning(false);
-      if (!isStored && asked.text) this.composer.giveBack(asked.text);
+      if (error.name !== "AbortError") this.connection.tell(error);
+      else if (this.tree === tree) status.clear();
+      if (this.tree === tree) this.composer.showFacts(tree.context);
     }
-    if (this.tree === tree) this.thread.show(tree);
+    if (!isStored && asked.text) this.composer.giveBack(asked.text, tree.id);
+    if (this.tree === tree) {
+      this.composer.setRunning(false);
+      this.thread.show(tree);
+    }
     await this.connection.guarded(() => this.sidebar.refresh(this.tree.id));
   }
 
+  /** Show an event of the turn of the open conversation. */
   show(event) {
     if (event.type === "loading") status.showLoading(event.share);
     else if (event.type === "prefill") status.showPrefill(event.share);
     else if (event.type === "notice") status.say(noticeWords(event));
-    else if (event.type === "delta") this.thread.append(event.text);
+    else if (event.type === "delta") this.thread.grow(this.tree.running.reply.content);
     else if (event.type === "start") {
       status.clear();
-      this.tree.id = event.conversation;
-      this.tree.title ||= event.messages[0].content.trim().split("\n")[0].slice(0, 60);
-      this.tree.put(...event.messages);
       this.composer.place = this.tree.id;
       this.thread.begin(this.tree);
       this.drawTitle();
-    } else if (event.type === "end" && event.message) {
-      this.tree.put(event.message);
+    } else if (event.type === "end" && event.message)
       this.composer.showFacts(event.context, event.characters_per_second);
-    }
-  }
-
-  /** Say what went wrong with a turn; what the server has of it is shown. */
-  async failed(error, tree) {
-    if (error.name === "AbortError") status.clear();
-    else this.connection.tell(error);
-    if (!tree.id) return;
-    try {
-      const stored = await this.stored(tree.id);
-      Object.assign(tree, { messages: stored.messages, leaf: stored.leaf });
-      this.composer.showFacts(stored.context);
-    } catch {
-      // The text that has come stays on the screen.
-      const last = tree.branch.at(-1);
-      if (last?.state === "streaming") tree.put({ ...last, content: this.thread.reply.text, state: "cut" });
-    }
   }
 
   async settings() {
@@ -233,7 +249,7 @@ class Page {
       (work) => this.connection.guarded(work),
       () => this.sidebar.refresh(),
     );
-    if (!isOther || this.running) return;
+    if (!isOther) return;
     await useLanguage(settings().language);
     this.draw();
     await this.connection.guarded(() => this.sidebar.refresh(this.tree.id));
@@ -242,16 +258,16 @@ class Page {
   /** Load the model while its user types, so that the reply comes sooner. */
   async preload() {
     const model = this.models.value;
-    if (!model || this.preloaded === model || this.running) return;
+    if (!model || this.preloaded === model || this.turns.trees.size) return;
     this.preloaded = model;
     const load = call("/api/generate", { method: "POST", body: { model } }).catch(() => ({}));
     const look = setInterval(async () => {
       const share = await health().catch(() => null);
-      if (share !== null && !this.running) status.showLoading(share);
+      if (share !== null && !this.turns.trees.size) status.showLoading(share);
     }, LOAD_LOOK_MS);
     await load;
     clearInterval(look);
-    if (!this.running) status.clear();
+    if (!this.turns.trees.size) status.clear();
   }
 
   listenForFiles() {
@@ -270,17 +286,15 @@ class Page {
   }
 }
 
+const addressed = () => new URLSearchParams(location.hash.slice(1)).get("c");
+
+const addressOf = (id) => (id ? `#c=${id}` : location.pathname);
+
 function noticeWords(event) {
   if (event.kind === "TurnsDropped")
     return _("The oldest messages no longer fit in the context; the model does not see them.");
   if (event.kind === "NotSaved") return _("This conversation is not saved for now.");
   return event.text;
-}
-
-function keepOffline() {
-  if (!("serviceWorker" in navigator)) return; // pages without TLS on a network have none
-  const policy = globalThis.trustedTypes?.createPolicy("seallm", { createScriptURL: () => "/page/sw.js" });
-  navigator.serviceWorker.register(policy ? policy.createScriptURL("") : "/page/sw.js", { scope: "/" }).catch(() => {});
 }
 
 keepOffline();

@@ -49,13 +49,18 @@ export class Thread {
     this.#scrollToEnd();
   }
 
-  /** Show more of the reply that streams. */
-  append(text) {
-    this.reply.text += text;
+  /** Show the reply that streams with its text so far. */
+  grow(text) {
+    this.reply.text = text;
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
       this.#draw();
     });
+  }
+
+  /** Scroll to a message. */
+  scrollTo(id) {
+    this.list.querySelector(`[data-id="${Number(id)}"]`)?.scrollIntoView();
   }
 
   #openReply(text) {

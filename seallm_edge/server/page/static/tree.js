@@ -7,6 +7,7 @@ export class Tree {
     this.title = about.title ?? "";
     this.persona = about.persona ?? null;
     this.context = about.context ?? null; // tokens in use, of those that there are; null where the model is not loaded
+    this.running = null; // the turn under way, see `Turns`
     this.messages = new Map((about.messages ?? []).map((message) => [message.id, message]));
     this.leaf = this.messages.has(about.leaf) ? about.leaf : this.#lastAnswered(about.leaf);
   }
