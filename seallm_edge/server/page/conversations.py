@@ -26,6 +26,7 @@ from .access import Histories
 T = TypeVar("T")
 _MOST_LISTED = 200
 _MOST_FOUND = 50
+_MOST_NAMED = 80  # characters: of three bytes each they fit in a file name of 255
 _MEDIA_TYPES = {"md": "text/markdown", "txt": "text/plain", "json": "application/json"}
 
 
@@ -107,7 +108,8 @@ class ConversationRoutes:
             problem = f"there is no export as {form[:20]!r}"
             raise RequestRefused(400, "invalid_value", problem, f"take {', '.join(EXPORTS)}", param="format")
         tree = await self._tree(request)
-        return _download(EXPORTS[form](tree), f"{tree.title or 'conversation'}.{form}", _MEDIA_TYPES[form])
+        name = f"{(tree.title or 'conversation')[:_MOST_NAMED]}.{form}"
+        return _download(EXPORTS[form](tree), name, _MEDIA_TYPES[form])
 
     async def _export_all(self, request: Request) -> Response:
         def exported(history: History) -> str:

@@ -165,6 +165,15 @@ def test_conversations_are_found_renamed_exported_imported_and_removed() -> None
         assert served.json("DELETE", "/seallm/conversations/none")[0] == 404
 
 
+def test_a_long_title_makes_no_long_file_name() -> None:
+    with scripted("A") as served:
+        id_ = turn(served, text="1")[-1]["conversation"]
+        served.json("PATCH", f"/seallm/conversations/{id_}", {"title": "\u202eก" * 40_000})
+        status, headers, _ = served.request("GET", f"/seallm/conversations/{id_}/export?format=txt")
+        assert status == 200
+        assert headers["content-disposition"] == "attachment; filename*=UTF-8''" + "%E0%B8%81" * 40 + ".txt"
+
+
 def test_documents_are_read_without_a_file() -> None:
     with scripted() as served:
         found = served.json("POST", "/seallm/documents?name=../../nota.txt", "Halo\n".encode("utf-16"))[1]
