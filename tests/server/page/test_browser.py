@@ -249,6 +249,9 @@ def test_no_barrier_is_found_and_320_pixels_are_enough(browser: Any, scheme: str
         found.append(axe.run(page.page))
         page.button("Settings").click()
         expect(page.page.get_by_role("dialog")).to_be_visible()
+        fields = page.page.locator("dialog label > :is(input, select, textarea)")
+        ends = fields.evaluate_all("all => all.map((one) => Math.round(one.getBoundingClientRect().right))")
+        assert len(set(ends)) == 1
         found.append(axe.run(page.page))
         violations = [(one["id"], one["nodes"][0]["html"]) for each in found for one in each.response["violations"]]
         assert violations == []
