@@ -36,6 +36,7 @@ from . import shown
 from .access import Histories
 
 _LOOK_SECONDS = 0.2  # between two shares
+_STOP_SECONDS, _STOP_LOOK_SECONDS = 5.0, 0.02  # until a client's leaving is noticed
 Event = dict[str, Any]
 
 
@@ -84,6 +85,7 @@ class Turns:
         if asked.action in ("say", "edit") and not asked.text.strip():
             raise RequestRefused(400, "invalid_value", "the message is empty", "write something", param="text")
         history = await asyncio.to_thread(self._histories.of, request)
+        await self._stopped(asked.conversation)
         with self._alone(asked.conversation):
             pass  # refused with a status while that can be told
         return StreamedResponse(self._events(asked, history), _FRAMING, contextlib.AsyncExitStack())
@@ -102,10 +104,18 @@ class Turns:
                 turn = RunningTurn(asked, history, used.llm)
                 async with contextlib.aclosing(turn.events()) as events:
                     async for event in events:
-                        if asked.conversation is None and turn.conversation_id:  # which others can open now
+                        if (
+                            turn.conversation_id and turn.conversation_id not in self._busy
+                        ):  # a new one, which others can open
                             self._busy.add(turn.conversation_id)
                             held.callback(self._busy.discard, turn.conversation_id)
                         yield event
+
+    async def _stopped(self, conversation: str | None) -> None:
+        """Give a reply that its client has just stopped the time to end."""
+        tries = round(_STOP_SECONDS / _STOP_LOOK_SECONDS)
+        while conversation in self._busy and (tries := tries - 1) >= 0:
+            await asyncio.sleep(_STOP_LOOK_SECONDS)
 
     @contextlib.contextmanager
     def _alone(self, conversation: str | None) -> Generator[None, None, None]:

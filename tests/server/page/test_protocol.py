@@ -96,7 +96,8 @@ def test_a_client_that_goes_away_ends_the_reply_and_its_text_is_kept() -> None:
     assert 5 <= len(reply["content"]) < 4000
 
 
-def test_one_reply_of_a_conversation_at_a_time() -> None:
+def test_one_reply_of_a_conversation_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seallm_edge.server.page.turns._STOP_SECONDS", 0.0)
     with scripted("A", "x" * 400, "C", delay=0.005) as served:
         end = turn(served, text="1")[-1]
         id_, leaf = end["conversation"], end["message"]["id"]

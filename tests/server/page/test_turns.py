@@ -12,7 +12,8 @@ from support.page_turns import branch, tree, turn
 from support.served import scripted
 
 
-def test_a_new_conversation_has_one_reply_at_a_time_too() -> None:
+def test_a_new_conversation_has_one_reply_at_a_time_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seallm_edge.server.page.turns._STOP_SECONDS", 0.0)
     with scripted("x" * 400, "B", delay=0.005) as served:
         other = threading.Thread(target=turn, args=(served,), kwargs={"text": "1"})
         other.start()
@@ -24,6 +25,20 @@ def test_a_new_conversation_has_one_reply_at_a_time_too() -> None:
         other.join()
         assert (status, body["error"]["code"]) == (409, "reply_under_way")
         assert turn(served, conversation=found[0]["id"], text="2")[-1]["type"] == "end"
+
+
+def test_a_turn_waits_for_one_that_ends() -> None:
+    with scripted("x" * 100, "B", delay=0.005) as served:
+        other = threading.Thread(target=turn, args=(served,), kwargs={"text": "1"})
+        other.start()
+        found: list[dict[str, Any]] = []
+        while not found or len(tree(served, found[0]["id"])["messages"]) < 2:
+            time.sleep(0.02)
+            found = served.json("GET", "/seallm/conversations")[1]["conversations"]
+        asked = {"conversation": found[0]["id"], "message": tree(served, found[0]["id"])["leaf"], "text": "2"}
+        assert turn(served, **asked)[-1]["type"] == "end"
+        other.join()
+        assert branch(served, found[0]["id"]) == ["1", "x" * 100, "2", "B"]
 
 
 @pytest.mark.parametrize("action", ["say", "edit", "retry", "continue"])
