@@ -4,9 +4,9 @@
 
 `seallm serve` is a process of its own. One client asks for a short reply every second while, in turn: idle connections
 are opened and kept, request heads come a byte at a time, bodies of 1 GB are sent (with their length, and in chunks),
-JSON is nested 100,000 deep. Then a day's use in `--day` seconds: clients chat, stream, leave midway, list models and
-send wrong requests. Prints the statuses of each abuse, the seconds that the polite client waited, and the memory of
-the server with time; its KV cache is filled before.
+JSON is nested 100,000 deep, 10,000 requests have some bytes changed. Then a day's use in `--day` seconds: clients chat,
+stream, leave midway, list models and send wrong requests. Prints the statuses of each abuse, the seconds that the
+polite client waited, and the memory of the server with time; its KV cache is filled before.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ import psutil
 PATH = "/v1/chat/completions"
 GIGABYTE = 1 << 30
 SLOW_HEADS = 200
+N_MUTATED = 10_000
 
 
 def main() -> None:
@@ -56,6 +57,7 @@ def main() -> None:
             "bodies of 1 GB with their length": lambda: large_bodies(server, is_chunked=False),
             "bodies of 1 GB in chunks": lambda: large_bodies(server, is_chunked=True),
             "JSON nested 100,000 deep": lambda: deep(server),
+            f"{N_MUTATED:,} mutated requests": lambda: mutated(server),
         }
         for name, abuse in abuses.items():
             with server.polite_client() as waits:
@@ -178,6 +180,23 @@ def deep(server: Server) -> Counter[str]:
     """JSON that nests deeper than any parser's stack."""
     bodies = [b"[" * 100_000, b'{"messages": ' + b"[" * 100_000, b'{"a":' * 100_000 + b"1" + b"}" * 100_000]
     return Counter(str(server.request("POST", PATH, body)) for body in bodies)
+
+
+def mutated(server: Server) -> Counter[str]:
+    """Requests with some bytes changed, the same ones in each run."""
+    dice = random.Random(7)
+    body = json.dumps({"messages": [{"role": "user", "content": "Halo"}], "max_tokens": 1, "stop": ["x"]}).encode()
+    good = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (PATH.encode(), len(body), body)
+    ends: Counter[str] = Counter()
+    for _ in range(N_MUTATED):
+        broken = bytearray(good)
+        for _change in range(dice.randint(1, 6)):
+            broken[dice.randrange(len(broken))] = dice.randrange(256)
+        connection = server.connect()
+        connection.sendall(broken)
+        connection.shutdown(socket.SHUT_WR)
+        ends[answer_on(connection)] += 1
+    return ends
 
 
 def answer_on(connection: socket.socket) -> str:
