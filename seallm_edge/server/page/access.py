@@ -11,7 +11,7 @@ import threading
 from starlette.requests import Request
 
 from ... import paths
-from ...chat import History
+from ...chat import Conversation, History
 from ..guard import is_loopback
 from ..problems import RequestRefused
 from ..settings import ServerSettings
@@ -24,6 +24,7 @@ class Histories:
         self._settings = settings
         self._lock = threading.Lock()
         self._opened: dict[bool, History] = {}
+        self._unsaved: dict[History, dict[str, Conversation]] = {}
 
     def of(self, request: Request) -> History:
         """History for a request. Raises RequestRefused for one that another page sends."""
@@ -34,15 +35,21 @@ class Histories:
                 self._opened[is_guest] = History(paths.guest_history_file() if is_guest else None)
             return self._opened[is_guest]
 
+    def unsaved(self, history: History) -> dict[str, Conversation]:
+        """Conversations by id whose history file failed: they are in memory until it can be written again."""
+        return self._unsaved.setdefault(history, {})
+
     def is_guest(self, request: Request) -> bool:
         """Whether a request gets the guests' history."""
         address = request.client.host if request.client else ""
         return not (self._settings.shares_history or is_loopback(_bracketed(address)))
 
     def close(self) -> None:
-        """Close the files."""
+        """Store what could not be stored before, if that is possible now, and close the files."""
         with self._lock:
             for history in self._opened.values():
+                for conversation in self.unsaved(history).values():
+                    conversation.save()
                 history.close()
 
 

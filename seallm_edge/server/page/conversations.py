@@ -124,7 +124,11 @@ class ConversationRoutes:
         return json_response({"ids": ids})
 
     async def _tree(self, request: Request) -> ConversationTree:
-        return await self._with_history(request, lambda history: history.tree(_id(request)))
+        def found(history: History) -> ConversationTree:
+            unsaved = self._histories.unsaved(history).get(_id(request))
+            return unsaved.tree() if unsaved else history.tree(_id(request))
+
+        return await self._with_history(request, found)
 
     async def _with_history(self, request: Request, work: Callable[[History], T]) -> T:
         return await asyncio.to_thread(lambda: work(self._histories.of(request)))

@@ -40,7 +40,7 @@ _STOP_SECONDS, _STOP_LOOK_SECONDS = 5.0, 0.02  # until a client's leaving is not
 Event = dict[str, Any]
 
 
-class TurnSampling(msgspec.Struct, kw_only=True, omit_defaults=True):
+class TurnSampling(msgspec.Struct, kw_only=True):
     """Options of the reply, those of `Sampling`."""
 
     temperature: float | None = None
@@ -101,14 +101,13 @@ class Turns:
                         else:
                             yield {"type": "loading", "share": round(found, 3)}
                 assert used
-                turn = RunningTurn(asked, history, used.llm)
+                turn = RunningTurn(asked, history, self._histories.unsaved(history), used.llm)
                 async with contextlib.aclosing(turn.events()) as events:
                     async for event in events:
-                        if (
-                            turn.conversation_id and turn.conversation_id not in self._busy
-                        ):  # a new one, which others can open
-                            self._busy.add(turn.conversation_id)
-                            held.callback(self._busy.discard, turn.conversation_id)
+                        id_ = turn.conversation_id
+                        if id_ and id_ not in self._busy:  # a new conversation, which others can open
+                            self._busy.add(id_)
+                            held.callback(self._busy.discard, id_)
                         yield event
 
     async def _stopped(self, conversation: str | None) -> None:
@@ -134,11 +133,14 @@ class Turns:
 
 
 class RunningTurn:
-    """Turn that a thread reads and stores; leaving its events ends it."""
+    """Turn that a thread reads and stores; leaving its events ends it. A conversation whose history file fails is kept
+    in `unsaved`.
+    """
 
-    def __init__(self, asked: TurnRequest, history: History, llm: SeaLLM) -> None:
+    def __init__(self, asked: TurnRequest, history: History, unsaved: dict[str, Conversation], llm: SeaLLM) -> None:
         self._asked = asked
         self._history = history
+        self._unsaved = unsaved
         self._llm = llm
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -186,6 +188,9 @@ class RunningTurn:
             if conversation.id and not self._has_text:
                 with contextlib.suppress(HistoryError):  # it may be removed
                     conversation.stand_at(leaf)
+            self._unsaved.pop(self._asked.conversation or "", None)
+            if conversation.id and not conversation.is_saved:
+                self._unsaved[conversation.id] = conversation
         self._put(self._end(conversation))
 
     def _stream(self, conversation: Conversation) -> None:
@@ -206,6 +211,10 @@ class RunningTurn:
         asked = self._asked
         given = {name: value for name, value in msgspec.structs.asdict(asked.sampling).items() if value is not None}
         given = {"max_tokens": None, **given}  # who reads along can stop it
+        if unsaved := self._unsaved.get(asked.conversation or ""):
+            unsaved.sampling, unsaved.on_notice = given, self._notice
+            unsaved.change_model(self._llm)
+            return unsaved
         if asked.conversation is not None:
             return Conversation.resume(
                 self._llm, self._history, asked.conversation, sampling=given, on_notice=self._notice

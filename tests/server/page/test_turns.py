@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from seallm_edge.chat import History
+from seallm_edge.errors import HistoryUnavailable
 from support.page_turns import branch, tree, turn
 from support.served import scripted
 
@@ -80,3 +82,53 @@ def test_a_turn_that_fails_leaves_the_conversation_where_it_stood() -> None:
         asked = {"action": "edit", "conversation": id_, "message": first["message"]["parent"], "text": "x" * 40_000}
         assert turn(served, **asked)[-1]["code"] == "context_length_exceeded"
         assert branch(served, id_) == ["1", "A", "2", "B"]
+
+
+class FullDisk(History):
+    """History whose disk is full while `is_full`."""
+
+    is_full = False
+
+    def _refused(self) -> None:
+        if FullDisk.is_full:
+            raise HistoryUnavailable("the disk is full")
+
+    def create(self, *arguments: Any, **options: Any) -> str:
+        self._refused()
+        return super().create(*arguments, **options)
+
+    def add_message(self, *arguments: Any, **options: Any) -> int:
+        self._refused()
+        return super().add_message(*arguments, **options)
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_conversation_whose_file_fails_goes_on_and_is_stored_once_it_can_be(
+    monkeypatch: pytest.MonkeyPatch, is_new: bool
+) -> None:
+    monkeypatch.setattr("seallm_edge.server.page.access.History", FullDisk)
+    monkeypatch.setattr("seallm_edge.chat.branch._RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(FullDisk, "is_full", is_new)
+    with scripted("A", "B", "C") as served:
+        first = turn(served, text="1")[-1]
+        monkeypatch.setattr(FullDisk, "is_full", True)
+        events = turn(served, conversation=first["conversation"], message=first["message"]["id"], text="2")
+        second = events[-1]
+        assert branch(served, second["conversation"]) == ["1", "A", "2", "B"]
+        assert "NotSaved" in [event["kind"] for event in events if event["type"] == "notice"] or is_new
+        monkeypatch.setattr(FullDisk, "is_full", False)
+        third = turn(served, conversation=second["conversation"], message=second["message"]["id"], text="3")[-1]
+        assert branch(served, third["conversation"]) == ["1", "A", "2", "B", "3", "C"]
+    with History() as history:
+        assert [one.content for one in history.tree(third["conversation"]).branch] == ["1", "A", "2", "B", "3", "C"]
+
+
+def test_what_could_not_be_stored_is_stored_when_the_server_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seallm_edge.server.page.access.History", FullDisk)
+    monkeypatch.setattr(FullDisk, "is_full", True)
+    with scripted("A") as served:
+        turn(served, text="1")
+        monkeypatch.setattr(FullDisk, "is_full", False)
+    with History() as history:
+        (one,) = history.conversations()
+        assert [message.content for message in history.tree(one.id).branch] == ["1", "A"]

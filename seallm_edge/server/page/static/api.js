@@ -1,5 +1,7 @@
 // Requests to the server: JSON, and turns as streams of events.
 
+import { keep, kept } from "./storage.js";
+
 const KEY = "seallm.key";
 
 /** Refusal of the server: `status`, `code`, and a message with its cure. */
@@ -24,7 +26,7 @@ export function takeKeyFromAddress() {
 }
 
 /** Use another key from now on. */
-export const setKey = (key) => localStorage.setItem(KEY, key);
+export const setKey = (key) => keep(KEY, key);
 
 /** JSON that the server answers with. Raises Refused and Away. */
 export async function call(path, { method = "GET", body, signal } = {}) {
@@ -71,7 +73,7 @@ export async function health() {
 
 async function request(path, { method = "GET", body, signal }) {
   const headers = {};
-  const key = localStorage.getItem(KEY);
+  const key = kept(KEY);
   if (key) headers.Authorization = `Bearer ${key}`;
   const isData = body instanceof Blob || typeof body === "string";
   const data = body === undefined || isData ? body : JSON.stringify(body);

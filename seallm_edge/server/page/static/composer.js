@@ -5,6 +5,7 @@ import { choose } from "./dialogs.js";
 import { h, icon, iconButton } from "./dom.js";
 import { growWithText, watchEnter } from "./keyboard.js";
 import { say, showAway, showProblem } from "./status.js";
+import { keep, kept } from "./storage.js";
 import { _, number } from "./words.js";
 
 const DRAFT = "seallm.draft.";
@@ -58,7 +59,7 @@ export class Composer {
   /** Write for another conversation: what was typed for it and not sent comes back. */
   moveTo(conversation) {
     this.place = conversation ?? "new";
-    this.setText(localStorage.getItem(DRAFT + this.place) ?? "");
+    this.setText(kept(DRAFT + this.place) ?? "");
   }
 
   /** Show a text to go on with. */
@@ -71,13 +72,13 @@ export class Composer {
   /** Give a message back to its conversation, null: a new one, unless another one was begun there meanwhile. */
   giveBack(text, conversation) {
     const place = conversation ?? "new";
-    if (place !== this.place) keep(place, localStorage.getItem(DRAFT + place) || text);
+    if (place !== this.place) keep(DRAFT + place, kept(DRAFT + place) || text);
     else if (!this.area.value) this.setText(text);
   }
 
   /** Forget what was typed for a conversation that is removed. */
   forget(conversation) {
-    keep(conversation, "");
+    keep(DRAFT + conversation, "");
     if (this.place === conversation) this.area.value = "";
   }
 
@@ -167,15 +168,6 @@ export class Composer {
   }
 
   #keep() {
-    keep(this.place, this.area.value);
-  }
-}
-
-function keep(place, text) {
-  localStorage.removeItem(DRAFT + place);
-  try {
-    if (text) localStorage.setItem(DRAFT + place, text);
-  } catch {
-    // A text of megabytes is more than a browser keeps; it stays in its box.
+    keep(DRAFT + this.place, this.area.value);
   }
 }

@@ -4,6 +4,7 @@ import { call, download } from "./api.js";
 import { ask, buttons } from "./dialogs.js";
 import { h } from "./dom.js";
 import { say } from "./status.js";
+import { keep, kept } from "./storage.js";
 import { _, language } from "./words.js";
 
 const PLACE = "seallm.settings";
@@ -17,14 +18,14 @@ export const settings = () => values;
 /** Change settings, and keep them in this browser. */
 export function changeSettings(changes) {
   values = { ...values, ...changes };
-  localStorage.setItem(PLACE, JSON.stringify(values));
+  keep(PLACE, JSON.stringify(values));
   applyTheme();
 }
 
 /** Read the settings that this browser keeps. */
 export function readSettings() {
   try {
-    values = { ...DEFAULTS, ...JSON.parse(localStorage.getItem(PLACE) ?? "{}") };
+    values = { ...DEFAULTS, ...JSON.parse(kept(PLACE) ?? "{}") };
   } catch {
     values = { ...DEFAULTS };
   }

@@ -30,6 +30,7 @@ export class Turns {
         this.#take(tree, event);
         yield event;
       }
+      if (tree.running.isMoved) await this.#readBack(tree, asked.model);
     } catch (error) {
       if (tree.id) await this.#readBack(tree, asked.model);
       throw error;
@@ -42,12 +43,13 @@ export class Turns {
   #take(tree, event) {
     if (event.type === "start") {
       tree.running.isStored = true;
-      tree.id = event.conversation;
+      moveTo(tree, event.conversation);
       tree.title ||= event.messages[0].content.trim().split("\n")[0].slice(0, 60);
       tree.put(...event.messages);
       tree.running.reply = event.messages.at(-1);
     } else if (event.type === "delta") tree.running.reply.content += event.text;
     else if (event.type === "end" && event.message) {
+      moveTo(tree, event.conversation);
       tree.put(event.message);
       tree.context = event.context;
     }
@@ -63,4 +65,10 @@ export class Turns {
       if (reply) tree.put({ ...reply, state: "cut" });
     }
   }
+}
+
+/** A conversation whose file failed, or can be written again, has other ids from then on: its messages are read again. */
+function moveTo(tree, id) {
+  tree.running.isMoved ||= Boolean(tree.id) && tree.id !== id;
+  tree.id = id;
 }
