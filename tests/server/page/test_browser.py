@@ -266,3 +266,16 @@ def test_the_page_speaks_the_users_language(browser: Any) -> None:
         expect(page.locator("html")).to_have_attribute("lang", "th")
         expect(page.locator("h1")).not_to_have_text("What would you like to talk about?")
     thai.close()
+
+
+def test_older_conversations_are_listed_as_the_list_is_scrolled(context: Any) -> None:
+    with History() as history:
+        for number in range(203):
+            history.add_message(history.create(None, "scripted"), None, "user", f"Nomor {number}")
+    with scripted() as served:
+        page = Page(context, served)
+        rows = page.page.locator(".conversation")
+        expect(rows).to_have_count(200)
+        rows.last.scroll_into_view_if_needed()
+        expect(rows).to_have_count(203)
+        expect(rows.last).to_have_text("Nomor 0")

@@ -39,8 +39,11 @@ export function sampling() {
   return given;
 }
 
+const dark = matchMedia("(prefers-color-scheme: dark)");
+dark.addEventListener("change", applyTheme);
+
 function applyTheme() {
-  document.documentElement.dataset.theme = values.theme;
+  document.documentElement.dataset.theme = values.theme || (dark.matches ? "dark" : "light");
 }
 
 /** Show the settings: whether the language changed. */

@@ -6,6 +6,7 @@ import { h, icon, iconButton } from "./dom.js";
 import { _ } from "./words.js";
 
 const SEARCH_MS = 200;
+const NEAR_END = 200; // pixels
 
 /** Sidebar. `actions` has open(id, message), create(), changed(id), settings() and guarded(work). */
 export class Sidebar {
@@ -18,7 +19,8 @@ export class Sidebar {
       placeholder: _("Search"),
       oninput: () => this.#searchSoon(),
     });
-    this.list = h("ul", { class: "conversations" });
+    this.list = h("ul", { class: "conversations", onscroll: () => this.#listMore() });
+    this.isAll = true;
     const create = h(
       "button",
       { type: "button", class: "new", onclick: () => actions.create() },
@@ -57,7 +59,21 @@ export class Sidebar {
     if (wanted !== this.search.value.trim()) return; // a later search has its own answer
     const rows = found.matches ?? found.conversations;
     const empty = h("li", { class: "empty" }, wanted ? _("Nothing found") : _("No conversations yet"));
+    this.isAll = found.is_all ?? true;
     this.list.replaceChildren(...(rows.length ? rows.map((one) => this.#row(one)) : [empty]));
+  }
+
+  /** List older conversations once the end of the list comes near. */
+  #listMore() {
+    const { scrollHeight, scrollTop, clientHeight } = this.list;
+    if (this.isAll || scrollHeight - scrollTop - clientHeight > NEAR_END) return;
+    this.isAll = true; // until the answer says more
+    this.actions.guarded(async () => {
+      const found = await call(`/seallm/conversations?offset=${this.list.children.length}`);
+      if (this.search.value.trim()) return;
+      this.list.append(...found.conversations.map((one) => this.#row(one)));
+      this.isAll = found.is_all;
+    });
   }
 
   /** Close the sidebar where it lies over the page. */
