@@ -11,7 +11,16 @@ import pytest
 from seallm_edge.chat import History
 from seallm_edge.errors import HistoryUnavailable
 from support.page_turns import branch, tree, turn
-from support.served import scripted
+from support.served import Served, scripted
+
+
+def id_of_streaming(served: Served) -> str:
+    """Id of the only conversation, once its reply has text."""
+    found: list[dict[str, Any]] = []
+    while not found or len(tree(served, found[0]["id"])["messages"]) < 2:
+        time.sleep(0.02)
+        found = served.json("GET", "/seallm/conversations")[1]["conversations"]
+    return str(found[0]["id"])
 
 
 def test_a_new_conversation_has_one_reply_at_a_time_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,28 +28,22 @@ def test_a_new_conversation_has_one_reply_at_a_time_too(monkeypatch: pytest.Monk
     with scripted("x" * 400, "B", delay=0.005) as served:
         other = threading.Thread(target=turn, args=(served,), kwargs={"text": "1"})
         other.start()
-        found: list[dict[str, Any]] = []
-        while not found or len(tree(served, found[0]["id"])["messages"]) < 2:
-            time.sleep(0.02)
-            found = served.json("GET", "/seallm/conversations")[1]["conversations"]
-        status, body = served.json("POST", "/seallm/turns", {"conversation": found[0]["id"], "text": "2"})
+        id_ = id_of_streaming(served)
+        status, body = served.json("POST", "/seallm/turns", {"conversation": id_, "text": "2"})
         other.join()
         assert (status, body["error"]["code"]) == (409, "reply_under_way")
-        assert turn(served, conversation=found[0]["id"], text="2")[-1]["type"] == "end"
+        assert turn(served, conversation=id_, text="2")[-1]["type"] == "end"
 
 
 def test_a_turn_waits_for_one_that_ends() -> None:
     with scripted("x" * 100, "B", delay=0.005) as served:
         other = threading.Thread(target=turn, args=(served,), kwargs={"text": "1"})
         other.start()
-        found: list[dict[str, Any]] = []
-        while not found or len(tree(served, found[0]["id"])["messages"]) < 2:
-            time.sleep(0.02)
-            found = served.json("GET", "/seallm/conversations")[1]["conversations"]
-        asked = {"conversation": found[0]["id"], "message": tree(served, found[0]["id"])["leaf"], "text": "2"}
+        id_ = id_of_streaming(served)
+        asked = {"conversation": id_, "message": tree(served, id_)["leaf"], "text": "2"}
         assert turn(served, **asked)[-1]["type"] == "end"
         other.join()
-        assert branch(served, found[0]["id"]) == ["1", "x" * 100, "2", "B"]
+        assert branch(served, id_) == ["1", "x" * 100, "2", "B"]
 
 
 @pytest.mark.parametrize("action", ["say", "edit", "retry", "continue"])
