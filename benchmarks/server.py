@@ -18,6 +18,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,8 +46,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--llama-server", nargs="+", default=[], metavar="NAME=PATH")
     arguments = parser.parse_args()
-    path = locate(arguments.model)
-    peers = dict(one.split("=", 1) for one in arguments.llama_server)
+    path = locate(arguments.model).absolute()
+    peers = {name: Path(program).absolute() for name, program in (one.split("=", 1) for one in arguments.llama_server)}
     with contextlib.ExitStack() as running:
         url = running.enter_context(our_server(path))
         llm = running.enter_context(SeaLLM(path))
@@ -69,7 +70,7 @@ def our_server(model: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def peer_server(program: str, model: Path, n_clients: int) -> Iterator[str]:
+def peer_server(program: Path, model: Path, n_clients: int) -> Iterator[str]:
     """URL of a llama-server."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
@@ -83,13 +84,14 @@ def peer_server(program: str, model: Path, n_clients: int) -> Iterator[str]:
 
 @contextlib.contextmanager
 def process(command: Sequence[str | Path], stdout: int) -> Iterator[subprocess.Popen[str]]:
-    """Process that ends with the block."""
-    running = subprocess.Popen(command, stdout=stdout, stderr=subprocess.DEVNULL, text=True)
-    try:
-        yield running
-    finally:
-        running.terminate()
-        running.wait()
+    """Process that ends with the block, in a folder of its own: some servers write logs where they stand."""
+    with tempfile.TemporaryDirectory() as folder:
+        running = subprocess.Popen(command, stdout=stdout, stderr=subprocess.DEVNULL, text=True, cwd=folder)
+        try:
+            yield running
+        finally:
+            running.terminate()
+            running.wait()
 
 
 def wait_until_ready(port: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -163,7 +164,7 @@ class Context:
     def state(self, sequence: int) -> memoryview:
         """The KV of `sequence` as bytes: what `restore` takes."""
         size = self._llama.llama_state_seq_get_size(self.pointer, sequence)
-        data = np.empty(size, np.uint8)
+        data = np.frombuffer(_own_pages(size), np.uint8)
         pointer = data.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
         written = self._llama.llama_state_seq_get_data(self.pointer, pointer, size, sequence)
         if written != size:
@@ -185,6 +186,15 @@ class Context:
             self._views.clear()
             self._llama.llama_free(self.pointer)
             self.pointer = None
+
+
+def _own_pages(size: int) -> mmap.mmap:
+    """Memory of `size` bytes whose pages go back to the system once it is dropped. Blocks of all sizes that come and go
+    would leave holes in the allocator's heap, which grows with them.
+    """
+    if sys.platform == "win32":
+        return mmap.mmap(-1, size)
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def _ggml_type(name: str) -> int:

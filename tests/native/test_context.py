@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from seallm_edge.errors import EngineError
@@ -76,6 +78,29 @@ def test_a_state_brings_a_sequence_back_in_another_place(context: Context) -> No
     read(context, TOKENS[:30], 1)
     assert context.restore(6, state)
     np.testing.assert_array_equal(read(context, [5, 6], 6, len(TOKENS)), expected)
+
+
+@pytest.mark.slow
+def test_states_that_come_and_go_leave_no_memory_behind(model: Model) -> None:
+    context = Context(model, n_ctx=1024, n_batch=128, n_threads=2, n_sequences=2, n_outputs=2)
+    for start in range(0, 896, 128):
+        read(context, list(range(1000 + start, 1128 + start)), 0, start)
+    dice = random.Random(7)
+    kept: list[memoryview] = []
+
+    def replace_states(times: int) -> int:
+        for _ in range(times):
+            context.copy(0, 1, dice.randint(64, 896))
+            kept.append(context.state(1))
+            context.forget(1)
+            while sum(state.nbytes for state in kept) > 60_000_000:
+                del kept[dice.randrange(len(kept))]
+        return psutil.Process().memory_info().rss - sum(state.nbytes for state in kept)
+
+    before = replace_states(50)
+    most = max(replace_states(50) for _ in range(10))
+    context.close()
+    assert most - before < 10_000_000
 
 
 def test_a_state_for_which_there_is_no_room_is_refused(context: Context) -> None:
