@@ -14,7 +14,7 @@ from .kv.slots import Slot
 from .reproducible import batch_rule
 from .sequence import ReplySequence
 
-MAX_RUNNING = 16
+MAX_RUNNING = 32
 _MIN_SHARED_TOKENS = 16  # tokens of a common beginning
 _GROWTH_CELLS = 16  # cells that must be left for each running reply when another one begins
 

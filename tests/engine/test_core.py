@@ -83,6 +83,20 @@ def test_replies_come_together_and_none_disturbs_another() -> None:
     assert harness.context.n_steps < sum(10 + seed + 12 for seed in range(6)) / 4
 
 
+def test_32_replies_come_at_once_and_the_next_ones_wait_in_order() -> None:
+    context = FakeContext(n_ctx=4096, n_batch=64, n_sequences=64, n_outputs=64, is_batch_invariant=True)
+    harness = SchedulerHarness(context)
+    asked = [harness.ask(long_winded(length=5 + number % 3), max_tokens=40) for number in range(40)]
+    for _ in range(20):
+        harness.step()
+    scheduler = harness.core.scheduler
+    assert scheduler.running == asked[:32]
+    assert scheduler.waiting == asked[32:]
+    assert all(harness.tokens[sequence] for sequence in asked[:32])
+    harness.run()
+    assert all(harness.ends[sequence].error is None for sequence in asked)
+
+
 def test_a_long_prompt_lets_a_running_reply_speak_at_every_step() -> None:
     harness = SchedulerHarness(FakeContext(n_ctx=2000, n_batch=128))
     first = harness.ask(long_winded(), max_tokens=40)

@@ -35,6 +35,23 @@ def test_a_reply_goes_on_while_another_conversation_is_open(context: Any) -> Non
         assert not page.errors
 
 
+def test_what_changes_the_branch_waits_while_a_reply_streams(context: Any) -> None:
+    with scripted("A", "B", "satu " * 40, settings=ServerSettings(port=0), delay=0.01) as served:
+        page = Page(context, served)
+        page.say("Halo")
+        page.wait()
+        page.button("Another reply").click()
+        expect(page.replies).to_contain_text("B")
+        page.wait()
+        page.say("Lagi")
+        expect(page.replies.last).to_contain_text("satu satu")
+        for words in ("Earlier version", "Edit", "Another reply"):
+            expect(page.button(words).first).to_be_disabled()
+        page.wait()
+        page.button("Earlier version").click()
+        expect(page.replies).to_contain_text("A")
+
+
 def test_a_message_that_was_not_sent_comes_back_to_its_own_conversation(context: Any) -> None:
     with scripted("A", "B") as served:
         turn(served, text="satu")
@@ -79,13 +96,3 @@ def test_a_message_that_was_searched_for_is_in_sight(context: Any) -> None:
         page.page.get_by_label("Search conversations").fill("nomor 7")
         page.page.locator(".conversation", has_text="nomor 7").first.click()
         expect(page.page.locator("article", has_text="nomor 7 ")).to_be_in_viewport()
-
-
-def test_a_message_is_edited_and_left_while_a_reply_streams(context: Any) -> None:
-    with scripted("satu dua " * 60, delay=0.005) as served:
-        page = Page(context, served)
-        page.say("Hitung")
-        expect(page.replies).to_contain_text("satu")
-        page.button("Edit").click()
-        page.page.get_by_label("Edit", exact=True).press("Escape")
-        expect(page.page.locator(".running")).to_contain_text("satu dua satu")

@@ -8,8 +8,9 @@ import { _ } from "./words.js";
 
 const DOCUMENT = /^Document ([^\n]*):\n(`{3,})\n([\s\S]*?)\n\2\n/;
 
-/** Element of a message. `siblings` are those in its place; `actions` are what its buttons call. */
-export function messageElement(message, siblings, actions, { isLast, isRunning } = {}) {
+/** Element of a message. `siblings` are those in its place; `actions` are what its buttons call. Those that change the
+ * branch wait while a reply of the conversation comes, `isBusy`. */
+export function messageElement(message, siblings, actions, { isLast, isRunning, isBusy = false } = {}) {
   const isUser = message.role === "user";
   const body = h("div", { class: "body" });
   const element = h(
@@ -22,11 +23,11 @@ export function messageElement(message, siblings, actions, { isLast, isRunning }
   else new GrowingMarkdown(body).update(message.content);
   if (isRunning) return element;
   if (!isUser) body.append(...cutNotice(message));
-  const tools = h("div", { class: "tools" }, ...navigation(message, siblings, actions));
+  const tools = h("div", { class: "tools" }, ...navigation(message, siblings, actions, isBusy));
   tools.append(iconButton("copy", _("Copy"), () => copyText(message.content)));
-  if (isUser) tools.append(iconButton("edit", _("Edit"), () => edit(element, message, actions)));
+  if (isUser) tools.append(iconButton("edit", _("Edit"), () => edit(element, message, actions), { disabled: isBusy }));
   else {
-    tools.append(iconButton("again", _("Another reply"), () => actions.retry(message)));
+    tools.append(iconButton("again", _("Another reply"), () => actions.retry(message), { disabled: isBusy }));
     if (isLast) tools.append(iconButton("on", _("Continue this reply"), () => actions.goOn(message)));
   }
   element.append(tools);
@@ -50,14 +51,14 @@ function userParts(content) {
   return parts;
 }
 
-function navigation(message, siblings, actions) {
+function navigation(message, siblings, actions, isBusy) {
   if (siblings.length < 2) return [];
   const place = siblings.findIndex((one) => one.id === message.id);
   const to = (step) => () => actions.goTo(siblings[place + step]);
   return [
-    iconButton("before", _("Earlier version"), to(-1), { disabled: place === 0 }),
+    iconButton("before", _("Earlier version"), to(-1), { disabled: isBusy || place === 0 }),
     h("span", { class: "place" }, `${place + 1}/${siblings.length}`),
-    iconButton("after", _("Later version"), to(1), { disabled: place === siblings.length - 1 }),
+    iconButton("after", _("Later version"), to(1), { disabled: isBusy || place === siblings.length - 1 }),
   ];
 }
 

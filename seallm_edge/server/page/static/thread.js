@@ -31,7 +31,9 @@ export class Thread {
 
   /** Show messages before the server has them: a text that was sent behind `branch`, and a reply that has no text. */
   showPending(tree, branch, text) {
-    const elements = branch.map((message) => messageElement(message, tree.siblings(message), this.actions));
+    const elements = branch.map((message) =>
+      messageElement(message, tree.siblings(message), this.actions, { isBusy: true }),
+    );
     if (text !== null)
       elements.push(
         messageElement({ id: 0, role: "user", content: text, lang: languageOf(text) }, [], {}, { isRunning: true }),
