@@ -3,10 +3,11 @@ to those of other servers.
 
     python benchmarks/server.py [MODEL] [--clients 1 8 32] [--tokens 64] [--rounds 5] [--llama-server NAME=PATH ...]
 
-`seallm serve` is a process of its own; clients are threads that read streams of chat completions. The engine's
-replies are `SeaLLM.stream` in threads of one process, in turns with the servers. Each llama-server runs with as many
-slots as clients, 1,024 tokens each, and the same threads. Prints aggregate tokens a second and the time to the first
-token, medians with the lowest and highest, and ours relative to each.
+`seallm serve` is a process of its own; clients are threads that read streams of chat completions. The engine's replies
+are `SeaLLM.stream` in threads of one process, in turns with the servers; replies that are not streamed show what
+streaming costs. Each llama-server runs with as many slots as clients, 1,024 tokens each, and the same threads. Prints
+aggregate tokens a second and the time to the first token, medians with the lowest and highest, and ours relative to
+each.
 """
 
 from __future__ import annotations
@@ -53,7 +54,11 @@ def main() -> None:
         llm = running.enter_context(SeaLLM(path))
         for n_clients in arguments.clients:
             with contextlib.ExitStack() as others:
-                contestants = {"ours": over_http(url, arguments.tokens), "engine": engine(llm, arguments.tokens)}
+                contestants = {
+                    "ours": over_http(url, arguments.tokens),
+                    "engine": engine(llm, arguments.tokens),
+                    "ours, whole replies": whole_over_http(url, arguments.tokens),
+                }
                 for name, program in peers.items():
                     peer_url = others.enter_context(peer_server(program, path, n_clients))
                     contestants[name] = over_http(peer_url, arguments.tokens)
@@ -76,10 +81,9 @@ def peer_server(program: Path, model: Path, n_clients: int) -> Iterator[str]:
         port = probe.getsockname()[1]
     settings = {"-m": model, "-np": n_clients, "-c": 1024 * n_clients, "-t": this_machine().threads, "--port": port}
     command = [program, *(str(word) for setting in settings.items() for word in setting)]
-    with process(command, stdout=subprocess.DEVNULL):
-        url = f"http://127.0.0.1:{port}"
-        wait_until_ready(port)
-        yield url
+    with process(command, stdout=subprocess.DEVNULL) as running:
+        wait_until_ready(running, port)
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextlib.contextmanager
@@ -94,14 +98,15 @@ def process(command: Sequence[str | Path], stdout: int) -> Iterator[subprocess.P
             running.wait()
 
 
-def wait_until_ready(port: int) -> None:
+def wait_until_ready(running: subprocess.Popen[str], port: int) -> None:
     """Wait until a server says that it can answer."""
-    while True:
+    while running.poll() is None:
         with contextlib.suppress(OSError), closing(HTTPConnection("127.0.0.1", port)) as connection:
             connection.request("GET", "/health")
             if connection.getresponse().status == 200:
                 return
         time.sleep(0.2)
+    sys.exit(f"{running.args[0]} ended with {running.returncode}")
 
 
 def compare(n_clients: int, rounds: int, contestants: dict[str, Callable[[str], Times]]) -> None:
@@ -163,6 +168,21 @@ def over_http(url: str, n_tokens: int) -> Callable[[str], Times]:
                     first = time.perf_counter() - started
                 written = (chunk.get("usage") or {}).get("completion_tokens", written)
         return Times(written, first)
+
+    return reply
+
+
+def whole_over_http(url: str, n_tokens: int) -> Callable[[str], Times]:
+    """Reply to a question, over HTTP, in one piece."""
+    place = urlsplit(url)
+
+    def reply(question: str) -> Times:
+        body = {"messages": [{"role": "user", "content": question}], "max_tokens": n_tokens, "temperature": 0}
+        started = time.perf_counter()
+        with closing(HTTPConnection(place.hostname or "", place.port)) as connection:
+            connection.request("POST", "/v1/chat/completions", json.dumps(body))
+            found = json.load(connection.getresponse())
+        return Times(found["usage"]["completion_tokens"], time.perf_counter() - started)
 
     return reply
 
