@@ -6,7 +6,8 @@
 are opened and kept, request heads come a byte at a time, bodies of 1 GB are sent (with their length, and in chunks),
 JSON is nested 100,000 deep, 10,000 requests have some bytes changed. Then a day's use in `--day` seconds: clients chat,
 stream, leave midway, list models and send wrong requests. Prints the statuses of each abuse, the seconds that the
-polite client waited, and the memory of the server with time; its KV cache is filled before.
+polite client waited, and the memory of the server, without what its prefix cache holds, with time; its KV cache is
+filled before.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def main() -> None:
         for name, abuse in abuses.items():
             with server.polite_client() as waits:
                 found = abuse()
-            print(f"{name:36} {dict(found)}; {shown(waits)}; {server.megabytes:.0f} MB", flush=True)
+            print(f"{name:36} {dict(found)}; {shown(waits)}; {server.own_megabytes:.0f} MB", flush=True)
         day(server, arguments.day, arguments.clients)
     finally:
         process.terminate()
@@ -85,6 +86,11 @@ class Server:
     def megabytes(self) -> float:
         """Memory of the process."""
         return float(self._process.memory_info().rss / 1e6)
+
+    @property
+    def own_megabytes(self) -> float:
+        """Memory of the process without the KV states of earlier conversations."""
+        return self.megabytes - self.cached_megabytes
 
     @property
     def cached_megabytes(self) -> float:
