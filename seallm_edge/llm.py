@@ -90,8 +90,9 @@ class SeaLLM:
         target = resolve(path, options)
         self.header: Header | None = target.header
         self.card: Card | None = target.card
-        self.plan: Plan | None = target.plan
-        self._set_up(load_engine(target, options, on_progress))
+        engine = load_engine(target, options, on_progress)
+        self.plan: Plan | None = engine.plan
+        self._set_up(engine)
 
     @classmethod
     def from_engine(cls, engine: Engine) -> SeaLLM:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import paths
@@ -15,8 +15,10 @@ from .drafting import DraftModel, ModelDrafting, Speculator, StepCosts, TextDraf
 from .engine import ModelInfo, NoSpeculation, Speculation
 from .engine.kv.snapshots import Snapshots, snapshot_key
 from .engine.llama import LlamaEngine
+from .errors import EngineError
 from .gguf_file import Header, fingerprint, read_header
-from .machine import this_machine
+from .machine import Gpu, this_machine
+from .native import gpu_speed
 from .native.backends import load_backends
 from .plan import LoadOptions, Plan, make_plan
 from .plan.memory import n_cells
@@ -28,13 +30,16 @@ logger = logging.getLogger("seallm_edge")
 
 @dataclass(frozen=True)
 class LoadTarget:
-    """Resolved model: its checked header, fingerprint, card (if one matches), chat format, and plan."""
+    """Resolved model: its checked header, fingerprint, card (if one matches), chat format, and plan; and the GPUs that
+    the plan could choose from.
+    """
 
     header: Header
     fingerprint: str
     card: Card | None
     chatting: Chatting
     plan: Plan
+    gpus: tuple[Gpu, ...] = ()
 
     @property
     def name(self) -> str:
@@ -73,19 +78,54 @@ def resolve(model: str | Path, options: LoadOptions | None = None) -> LoadTarget
     identity, card = fingerprint(header), match_header(header)
     check_recorded(header, identity)
     tuned = saved_settings.find(identity)
-    backends = load_backends(prefer=tuned.variant if tuned else "")
-    plan = make_plan(
-        header, this_machine(), options, gpus=backends.gpus, tuned=tuned, kernel_types=backends.kernel_types
-    )
+    gpus = load_backends(prefer=tuned.variant if tuned else "").gpus
+    if (options or LoadOptions()).gpu_layers == "auto":
+        gpus = gpu_speed.compared(gpus, header, identity)
+    plan = _planned(header, identity, options, gpus)
     for warning in plan.warnings:
         logger.warning("%s: %s", header.path.name, warning)
-    return LoadTarget(header, identity, card, chatting(header, card), plan)
+    return LoadTarget(header, identity, card, chatting(header, card), plan, gpus)
+
+
+def _planned(header: Header, identity: str, options: LoadOptions | None, gpus: Sequence[Gpu]) -> Plan:
+    tuned, kernel_types = saved_settings.find(identity), load_backends().kernel_types
+    return make_plan(header, this_machine(), options, gpus=gpus, tuned=tuned, kernel_types=kernel_types)
 
 
 def load_engine(
     target: LoadTarget, options: LoadOptions, on_progress: Callable[[float], None] | None = None
 ) -> LlamaEngine:
-    """Load a resolved model. `on_progress` gets a share from 0 to 1. Raises InvalidOption or EngineError."""
+    """Load a resolved model. `on_progress` gets a share from 0 to 1. Raises InvalidOption, NotEnoughMemory or
+    EngineError.
+
+    Where the plan chose the layers on the GPUs and these do not take them, fewer are tried, then none, with a warning:
+    other programs take the memory of a GPU too. The engine's `plan` is the one that worked.
+    """
+    try:
+        return _loaded(target, options, on_progress)
+    except EngineError as error:
+        n_layers = target.plan.gpu_layers
+        if not n_layers or options.gpu_layers != "auto":
+            raise
+        fewer = _with_fewer_layers(target, options, error)
+        logger.warning(
+            "%s: the GPU did not take %d layers (%s); trying %d",
+            target.header.path.name, n_layers, error.message, fewer.plan.gpu_layers,
+        )  # fmt: skip
+        return load_engine(fewer, options, on_progress)
+
+
+def _with_fewer_layers(target: LoadTarget, options: LoadOptions, error: EngineError) -> LoadTarget:
+    """The same model with the layers for half of the GPUs' memory; with none where those would be no fewer."""
+    halved = tuple(replace(gpu, memory_free=gpu.memory_free // 2) for gpu in target.gpus)
+    plan = _planned(target.header, target.fingerprint, options, halved)
+    if not 0 < plan.gpu_layers < target.plan.gpu_layers:
+        refused = [replace(gpu, problem=error.message) if gpu.is_worth_using else gpu for gpu in target.gpus]
+        plan = _planned(target.header, target.fingerprint, options, refused)
+    return replace(target, plan=plan, gpus=halved)
+
+
+def _loaded(target: LoadTarget, options: LoadOptions, on_progress: Callable[[float], None] | None) -> LlamaEngine:
     folder = _snapshots_folder(options.snapshots)
     mark_used(target.header.path)
     return LlamaEngine(

@@ -101,7 +101,8 @@ Context = Annotated[
     typer.Option(help="Context in tokens; default: what fits, at most 8192."),
 ]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; default: the performance cores.")]
-GpuLayers = Annotated[int | None, typer.Option(help="Layers on the GPU; default: all that fit.")]
+_GPU_LAYERS = "Layers on the GPU; default: all that fit, where it is faster than the CPU."
+GpuLayers = Annotated[int | None, typer.Option(help=_GPU_LAYERS)]
 _CACHE_TYPE = "Type of the {} in the KV cache, such as q8_0; default: f16. Smaller saves memory and costs quality."
 CacheTypeK = Annotated[str | None, typer.Option(help=_CACHE_TYPE.format("keys"))]
 CacheTypeV = Annotated[str | None, typer.Option(help=_CACHE_TYPE.format("values"))]

@@ -34,7 +34,7 @@ class DraftModel:
 
     def __init__(self, path: Path, plan: Plan, vocabulary: Vocabulary) -> None:
         self._n_tokens = vocabulary.n_tokens
-        self._model = Model(path, n_gpu_layers=plan.gpu_layers, repack=plan.repack)
+        self._model = Model(path, n_gpu_layers=plan.gpu_layers, gpus=plan.gpus, repack=plan.repack)
         try:
             if self._model.vocabulary.fingerprint != vocabulary.fingerprint:
                 raise InvalidOption(

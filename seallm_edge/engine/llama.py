@@ -42,6 +42,7 @@ class LlamaEngine:
         self._counters = Counters()
         host_cache = HostKVCache(plan.prefix_cache_bytes, snapshots)
         self.info = info
+        self.plan = plan
         again = functools.partial(
             load,
             path,

@@ -111,7 +111,7 @@ def load(
     fails.
     """
     with ExitStack() as undo:
-        model = Model(path, n_gpu_layers=plan.gpu_layers, repack=plan.repack, on_progress=on_progress)
+        model = Model(path, n_gpu_layers=plan.gpu_layers, gpus=plan.gpus, repack=plan.repack, on_progress=on_progress)
         undo.callback(model.close)
         context = planned_context(model, plan)
         undo.callback(context.close)

@@ -16,18 +16,34 @@ from pathlib import Path
 from . import linux, windows
 from .linux import Hardware
 
+_WORTHWHILE_SPEEDUP = 1.1  # below it, a GPU is not worth its memory
 # ref: sysctl hw.optional.arm
 MACOS_SIMD = ("AdvSIMD", "FEAT_DotProd", "FEAT_I8MM", "FEAT_BF16", "FEAT_SME")
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """GPU as llama.cpp reports it; memory in bytes."""
+    """GPU as llama.cpp reports it; memory in bytes.
+
+    is_integrated   its memory is the main memory
+    speedup         how many times as fast as the CPU it was for a model; None where that was not measured
+    problem         why it cannot run that model; "" for nothing known
+    """
 
     name: str
     description: str
     memory_free: int
     memory_total: int
+    is_integrated: bool = False
+    speedup: float | None = None
+    problem: str = ""
+
+    @property
+    def is_worth_using(self) -> bool:
+        """Whether a model is faster on it, as far as known: by a measurement, else by having memory of its own."""
+        if self.problem:
+            return False
+        return not self.is_integrated if self.speedup is None else self.speedup >= _WORTHWHILE_SPEEDUP
 
 
 @dataclass(frozen=True)

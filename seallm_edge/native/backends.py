@@ -237,5 +237,5 @@ def _gpus() -> tuple[Gpu, ...]:
             free, total = ctypes.c_size_t(), ctypes.c_size_t()
             memory(device, ctypes.byref(free), ctypes.byref(total))
             words = [text(device).decode("utf-8", "replace") for text in (name, description)]
-            found.append(Gpu(words[0], words[1], free.value, total.value))
+            found.append(Gpu(words[0], words[1], free.value, total.value, kind == _INTEGRATED_GPU))
     return tuple(found)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from ..errors import EngineError
 from ..hints import Hint
 
 AGAIN = "close other programs and try again"
+_CHILD_ARGUMENT = "--seallm-edge-child"
+_serves_frozen_app = False
 TAIL_LINES = 4  # of the log of a child that failed
 _STOPPED = (-1, -2, -9, -15)  # SIGHUP, SIGINT, SIGKILL, SIGTERM
 
@@ -40,13 +43,29 @@ class Result:
         return self.is_timed_out or self.code in _STOPPED
 
 
-def is_frozen() -> bool:
-    """Whether this process is a frozen app: `sys.executable` is the app there, and no Python can be started."""
-    return bool(getattr(sys, "frozen", False))
+def can_start() -> bool:
+    """Whether children can be started. `sys.executable` of a frozen app is the app, which must know what to do then:
+    `serve_frozen_app` has to be called before it begins.
+    """
+    return not _is_frozen() or _serves_frozen_app
+
+
+def serve_frozen_app() -> None:
+    """If a frozen app was started as a child of itself, be that child, and end. Called before the app begins."""
+    global _serves_frozen_app
+    _serves_frozen_app = True
+    if sys.argv[1:2] == [_CHILD_ARGUMENT]:
+        _, _, module, *arguments = sys.argv
+        sys.argv = [module, *arguments]
+        runpy.run_module(module, run_name="__main__")
+        sys.exit()
 
 
 def command(target: Path | str, *arguments: str) -> list[str]:
     """Command line of a Python child: a script that imports nothing of the package, or a module of it by name."""
+    if _is_frozen():
+        module = f"{__package__}.{target.stem}" if isinstance(target, Path) else target
+        return [sys.executable, _CHILD_ARGUMENT, module, *arguments]
     how = ["-I", str(target)] if isinstance(target, Path) else ["-P", "-m", target]
     return [sys.executable, *how, *arguments]
 
@@ -104,6 +123,10 @@ def be_first_to_be_killed() -> None:
     """Let Linux kill this process, rather than its parent, where memory runs out. Called by a child."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _is_frozen() -> bool:
+    return bool(getattr(sys, "frozen", False))
 
 
 def _text(output: bytes | str | None) -> str:

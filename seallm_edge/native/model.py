@@ -25,10 +25,11 @@ class Model:
     """Weights, memory-mapped, and their `vocabulary`. `close()` frees both and is safe twice.
 
     `path` is the file, the first of a split set, or all parts in order, whatever their names. `n_gpu_layers` of the
-    layers go to the GPU; with 0, no GPU is touched. With `repack`, ggml lays weights out anew for its fastest kernels:
-    they then lie in this process's own memory, and their pages of the file are given back. `on_progress` gets a share
-    from 0 to 1 as loading goes on; what it raises, or a signal does, ends the load and frees what is loaded. Raises
-    EngineError with llama.cpp's last words if it refuses the file.
+    layers go to the GPUs of the names `gpus`, by default to those that llama.cpp takes; with 0, no GPU is touched. With
+    `repack`, ggml lays weights out anew for its fastest kernels: they then lie in this process's own memory, and their
+    pages of the file are given back. `on_progress` gets a share from 0 to 1 as loading goes on; what it raises, or a
+    signal does, ends the load and frees what is loaded. Raises EngineError with llama.cpp's last words if it refuses
+    the file.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Model:
         path: Path | Sequence[Path],
         *,
         n_gpu_layers: int = 0,
+        gpus: Sequence[str] = (),
         repack: bool = True,
         vocabulary_only: bool = False,
         on_progress: OnProgress | None = None,
@@ -48,6 +50,9 @@ class Model:
         residency = PageResidency(paths) if (repack or n_gpu_layers) and not vocabulary_only else None
         parameters = self._llama.llama_model_default_params()
         parameters.n_gpu_layers = n_gpu_layers
+        devices = _devices(gpus if n_gpu_layers else ())
+        if gpus or not n_gpu_layers:
+            parameters.devices = ctypes.addressof(devices)
         parameters.use_extra_bufts = repack
         parameters.vocab_only = vocabulary_only
 
@@ -62,9 +67,6 @@ class Model:
 
     def _load(self, paths: Sequence[Path], parameters: Any, loading: _Loading) -> Any:
         llama, names = self._llama, [os.fsencode(path) for path in paths]
-        no_devices = (ctypes.c_void_p * 1)()  # a list of GPUs that ends at once
-        if not parameters.n_gpu_layers:
-            parameters.devices = ctypes.addressof(no_devices)
         parameters.progress_callback = callback = llama.llama_progress_callback(loading)
         if len(names) == 1:  # llama.cpp finds other parts by their names
             pointer = llama.llama_model_load_from_file(names[0], parameters)
@@ -164,6 +166,15 @@ class Vocabulary:
                 return buffer.raw[:length]
             room = -length
         raise EngineError(f"llama.cpp gives no text for token {token}")
+
+
+def _devices(gpus: Sequence[str]) -> Any:
+    """llama.cpp's list of GPUs, which ends with a null pointer. Raises EngineError for one that is not there."""
+    find = symbols.function("ggml_backend_dev_by_name", ctypes.c_void_p, ctypes.c_char_p)
+    found = [find(name.encode()) for name in gpus]
+    if None in found:
+        raise EngineError(f"llama.cpp no longer sees the GPU {gpus[found.index(None)]}", "load the model again")
+    return (ctypes.c_void_p * (len(found) + 1))(*found)
 
 
 class _Loading:

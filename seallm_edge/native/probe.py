@@ -73,7 +73,7 @@ class Probe:
         return scores, is_final
 
     def _run_child(self, verb: str, *backends: Path) -> child.Result:
-        if child.is_frozen():
+        if not child.can_start():
             logger.warning("cannot try backends in a child process inside a frozen app")
             from .probe_child import score
 

@@ -90,7 +90,7 @@ def _enough(paths: list[Path], n_words: int) -> float:
 
 
 def _ask(request: Mapping[str, Any], name: str, patience: float) -> dict[str, Any]:
-    if child.is_frozen():
+    if not child.can_start():
         from .trial_child import answer
 
         return answer(request)

@@ -53,7 +53,7 @@ def chosen_types(path: Path, file_type: int, has_importance: bool = False) -> di
 
 
 def _run_child(path: Path, file_type: int, has_importance: bool) -> child.Result:
-    if child.is_frozen():
+    if not child.can_start():
         raise ConversionError(
             "a frozen app cannot quantize GGUF files",
             Hint("quantize it outside the app: {command}", command=Command("quantize")),

@@ -56,7 +56,7 @@ def make_plan(
     )
     return replace(
         plan,
-        reasons=tuple(reasons(plan, plans[0], header, machine, asked, tuned)),
+        reasons=tuple(reasons(plan, plans[0], header, machine, gpus, asked, tuned)),
         warnings=tuple(warnings(plan, header, machine, asked)),
     )
 

@@ -26,7 +26,10 @@ GPU_MARGIN_BYTES = 400_000_000
 
 
 def estimate(header: Header, gpus: Sequence[Gpu], options: LoadOptions, n_ctx: int, threads: int) -> Plan:
-    """Plan for a context of `n_ctx` tokens, whether it fits in main memory or not; without reasons and warnings."""
+    """Plan for a context of `n_ctx` tokens, whether it fits in main memory or not; without reasons and warnings.
+
+    Where the number of layers is not given, only those `gpus` are used that are worth it.
+    """
     keys, values = options.cache_type_k or USUAL_KV_TYPE, options.cache_type_v or USUAL_KV_TYPE
     model = header.dimensions
     kv = kv_bytes(model, n_ctx, keys, values)
@@ -34,12 +37,14 @@ def estimate(header: Header, gpus: Sequence[Gpu], options: LoadOptions, n_ctx: i
     has_plain_attention = options.flash_attention is False
     gpu_layers = options.gpu_layers
     if gpu_layers == "auto":
+        gpus = [gpu for gpu in gpus if gpu.is_worth_using]
         step = _step(model, n_ctx, options.n_batch or GPU_BATCH, has_plain_attention)
         free = sum(gpu.memory_free for gpu in gpus) - GPU_MARGIN_BYTES - step - output
         gpu_layers = 1 + min(model.n_layer, free // layer) if gpus and free >= layer else 0
     n_batch = min(options.n_batch or (GPU_BATCH if gpu_layers else CPU_BATCH), n_ctx)
     step = _step(model, n_ctx, n_batch, has_plain_attention)
     on_gpu = output + min(gpu_layers - 1, model.n_layer) * layer if gpu_layers else 0
+    is_shared = all(gpu.is_integrated for gpu in gpus)  # then all of it is main memory
     return Plan(
         n_ctx=n_ctx,
         n_batch=n_batch,
@@ -47,6 +52,7 @@ def estimate(header: Header, gpus: Sequence[Gpu], options: LoadOptions, n_ctx: i
         n_outputs=N_OUTPUTS,
         threads=threads,
         gpu_layers=gpu_layers,
+        gpus=tuple(gpu.name for gpu in gpus) if gpu_layers else (),
         cache_type_k=keys,
         cache_type_v=values,
         flash_attention=_flash_attention(options.flash_attention, gpu_layers, values),
@@ -55,7 +61,7 @@ def estimate(header: Header, gpus: Sequence[Gpu], options: LoadOptions, n_ctx: i
         weights_bytes=header.tensor_bytes + (output if gpu_layers and model.tied else 0),
         kv_bytes=kv,
         compute_bytes=step + process_bytes(model, n_ctx),
-        gpu_bytes=on_gpu + (step if gpu_layers > model.n_layer else 0),
+        gpu_bytes=0 if is_shared else on_gpu + (step if gpu_layers > model.n_layer else 0),
     )
 
 

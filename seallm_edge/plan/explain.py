@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..files.sizes import readable
 from ..gguf_file import Header
-from ..machine import Machine
+from ..machine import Gpu, Machine
 from .memory import HEADROOM_BYTES
 from .options import LoadOptions, Measured, is_quantized
 from .result import Plan
@@ -16,7 +16,13 @@ MEASURED = "as measured by tuning"
 
 
 def reasons(
-    plan: Plan, first: Plan, header: Header, machine: Machine, asked: LoadOptions, tuned: Measured | None
+    plan: Plan,
+    first: Plan,
+    header: Header,
+    machine: Machine,
+    gpus: Sequence[Gpu],
+    asked: LoadOptions,
+    tuned: Measured | None,
 ) -> Iterator[str]:
     """Reasons for the plan's settings, one each; `first` is the plan with the largest context tried."""
     yield f"context {plan.n_ctx:,}: {ASKED if asked.context else _why_context(plan, first, machine)}"
@@ -24,7 +30,7 @@ def reasons(
     yield f"threads {plan.threads}: {_why(asked.threads, tuned, _why_threads(machine))}"
     yield f"batch {plan.n_batch}: {_why_batch(plan, asked, tuned)}"
     yield f"flash attention {_why_flash_attention(plan, asked)}"
-    yield _why_layers(plan, header, asked)
+    yield _why_layers(plan, header, gpus, asked)
     if not plan.gpu_layers:
         is_repacked = "repacked" if plan.repack else "not repacked"
         usual = f"the fastest kernels {'want it' if plan.repack else 'read them as they are'}"
@@ -92,11 +98,24 @@ def _why_flash_attention(plan: Plan, asked: LoadOptions) -> str:
     return f"{state}: {'quantized values need it' if is_quantized(plan.cache_type_v) else 'usual on a CPU'}"
 
 
-def _why_layers(plan: Plan, header: Header, asked: LoadOptions) -> str:
-    why = f": {ASKED}" if asked.gpu_layers != "auto" else ""
-    if not plan.gpu_layers:
-        return f"all layers on the CPU{why}"
-    return f"{plan.gpu_layers} of {header.dimensions.n_layer + 1} layers on the GPU{why}"
+def _why_layers(plan: Plan, header: Header, gpus: Sequence[Gpu], asked: LoadOptions) -> str:
+    if plan.gpu_layers:
+        why = ASKED if asked.gpu_layers != "auto" else "; ".join(_why_gpu(gpu) for gpu in gpus if gpu.is_worth_using)
+        return f"{plan.gpu_layers} of {header.dimensions.n_layer + 1} layers on the GPU: {why}"
+    if asked.gpu_layers != "auto":
+        return f"all layers on the CPU: {ASKED}"
+    whys = [f"{gpu.description} lacks memory" if gpu.is_worth_using else _why_gpu(gpu) for gpu in gpus]
+    return ": ".join(filter(None, ("all layers on the CPU", "; ".join(whys))))
+
+
+def _why_gpu(gpu: Gpu) -> str:
+    if gpu.problem:
+        return f"{gpu.description} cannot run it ({gpu.problem})"
+    if gpu.speedup is None:
+        return f"{gpu.description} {'shares the main memory' if gpu.is_integrated else 'has memory of its own'}"
+    if gpu.speedup >= 1:
+        return f"{gpu.description} is {gpu.speedup:.1f} times as fast as the CPU"
+    return f"the CPU is {1 / gpu.speedup:.{0 if gpu.speedup < 0.1 else 1}f} times as fast as {gpu.description}"
 
 
 def _types(plan: Plan) -> str:

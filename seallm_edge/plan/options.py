@@ -44,7 +44,7 @@ class LoadOptions:
 
     context         tokens of KV cache, shared by all requests
     threads         CPU threads
-    gpu_layers      layers on the GPU; "auto" takes all that fit
+    gpu_layers      layers on the GPU; "auto" takes all that fit, where they are faster there
     cache_type_k/v  types of the KV cache, of `KV_TYPES`
     flash_attention None lets llama.cpp decide
     drafting        "auto" (n-gram tables and prompt lookup), "off", or a draft model's name or path

@@ -14,7 +14,8 @@ class Plan:
     n_sequences         maximum sequences in the KV cache
     n_outputs           maximum tokens of one step with logits
     threads             CPU threads
-    gpu_layers          layers on the GPU, including the output layer
+    gpu_layers          layers on the GPUs, including the output layer
+    gpus                names of the GPUs that they are on
     cache_type_k, _v    types of the keys and values in the KV cache
     flash_attention     None lets llama.cpp decide
     repack              whether weights are repacked for the CPU's fastest kernels
@@ -24,7 +25,7 @@ class Plan:
     weights_bytes       all weights
     kv_bytes            the KV cache
     compute_bytes       the buffers for one step, and the rest of the process
-    gpu_bytes           the part of these three on the GPU
+    gpu_bytes           the part of these three in the GPUs' own memory
     reasons, warnings   in words: the reasons for the settings, and the risks of the given options
     """
 
@@ -34,6 +35,7 @@ class Plan:
     n_outputs: int
     threads: int
     gpu_layers: int
+    gpus: tuple[str, ...]
     cache_type_k: str
     cache_type_v: str
     flash_attention: bool | None

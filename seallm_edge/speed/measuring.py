@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def measure_speed(
     target = resolve(model, options)
     check(target)
     with closing(load_engine(target, options, on_load)) as engine:
-        return _Run(target, engine, seconds, on_step).report()
+        return _Run(replace(target, plan=engine.plan), engine, seconds, on_step).report()
 
 
 def bench_options(**asked: Any) -> LoadOptions:

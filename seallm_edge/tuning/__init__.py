@@ -33,7 +33,9 @@ def measure(
     header: Header, *, seconds: float = 30.0, force: bool = False, on_round: OnRound | None = None
 ) -> SettingsSearch:
     """The finished search of a model's fastest settings; nothing is kept. Raises NotEnoughMemory or EngineError."""
+    from ..gguf_file import fingerprint
     from ..machine import this_machine
+    from ..native import gpu_speed
     from ..native.backends import load_backends
     from ..plan import LoadOptions, make_plan
     from .bench import Load, SpeedBench
@@ -41,9 +43,10 @@ def measure(
     from .search import Settings, SettingsSearch
 
     machine, backends = this_machine(), load_backends()
-    plan = make_plan(header, machine, LoadOptions(force=force), gpus=backends.gpus, kernel_types=backends.kernel_types)
+    gpus = gpu_speed.compared(backends.gpus, header, fingerprint(header))
+    plan = make_plan(header, machine, LoadOptions(force=force), gpus=gpus, kernel_types=backends.kernel_types)
     default = Settings(backends.variant, plan.repack, plan.threads, plan.n_batch)
-    load = Load(header.path, plan.gpu_layers, plan.weights_bytes, plan.main_bytes)
+    load = Load(header.path, plan.gpu_layers, plan.weights_bytes, plan.main_bytes, plan.gpus)
     with SpeedBench(load) as bench:
 
         def tell(order: Sequence[Settings]) -> None:

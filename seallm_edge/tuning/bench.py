@@ -23,12 +23,15 @@ _HANGS = 30  # times as slow as the slowest so far
 
 @dataclass(frozen=True)
 class Load:
-    """Model that a child loads: file, layers on the GPU, bytes of its weights and of all main memory it needs."""
+    """Model that a child loads: file, layers on the GPUs of these names, bytes of its weights and of all main memory it
+    needs.
+    """
 
     path: Path
     gpu_layers: int
     weights_bytes: int
     needed_bytes: int
+    gpus: tuple[str, ...] = ()
 
 
 class SpeedBench:
@@ -74,8 +77,9 @@ class SpeedBench:
         variant, repack = kind
         if kind not in self._children:
             self._make_room(repack)
+            load = self._load
             self._children[kind] = SpeedProcess(
-                self._load.path, variant, repack=repack, gpu_layers=self._load.gpu_layers
+                load.path, variant, repack=repack, gpu_layers=load.gpu_layers, gpus=load.gpus
             )
         self._children.move_to_end(kind)
         return self._children[kind]

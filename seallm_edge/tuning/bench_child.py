@@ -88,8 +88,9 @@ class Turns:
 
 
 def _load(request: Mapping[str, Any]) -> Model:
-    """The model of this `path`, with `gpu_layers` on the GPU and `repack` as told. Raises EngineError."""
-    return Model(Path(request["path"]), n_gpu_layers=request["gpu_layers"], repack=request["repack"])
+    """The model of this `path`, with `gpu_layers` on the `gpus` and `repack` as told. Raises EngineError."""
+    layers = request["gpu_layers"]
+    return Model(Path(request["path"]), n_gpu_layers=layers, gpus=request["gpus"], repack=request["repack"])
 
 
 def _listen(requests: queue.SimpleQueue[dict[str, Any]]) -> None:

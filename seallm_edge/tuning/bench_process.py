@@ -8,7 +8,7 @@ import queue
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,11 +26,11 @@ class SpeedProcess:
     Raises EngineError where no child can be started.
     """
 
-    def __init__(self, path: Path, variant: str, *, repack: bool, gpu_layers: int) -> None:
-        if child.is_frozen():
+    def __init__(self, path: Path, variant: str, *, repack: bool, gpu_layers: int, gpus: Sequence[str] = ()) -> None:
+        if not child.can_start():
             raise EngineError("speeds cannot be measured inside a frozen app", "use the seallm command")
         self._name = f"{path.name} on {variant}{'' if repack else ', not repacked,'}"
-        self._request = {"path": str(path), "repack": repack, "gpu_layers": gpu_layers}
+        self._request = {"path": str(path), "repack": repack, "gpu_layers": gpu_layers, "gpus": list(gpus)}
         self._is_loaded = False
         forced = {} if variant == BUILT_IN else {"SEALLM_CPU_VARIANT": variant}
         process = self._process = subprocess.Popen(

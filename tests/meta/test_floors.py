@@ -35,7 +35,7 @@ FLOORS = (
     ("llm", FACE),
     ("chat", "quality", "speed"),
     ("terminal", "server", "llm_plugin"),
-    ("cli",),
+    ("cli", "frozen"),
 )
 ORDER = [room for floor in FLOORS for room in floor]
 CONVERTER = ROOT / "convert"

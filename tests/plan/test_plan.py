@@ -384,6 +384,39 @@ def test_two_gpus_share_the_layers(seallm_7b: Header) -> None:
     assert make_plan(seallm_7b, MACHINE, gpus=[gpu(5), gpu(5)]).gpu_layers == 29
 
 
+def test_a_gpu_that_was_measured_slower_than_the_cpu_is_not_used(seallm_7b: Header) -> None:
+    slow = replace(gpu(20), name="Vulkan0", description="llvmpipe", speedup=1 / 300)
+    plan = make_plan(seallm_7b, MACHINE, gpus=[slow])
+    assert (plan.gpu_layers, plan.gpus, plan.gpu_bytes) == (0, (), 0)
+    assert "all layers on the CPU: the CPU is 300 times as fast as llvmpipe" in plan.reasons
+
+    asked = make_plan(seallm_7b, MACHINE, gpus=[slow], gpu_layers=5)
+    assert (asked.gpu_layers, asked.gpus) == (5, ("Vulkan0",))
+
+
+def test_only_the_gpus_that_are_faster_get_layers(seallm_7b: Header) -> None:
+    fast = replace(gpu(20), speedup=4.25)
+    broken = replace(gpu(20), name="Vulkan1", description="Old GPU", problem="its trial died of SIGSEGV")
+    plan = make_plan(seallm_7b, MACHINE, gpus=[broken, fast])
+    assert (plan.gpu_layers, plan.gpus) == (29, ("CUDA0",))
+    assert "29 of 29 layers on the GPU: Test GPU is 4.2 times as fast as the CPU" in plan.reasons
+
+    alone = make_plan(seallm_7b, MACHINE, gpus=[broken])
+    assert "all layers on the CPU: Old GPU cannot run it (its trial died of SIGSEGV)" in alone.reasons
+
+
+def test_a_gpu_that_shares_the_main_memory_is_used_where_it_was_measured_faster(seallm_7b: Header) -> None:
+    shared = replace(gpu(20), is_integrated=True)
+    unknown = make_plan(seallm_7b, MACHINE, gpus=[shared])
+    assert unknown.gpu_layers == 0
+    assert "all layers on the CPU: Test GPU shares the main memory" in unknown.reasons
+
+    plan = make_plan(seallm_7b, MACHINE, gpus=[replace(shared, speedup=1.5)])
+    assert (plan.gpu_layers, plan.gpu_bytes, plan.main_bytes) == (29, 0, plan.total_bytes)
+    even = make_plan(seallm_7b, MACHINE, gpus=[replace(shared, speedup=1.05)])
+    assert even.gpu_layers == 0
+
+
 def test_tiny_gpu_and_no_gpu_layers_leave_all_on_the_cpu(seallm_7b: Header) -> None:
     assert make_plan(seallm_7b, MACHINE, gpus=[gpu(0.5)]).gpu_layers == 0
     assert make_plan(seallm_7b, MACHINE, gpus=[gpu(20)], gpu_layers=0).gpu_layers == 0

@@ -14,7 +14,9 @@ from ... import __version__
 from ...chat.personas import persona_names
 from ...documents import as_message_part, document_from_bytes
 from ...errors import ModelNotFound, NotEnoughMemory, SeaLLMError, UncertainEncoding
+from ...gguf_file import fingerprint
 from ...machine import this_machine
+from ...native import gpu_speed
 from ...native.backends import load_backends
 from ...plan import LoadOptions, make_plan
 from ..model_directory import ListedModel
@@ -114,7 +116,9 @@ class PageRoutes:
         options = LoadOptions(**{k: v for k, v in self._service.settings.loading.items() if k in known})
         try:
             backends = load_backends()
-            make_plan(model.header(), this_machine(), options, gpus=backends.gpus, kernel_types=backends.kernel_types)
+            header = model.header()
+            gpus = gpu_speed.compared(backends.gpus, header, fingerprint(header), measures=False)
+            make_plan(header, this_machine(), options, gpus=gpus, kernel_types=backends.kernel_types)
         except NotEnoughMemory as error:
             return error.message
         except SeaLLMError:

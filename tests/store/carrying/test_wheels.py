@@ -119,7 +119,7 @@ def test_checkout_gives_every_module_and_data_file(tmp_path: Path) -> None:
     root = PACKAGE.parent
     folders = {"seallm_edge": PACKAGE, "seallm_edge/convert": root / "convert", "seallm_edge/models": root / "models"}
     endings = {".py", ".toml", ".mo", ".ngram", ".c", ".h", ".cmake", ".typed"}
-    endings |= {".html", ".js", ".css", ".svg", ".webmanifest"}
+    endings |= {".html", ".js", ".css", ".svg", ".webmanifest", ".dat"}
     wanted = {
         f"{prefix}/{path.relative_to(folder).as_posix()}": path
         for prefix, folder in folders.items()
