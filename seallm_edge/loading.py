@@ -60,12 +60,16 @@ class LoadTarget:
         )
 
     def snapshot_key(self) -> str:
-        """Key of the KV states that this model, loaded by this plan, can restore."""
+        """Key of the KV states that this model, loaded by this plan, can restore: those of the same code, which rounds
+        alike, on the same processor or GPUs.
+        """
+        plan, backends = self.plan, load_backends()
         return snapshot_key(
             self.fingerprint,
-            kv_types=(self.plan.cache_type_k, self.plan.cache_type_v),
-            build=load_backends().version,
-            flash_attention=self.plan.flash_attention is not False,
+            kv_types=(plan.cache_type_k, plan.cache_type_v),
+            build=backends.version,
+            flash_attention=plan.flash_attention is not False,
+            settings=(backends.variant, sorted(backends.kernel_types), plan.repack, plan.gpu_layers, plan.gpus),
         )
 
 

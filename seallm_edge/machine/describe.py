@@ -98,7 +98,7 @@ def this_machine() -> Machine:
 
 def _hardware() -> Hardware:
     hardware = None
-    if sys.platform == "linux":
+    if sys.platform in ("linux", "android"):
         hardware = linux.read(Path("/"), frozenset(os.sched_getaffinity(0)))
     elif sys.platform == "darwin":
         kinds = macos_cores(sysctl, _physical_cores())

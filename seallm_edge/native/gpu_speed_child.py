@@ -35,7 +35,7 @@ _TYPE_NAMES = {kind.id: kind.name for kind in TENSOR_TYPES.values()}
 _GRAPH_BYTES = 4 << 20  # for the descriptions of tensors, without their numbers
 _SLICE_ELEMENTS = 4_000_000
 _HOPELESS = 10  # times as slow as the CPU: no more than a slice of the layer is tried
-_HOPELESS_SECONDS = 0.02  # of a slice; the start alone of a fast GPU's work can take longer than the CPU's products
+_HOPELESS_SECONDS = 0.003  # of a slice: the start alone of a fast GPU's work can take longer than the CPU's products
 _PREFILL_TOKENS = 128
 _WEIGHTS_BYTES = 128_000_000  # more than caches hold
 _TRIES = 3
@@ -65,7 +65,6 @@ def answer(request: Mapping[str, Any]) -> dict[str, float]:
     if not device:
         raise EngineError(f"llama.cpp no longer sees the GPU {request['gpu']}")
     gpu = Device(ggml, c_void_p(device))
-    gpu.check_products()
     matrices: list[Matrix] = [(kind, columns, rows) for kind, columns, rows in request["matrices"]]
     repack = not {_TYPE_NAMES[kind] for kind, _, _ in matrices} <= kernel_types
     device = ggml.call("ggml_backend_dev_by_type", c_int(DEVICE_TYPE_CPU))
@@ -74,6 +73,7 @@ def answer(request: Mapping[str, Any]) -> dict[str, float]:
     found = {"cpu_decode": cpu.seconds(part, 1), "gpu_decode": gpu.seconds(part, 1)}
     if found["gpu_decode"] > max(_HOPELESS * found["cpu_decode"], _HOPELESS_SECONDS):
         return found
+    gpu.check_products()
     n_layers = max(1, min(request["n_layer"], _WEIGHTS_BYTES // max(sum(map(_n_bytes, matrices)), 1)))
     for name, one in (("cpu", cpu), ("gpu", gpu)):
         found[f"{name}_decode"] = one.seconds(matrices * n_layers, 1) / n_layers

@@ -57,7 +57,7 @@ def populate_only(whole: Range, parts: Iterable[Range]) -> None:
 
 def mapped(paths: Iterable[Path]) -> list[Range]:
     """Address ranges where these files are mapped read-only and shared; empty where that cannot be told."""
-    if sys.platform != "linux":
+    if sys.platform not in ("linux", "android"):
         return []
     named = frozenset(os.path.realpath(path) for path in paths)
     try:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EngineError
+from .cures import loading_problem, refuse_32_bits
 
 _SPINS = "1000"
 _USERS_CHOICE = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
@@ -25,14 +26,12 @@ _USERS_CHOICE = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
 @cache
 def llama_cpp() -> Any:
     """llama-cpp-python's low-level module. Raises EngineError where it is missing or cannot be loaded."""
+    refuse_32_bits()
     try:
-        with short_spinning():
+        with short_spinning(), _android_as_linux():
             import llama_cpp.llama_cpp as bindings
     except (ImportError, OSError, RuntimeError) as error:
-        raise EngineError(
-            f"llama-cpp-python cannot be loaded: {error}",
-            "install it again: pip install --force-reinstall llama-cpp-python",
-        ) from error
+        raise loading_problem(error) from error
     atexit.register(_close_null_files)
     return bindings
 
@@ -45,6 +44,17 @@ def _close_null_files() -> None:
     for name in ("outnull_file", "errnull_file"):
         if file := getattr(utilities, name, None):
             file.close()
+
+
+@contextmanager
+def _android_as_linux() -> Iterator[None]:
+    """Import llama_cpp inside this: it knows Android only by the name that Python gave it before 3.13."""
+    platform = sys.platform
+    sys.platform = "linux" if platform == "android" else platform
+    try:
+        yield
+    finally:
+        sys.platform = platform
 
 
 @contextmanager
