@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-NAMES = {"threads": "threads", "repack": "repacking", "variant": "CPU code", "n_batch": "batches"}
+NAMES = {
+    "threads": "threads",
+    "repack": "repacking",
+    "variant": "CPU code",
+    "n_batch": "batches",
+    "gpu_layers": "layers on the GPU",
+}
 
 
 @app.command()
@@ -63,8 +69,11 @@ def difference(settings: Settings, default: Settings) -> str:
         "repack": "repacked" if settings.repack else "not repacked",
         "variant": settings.variant,
         "n_batch": f"batches of {settings.n_batch}",
+        "gpu_layers": f"{settings.gpu_layers or 'no'} layers on the GPU",
     }
     changed = [text for name, text in words.items() if getattr(settings, name) != getattr(default, name)]
+    if not settings.gpu_layers:
+        del words["gpu_layers"]
     return ", ".join(changed or words.values())
 
 

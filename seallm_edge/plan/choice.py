@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from ..gguf_file import Header
 from ..machine import Gpu, Machine
@@ -38,7 +39,7 @@ def make_plan(
     InvalidOption; NotEnoughMemory, whose hint names the nearest choice that fits.
     """
     asked = (options or LoadOptions()).checked(header, gpus)
-    chosen = _with_measured(asked, tuned) if tuned else asked
+    chosen = _with_measured(asked, tuned, gpus) if tuned else asked
     if chosen.repack is None:
         chosen = replace(chosen, repack=not _has_kernels(header, kernel_types))
     n_threads = chosen.threads or machine.threads
@@ -61,13 +62,20 @@ def make_plan(
     )
 
 
-def _with_measured(asked: LoadOptions, tuned: Measured) -> LoadOptions:
+def _with_measured(asked: LoadOptions, tuned: Measured, gpus: Sequence[Gpu]) -> LoadOptions:
     return replace(
         asked,
         threads=asked.threads or tuned.threads,
         n_batch=asked.n_batch or tuned.n_batch,
         repack=tuned.repack if asked.repack is None else asked.repack,
+        gpu_layers=_layers(asked, tuned, gpus),
     )
+
+
+def _layers(asked: LoadOptions, tuned: Measured, gpus: Sequence[Gpu]) -> int | Literal["auto"]:
+    if asked.gpu_layers != "auto" or tuned.gpu_layers is None or all(gpu.problem for gpu in gpus):
+        return asked.gpu_layers
+    return tuned.gpu_layers
 
 
 def _has_kernels(header: Header, kernel_types: frozenset[str]) -> bool:

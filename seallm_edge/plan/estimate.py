@@ -28,7 +28,8 @@ GPU_MARGIN_BYTES = 400_000_000
 def estimate(header: Header, gpus: Sequence[Gpu], options: LoadOptions, n_ctx: int, threads: int) -> Plan:
     """Plan for a context of `n_ctx` tokens, whether it fits in main memory or not; without reasons and warnings.
 
-    Where the number of layers is not given, only those `gpus` are used that are worth it.
+    Of the `gpus`, those with a problem are not used; where the number of layers is not given, only those that are
+    worth it.
     """
     keys, values = options.cache_type_k or USUAL_KV_TYPE, options.cache_type_v or USUAL_KV_TYPE
     model = header.dimensions
@@ -36,6 +37,7 @@ def estimate(header: Header, gpus: Sequence[Gpu], options: LoadOptions, n_ctx: i
     layer, output = _layer_bytes(header, kv)
     has_plain_attention = options.flash_attention is False
     gpu_layers = options.gpu_layers
+    gpus = [gpu for gpu in gpus if not gpu.problem]
     if gpu_layers == "auto":
         gpus = [gpu for gpu in gpus if gpu.is_worth_using]
         step = _step(model, n_ctx, options.n_batch or GPU_BATCH, has_plain_attention)

@@ -30,7 +30,7 @@ def reasons(
     yield f"threads {plan.threads}: {_why(asked.threads, tuned, _why_threads(machine))}"
     yield f"batch {plan.n_batch}: {_why_batch(plan, asked, tuned)}"
     yield f"flash attention {_why_flash_attention(plan, asked)}"
-    yield _why_layers(plan, header, gpus, asked)
+    yield _why_layers(plan, header, gpus, asked, tuned)
     if not plan.gpu_layers:
         is_repacked = "repacked" if plan.repack else "not repacked"
         usual = f"the fastest kernels {'want it' if plan.repack else 'read them as they are'}"
@@ -98,14 +98,18 @@ def _why_flash_attention(plan: Plan, asked: LoadOptions) -> str:
     return f"{state}: {'quantized values need it' if is_quantized(plan.cache_type_v) else 'usual on a CPU'}"
 
 
-def _why_layers(plan: Plan, header: Header, gpus: Sequence[Gpu], asked: LoadOptions) -> str:
+def _why_layers(plan: Plan, header: Header, gpus: Sequence[Gpu], asked: LoadOptions, tuned: Measured | None) -> str:
+    where = "all layers on the CPU"
     if plan.gpu_layers:
-        why = ASKED if asked.gpu_layers != "auto" else "; ".join(_why_gpu(gpu) for gpu in gpus if gpu.is_worth_using)
-        return f"{plan.gpu_layers} of {header.dimensions.n_layer + 1} layers on the GPU: {why}"
+        where = f"{plan.gpu_layers} of {header.dimensions.n_layer + 1} layers on the GPU"
     if asked.gpu_layers != "auto":
-        return f"all layers on the CPU: {ASKED}"
+        return f"{where}: {ASKED}"
+    if tuned and tuned.gpu_layers is not None and any(not gpu.problem for gpu in gpus):
+        return f"{where}: {MEASURED}"
+    if plan.gpu_layers:
+        return f"{where}: {'; '.join(_why_gpu(gpu) for gpu in gpus if gpu.is_worth_using)}"
     whys = [f"{gpu.description} lacks memory" if gpu.is_worth_using else _why_gpu(gpu) for gpu in gpus]
-    return ": ".join(filter(None, ("all layers on the CPU", "; ".join(whys))))
+    return ": ".join(filter(None, (where, "; ".join(whys))))
 
 
 def _why_gpu(gpu: Gpu) -> str:

@@ -37,6 +37,10 @@ class Measured(Protocol):
     def repack(self) -> bool:
         """Whether weights are repacked."""
 
+    @property
+    def gpu_layers(self) -> int | None:
+        """Layers on the GPUs; None where there was no GPU to try."""
+
 
 @dataclass(frozen=True)
 class LoadOptions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from .search import Settings, SettingsSearch
 
     OnRound = Callable[[Sequence[Settings], Settings], None]
+
+_WORTH_TRYING = 0.3  # times as fast as the CPU, by a first measurement
+_ANY_SPEED = 10.0
 
 __all__ = ["keep", "measure", "tune"]
 
@@ -45,15 +49,19 @@ def measure(
     machine, backends = this_machine(), load_backends()
     gpus = gpu_speed.compared(backends.gpus, header, fingerprint(header))
     plan = make_plan(header, machine, LoadOptions(force=force), gpus=gpus, kernel_types=backends.kernel_types)
-    default = Settings(backends.variant, plan.repack, plan.threads, plan.n_batch)
-    load = Load(header.path, plan.gpu_layers, plan.weights_bytes, plan.main_bytes, plan.gpus)
+    tried = [
+        replace(gpu, speedup=_ANY_SPEED) for gpu in gpus if not gpu.problem and (gpu.speedup or 1) >= _WORTH_TRYING
+    ]
+    most = make_plan(header, machine, LoadOptions(force=True), gpus=tried, kernel_types=backends.kernel_types)
+    default = Settings(backends.variant, plan.repack, plan.threads, plan.n_batch, plan.gpu_layers)
+    load = Load(header.path, plan.weights_bytes, plan.main_bytes, most.gpus)
     with SpeedBench(load) as bench:
 
         def tell(order: Sequence[Settings]) -> None:
             if on_round:
                 on_round(order, default)
 
-        search = SettingsSearch(bench, default, choices(machine, backends), seconds, on_round=tell)
+        search = SettingsSearch(bench, default, choices(machine, backends, most.gpu_layers), seconds, on_round=tell)
         search.run()
     return search
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..machine import this_machine
 from ..machine.contention import ContentionMeter
@@ -23,15 +24,20 @@ _HANGS = 30  # times as slow as the slowest so far
 
 @dataclass(frozen=True)
 class Load:
-    """Model that a child loads: file, layers on the GPUs of these names, bytes of its weights and of all main memory it
-    needs.
-    """
+    """Model that a child loads: file, bytes of its weights and of all main memory it needs, GPUs for its layers."""
 
     path: Path
-    gpu_layers: int
     weights_bytes: int
     needed_bytes: int
     gpus: tuple[str, ...] = ()
+
+
+class _Kind(NamedTuple):
+    """What a child is loaded with: others need another child."""
+
+    variant: str
+    repack: bool
+    gpu_layers: int
 
 
 class SpeedBench:
@@ -39,13 +45,13 @@ class SpeedBench:
 
     def __init__(self, load: Load) -> None:
         self._load = load
-        self._children: OrderedDict[tuple[str, bool], SpeedProcess] = OrderedDict()  # by variant and repacking
+        self._children: OrderedDict[_Kind, SpeedProcess] = OrderedDict()
         self._slowest_token = 0.0
         self._background = ContentionMeter()
 
     def measure(self, settings: Settings, workload: Workload) -> Sample:
         """Throughput of one try. Raises EngineError if the child refuses, dies or hangs."""
-        kind = settings.variant, settings.repack
+        kind = _Kind(settings.variant, settings.repack, settings.gpu_layers)
         request = {"threads": settings.threads, "n_batch": settings.n_batch, "n_ctx": PROMPT_TOKENS + REPLY_TOKENS}
         n_tokens = sum(workload)
         try:
@@ -73,29 +79,28 @@ class SpeedBench:
     def __exit__(self, *_: object) -> None:
         self.restart_workers()
 
-    def _child(self, kind: tuple[str, bool]) -> SpeedProcess:
-        variant, repack = kind
+    def _child(self, kind: _Kind) -> SpeedProcess:
         if kind not in self._children:
-            self._make_room(repack)
-            load = self._load
-            self._children[kind] = SpeedProcess(
-                load.path, variant, repack=repack, gpu_layers=load.gpu_layers, gpus=load.gpus
-            )
+            self._make_room(kind)
+            self._children[kind] = SpeedProcess(self._load.path, **kind._asdict(), gpus=self._load.gpus)
         self._children.move_to_end(kind)
         return self._children[kind]
 
-    def _make_room(self, repack: bool) -> None:
-        """End children, the longest unused first, until one more has room beside the others."""
+    def _make_room(self, kind: _Kind) -> None:
+        """End children, the longest unused first, until one more has room beside the others. None is beside another
+        one where either has layers on a GPU.
+        """
         while self._children:
-            is_mapped = not repack or any(not kind[1] for kind in self._children)
-            needed = self._load.needed_bytes - (0 if repack else self._load.weights_bytes)
+            is_mapped = not kind.repack or any(not other.repack for other in self._children)
+            is_on_gpu = kind.gpu_layers or any(other.gpu_layers for other in self._children)
+            needed = self._load.needed_bytes - (0 if kind.repack else self._load.weights_bytes)
             # The system counts mapped pages as free, but whoever takes them makes all that map them wait for the disk.
             needed += self._load.weights_bytes if is_mapped else 0
-            if not self._load.gpu_layers and needed <= this_machine().memory_available:
+            if not is_on_gpu and needed <= this_machine().memory_available:
                 return
             self._end(next(iter(self._children)))
 
-    def _end(self, kind: tuple[str, bool]) -> None:
+    def _end(self, kind: _Kind) -> None:
         if child := self._children.pop(kind, None):
             self._background.add(child.seconds())
             child.close()

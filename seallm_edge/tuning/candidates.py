@@ -13,9 +13,13 @@ BATCHES = (64, 128, 256)  # the workload's prompt is no longer, so larger ones c
 NARROW = ("alderlake", "haswell")
 
 
-def choices(machine: Machine, backends: Backends) -> dict[str, Sequence[Any]]:
-    """The values that each setting may have here, in the order in which they are tried."""
+def choices(machine: Machine, backends: Backends, most_gpu_layers: int = 0) -> dict[str, Sequence[Any]]:
+    """The values that each setting may have here, in the order in which they are tried. `most_gpu_layers` fit on GPUs
+    that are worth trying: with them, none and half of them are tried too.
+    """
+    layers = sorted({0, most_gpu_layers // 2, most_gpu_layers})
     return {
+        **({"gpu_layers": layers} if most_gpu_layers else {}),
         "threads": thread_counts(machine.threads, machine.cores_usable),
         "repack": (True, False),
         "variant": variants(backends),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _BATCHES = range(16, 2_049)
 _GAINS = (1.0, 100.0)
+_LAYERS = range(1_000)
 _MAX_NAME = 64
 _RECORDS = measurements("tuning.json")
 
@@ -24,6 +25,7 @@ _RECORDS = measurements("tuning.json")
 class Tuned:
     """Settings that were measured: CPU `threads`, prompt tokens read at once, whether weights are repacked, the CPU
     variant; `gain` is how many times as fast as the defaults they were, 1.0 where the defaults are the best.
+    `gpu_layers` is None where there was no GPU to try.
     """
 
     threads: int
@@ -31,12 +33,14 @@ class Tuned:
     repack: bool
     variant: str
     gain: float
+    gpu_layers: int | None = None
 
 
 def as_tuned(search: SettingsSearch) -> Tuned:
     """The best settings of a finished search, as they are kept."""
     best = search.best
-    return Tuned(best.threads, best.n_batch, best.repack, best.variant, round(search.gain, 3))
+    layers = best.gpu_layers if "gpu_layers" in search.values else None
+    return Tuned(best.threads, best.n_batch, best.repack, best.variant, round(search.gain, 3), layers)
 
 
 def find(model_fingerprint: str) -> Tuned | None:
@@ -69,5 +73,6 @@ def _checked(record: Any) -> Tuned | None:
         and variant.isprintable()
         and type(gain) in (int, float)
         and _GAINS[0] <= gain <= _GAINS[1]
+        and (record["gpu_layers"] is None or (type(record["gpu_layers"]) is int and record["gpu_layers"] in _LAYERS))
     )
     return Tuned(**{**record, "gain": float(gain)}) if is_good else None

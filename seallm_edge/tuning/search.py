@@ -57,6 +57,7 @@ class Settings:
     repack: bool
     threads: int
     n_batch: int
+    gpu_layers: int = 0
 
 
 class Bench(Protocol):
@@ -117,7 +118,7 @@ class SettingsSearch:
         self.unproven: Settings | None = None
         self.results: dict[Settings, Result] = {default: Result()}
         self._bench = bench
-        self._values = values
+        self.values = values
         self._clock = clock
         self._on_round = on_round
         self._seconds = seconds
@@ -129,12 +130,12 @@ class SettingsSearch:
         self._calibrate()
         found = self.default
         search_ends = self._started + self._seconds * _SEARCH_SHARE
-        for n, (name, values) in enumerate(self._values.items()):
+        for n, (name, values) in enumerate(self.values.items()):
             if name == "threads" and self._bench.background_load() > BUSY_SHARE:
                 self.is_busy = True
                 continue
             candidates = [replace(found, **{name: value}) for value in values if value != getattr(found, name)]
-            share = (search_ends - self._clock()) / (len(self._values) - n)
+            share = (search_ends - self._clock()) / (len(self.values) - n)
             found = self._stage(found, candidates, self._clock() + share)
             if candidates and not self.results.keys() & set(candidates):
                 self.untried.append(name)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,13 @@ def test_a_model_is_measured_and_what_was_found_is_kept_and_forgotten(seallm: SE
     assert (done.returncode, done.stderr) == (0, b"")
     found = json.loads(done.stdout)
     kept = saved_settings.find(identity)
-    assert found["kept"] == {name: getattr(kept, name) for name in ("threads", "n_batch", "repack", "variant", "gain")}
+    assert kept is not None
+    assert found["kept"] == asdict(kept)
     assert found["turn"] == {"prompt_tokens": 256, "reply_tokens": 128}
     default = found["measured"][0]
     assert default["times_as_fast"] == 1.0
     assert default["turn_seconds"] > 0
     assert len(found["measured"]) > 1
-    assert kept is not None
     assert kept.gain > 1 or [default[name] for name in ("threads", "n_batch", "repack", "variant")] == [
         kept.threads, kept.n_batch, kept.repack, kept.variant,
     ]  # fmt: skip

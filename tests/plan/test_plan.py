@@ -64,6 +64,7 @@ class Tuned:
     threads: int = 3
     n_batch: int = 64
     repack: bool = False
+    gpu_layers: int | None = None
 
 
 def test_plenty_of_memory_gives_the_usual_context_and_the_performance_cores(seallm_7b: Header) -> None:
@@ -415,6 +416,17 @@ def test_a_gpu_that_shares_the_main_memory_is_used_where_it_was_measured_faster(
     assert (plan.gpu_layers, plan.gpu_bytes, plan.main_bytes) == (29, 0, plan.total_bytes)
     even = make_plan(seallm_7b, MACHINE, gpus=[replace(shared, speedup=1.05)])
     assert even.gpu_layers == 0
+
+
+def test_the_layers_that_tuning_found_are_used(seallm_7b: Header) -> None:
+    plan = make_plan(seallm_7b, MACHINE, gpus=[gpu(20)], tuned=Tuned(gpu_layers=0))
+    assert plan.gpu_layers == 0
+    assert "all layers on the CPU: as measured by tuning" in plan.reasons
+    some = make_plan(seallm_7b, MACHINE, gpus=[replace(gpu(20), speedup=0.9)], tuned=Tuned(gpu_layers=14))
+    assert (some.gpu_layers, some.gpus) == (14, ("CUDA0",))
+    assert "14 of 29 layers on the GPU: as measured by tuning" in some.reasons
+    gone = make_plan(seallm_7b, MACHINE, gpus=[replace(gpu(20), problem="it hangs")], tuned=Tuned(gpu_layers=14))
+    assert gone.gpu_layers == 0
 
 
 def test_tiny_gpu_and_no_gpu_layers_leave_all_on_the_cpu(seallm_7b: Header) -> None:

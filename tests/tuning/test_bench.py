@@ -30,7 +30,7 @@ from pathlib import Path
 from seallm_edge.tuning.search import Workload, Settings
 from seallm_edge.tuning import bench as bench_module
 from seallm_edge.tuning.bench import Load, SpeedBench
-with SpeedBench(Load(Path(sys.argv[1]), 0, 10**8, 10**8)) as bench:
+with SpeedBench(Load(Path(sys.argv[1]), 10**8, 10**8)) as bench:
     bench.measure(Settings(sys.argv[2], True, 1, 32), Workload(32, 4))
     print("measured", flush=True)
     time.sleep(60)
@@ -46,7 +46,7 @@ def settings() -> Settings:
 
 @pytest.fixture
 def load(demo_file: Path) -> Load:
-    return Load(demo_file, 0, 100_000_000, 200_000_000)
+    return Load(demo_file, 100_000_000, 200_000_000)
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_a_variant_that_is_refused_is_an_error_and_leaves_no_process(bench: Spee
 
 def test_a_file_that_llama_cpp_refuses_is_an_error(tmp_path: Path, settings: Settings) -> None:
     (tmp_path / "noise.gguf").write_bytes(b"noise")
-    with SpeedBench(Load(tmp_path / "noise.gguf", 0, 5, 5)) as bench, pytest.raises(EngineError) as caught:
+    with SpeedBench(Load(tmp_path / "noise.gguf", 5, 5)) as bench, pytest.raises(EngineError) as caught:
         bench.measure(settings, SHORT)
     assert caught.value.message.startswith("llama.cpp cannot load noise.gguf")
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from seallm_edge.machine import this_machine
 from seallm_edge.native.backends import Backends
 from seallm_edge.tuning import candidates
 
@@ -42,3 +43,11 @@ def test_the_best_variants_are_tried_and_one_without_avx512(possible: str, tried
 def test_where_the_user_insists_on_a_variant_no_other_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEALLM_CPU_VARIANT", "b")
     assert candidates.variants(Backends("b", ("a", "b", "c"), {}, (), Path("x"), "0")) == ["b"]
+
+
+@pytest.mark.parametrize(("most", "layers"), [(0, None), (1, [0, 1]), (29, [0, 14, 29])])
+def test_none_some_and_all_layers_are_tried_on_a_gpu(most: int, layers: list[int] | None) -> None:
+    backends = Backends("a", ("a",), {}, (), Path("x"), "0")
+    values = candidates.choices(this_machine(), backends, most)
+    assert values.get("gpu_layers") == layers
+    assert list(values)[-1] == "n_batch"
