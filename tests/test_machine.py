@@ -97,6 +97,39 @@ def test_low_power_cores_beside_the_two_kinds_are_not_performance_cores(tmp_path
     assert cores_of(root, 10) == (4, 6, 10)
 
 
+def capacities(values: list[int]) -> dict[str, str]:
+    """Arm's account of how strong each core is."""
+    return {f"sys/devices/system/cpu/cpu{cpu}/cpu_capacity": f"{value}\n" for cpu, value in enumerate(values)}
+
+
+@pytest.mark.parametrize(
+    ("cores", "files", "found"),
+    [
+        # Cortex-A76; the kernel gives equal cores no capacities or 1,024 each
+        pytest.param(["0", "1", "2", "3"], capacities([1024] * 4), (4, 0, 4), id="Raspberry Pi 5"),
+        # efficiency cores alone: there is no list of another kind
+        pytest.param(["0", "1", "2", "3"], {}, (4, 0, 4), id="Intel N100"),
+        # 6 performance cores of two threads, 8 efficiency cores, 2 of low power, all of which are cpu_atom's
+        pytest.param(
+            [*(f"{cpu}-{cpu + 1}" for cpu in range(0, 12, 2)), *(str(cpu) for cpu in range(12, 22))],
+            {"sys/devices/cpu_core/cpus": "0-11\n", "sys/devices/cpu_atom/cpus": "12-21\n"},
+            (6, 10, 16),
+            id="Core Ultra 7 155H",
+        ),
+        pytest.param([str(cpu) for cpu in range(12)], capacities([1024] * 12), (12, 0, 12), id="Snapdragon X Elite"),
+        pytest.param(
+            [str(cpu) for cpu in range(8)], capacities([480] * 4 + [1024] * 4), (4, 4, 8), id="Snapdragon 8cx"
+        ),
+    ],
+)
+def test_laptops_and_boards_have_so_many_cores_of_each_kind(
+    tmp_path: Path, cores: list[str], files: dict[str, str], found: tuple[int, int, int]
+) -> None:
+    root = plant(tmp_path, {**topology(cores), **files})
+    n_cpus = sum(len(parse_cpu_list(core)) for core in cores)
+    assert cores_of(root, n_cpus) == found
+
+
 def test_quota_caps_performance_cores_as_well(tmp_path: Path) -> None:
     files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "250000 100000\n"}
     root = plant(tmp_path, {**topology(["0", "1", "2", "3"]), **files})
