@@ -101,11 +101,15 @@ def _steps(model: Model, prompt: str, n_words: int, memory: _Memory) -> tuple[bo
 
 
 def _expected(tokenizer: str | None, texts: Sequence[str]) -> list[list[int]] | None:
-    """The ids that the tokenizers library gives each text, None without a tokenizer.json. Raises EngineError."""
+    """The ids that the tokenizers library gives each text; None without a tokenizer.json, or where that library has no
+    wheels (Android). Raises EngineError.
+    """
     if tokenizer is None:
         return None
-    from tokenizers import Tokenizer
-
+    try:
+        from tokenizers import Tokenizer
+    except ImportError:
+        return None
     try:
         judge = Tokenizer.from_str(tokenizer)
     except Exception as error:  # the library raises nothing more precise

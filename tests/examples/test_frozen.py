@@ -86,6 +86,11 @@ def test_a_frozen_app_answers_and_tries_native_code_in_a_child_of_its_own(
     assert "" in [record["answer"] for records in questions.values() for record in records.values()]
 
 
+def test_the_versions_that_libraries_look_up_are_there(app: Path) -> None:
+    names = {folder.name.partition("-")[0] for folder in app.parent.glob("_internal/*.dist-info")}
+    assert {"seallm_edge", "llama_cpp_python", "llguidance"} <= names
+
+
 def test_cpu_code_that_cannot_be_loaded_is_passed_over_in_a_frozen_app(
     app: Path, demo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
