@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +12,6 @@ if TYPE_CHECKING:
     from .search import Settings, SettingsSearch
 
     OnRound = Callable[[Sequence[Settings], Settings], None]
-
-_WORTH_TRYING = 0.3  # times as fast as the CPU, by a first measurement
-_ANY_SPEED = 10.0
 
 __all__ = ["keep", "measure", "tune"]
 
@@ -43,16 +39,15 @@ def measure(
     from ..native.backends import load_backends
     from ..plan import LoadOptions, make_plan
     from .bench import Load, SpeedBench
-    from .candidates import choices
+    from .candidates import choices, worth_trying
     from .search import Settings, SettingsSearch
 
     machine, backends = this_machine(), load_backends()
     gpus = gpu_speed.compared(backends.gpus, header, fingerprint(header))
     plan = make_plan(header, machine, LoadOptions(force=force), gpus=gpus, kernel_types=backends.kernel_types)
-    tried = [
-        replace(gpu, speedup=_ANY_SPEED) for gpu in gpus if not gpu.problem and (gpu.speedup or 1) >= _WORTH_TRYING
-    ]
-    most = make_plan(header, machine, LoadOptions(force=True), gpus=tried, kernel_types=backends.kernel_types)
+    most = make_plan(
+        header, machine, LoadOptions(force=True), gpus=worth_trying(gpus), kernel_types=backends.kernel_types
+    )
     default = Settings(backends.variant, plan.repack, plan.threads, plan.n_batch, plan.gpu_layers)
     load = Load(header.path, plan.weights_bytes, plan.main_bytes, most.gpus)
     with SpeedBench(load) as bench:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from ..machine import Machine
+from ..machine import Gpu, Machine
 from ..native.backends import Backends, forced_variant
 
+_WORTH_TRYING = 0.3  # times as fast as the CPU
+_FASTER = 10.0
 BATCHES = (64, 128, 256)  # the workload's prompt is no longer, so larger ones could not show themselves
 # Without AVX-512, which makes some processors lower their clock.
 NARROW = ("alderlake", "haswell")
@@ -25,6 +28,13 @@ def choices(machine: Machine, backends: Backends, most_gpu_layers: int = 0) -> d
         "variant": variants(backends),
         "n_batch": BATCHES,
     }
+
+
+def worth_trying(gpus: Sequence[Gpu]) -> list[Gpu]:
+    """GPUs that may turn out to be faster than a first measurement said, to be planned with as if they were."""
+    return [
+        replace(gpu, speedup=_FASTER) for gpu in gpus if not gpu.problem and (gpu.speedup or _FASTER) >= _WORTH_TRYING
+    ]
 
 
 def thread_counts(default: int, usable: int) -> list[int]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from seallm_edge.machine import this_machine
+from seallm_edge.machine import Gpu, this_machine
 from seallm_edge.native.backends import Backends
 from seallm_edge.tuning import candidates
 
@@ -51,3 +51,10 @@ def test_none_some_and_all_layers_are_tried_on_a_gpu(most: int, layers: list[int
     values = candidates.choices(this_machine(), backends, most)
     assert values.get("gpu_layers") == layers
     assert list(values)[-1] == "n_batch"
+
+
+def test_gpus_are_tried_that_may_be_faster_than_a_first_measurement_said() -> None:
+    gpus = [Gpu("a", "", 1, 1, speedup=0.1), Gpu("b", "", 1, 1, speedup=0.5), Gpu("c", "", 1, 1, is_integrated=True)]
+    tried = candidates.worth_trying([*gpus, Gpu("d", "", 1, 1, problem="it hangs")])
+    assert [gpu.name for gpu in tried] == ["b", "c"]
+    assert all(gpu.is_worth_using for gpu in tried)
