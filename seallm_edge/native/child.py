@@ -6,12 +6,14 @@ Knows how a child starts and ends, and how an EngineError crosses over. What is 
 from __future__ import annotations
 
 import contextlib
+import json
+import logging
 import os
 import runpy
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,6 +119,19 @@ def raise_refusal(answer: Mapping[str, Any]) -> None:
     if "error" in answer:
         log_tail: Sequence[str] = answer["log_tail"]
         raise EngineError(answer["error"], Hint.from_data(answer["hint"]), log_tail)
+
+
+def answer_request(answer: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
+    """Answer the JSON request on stdin by JSON on stdout, as a child does. What cannot be answered is an answer too,
+    with its `error`; the log goes to stderr.
+    """
+    be_first_to_be_killed()
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    try:
+        found = answer(json.load(sys.stdin.buffer))
+    except EngineError as error:
+        found = error_as_data(error)
+    json.dump(found, sys.stdout)
 
 
 def be_first_to_be_killed() -> None:

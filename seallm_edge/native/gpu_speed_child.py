@@ -6,9 +6,6 @@ whose driver dies or hangs, ends or holds this process alone.
 
 from __future__ import annotations
 
-import json
-import logging
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from ctypes import CFUNCTYPE, c_bool, c_char_p, c_int, c_int64, c_uint8, c_void_p
@@ -19,7 +16,7 @@ from ..gguf_file.types import TENSOR_TYPES
 from ..machine import this_machine
 from . import symbols
 from .backends import load_backends
-from .child import be_first_to_be_killed, error_as_data
+from .child import answer_request
 from .probe_child import (
     DEVICE_TYPE_CPU,
     GGML_TYPE_F32,
@@ -39,17 +36,6 @@ _HOPELESS_SECONDS = 0.003  # of a slice: the start alone of a fast GPU's work ca
 _PREFILL_TOKENS = 128
 _WEIGHTS_BYTES = 128_000_000  # more than caches hold
 _TRIES = 3
-
-
-def main() -> None:
-    """Answer the request on stdin. What cannot be answered is an answer too, with its `error`."""
-    be_first_to_be_killed()
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
-    try:
-        found = answer(json.load(sys.stdin.buffer))
-    except EngineError as error:
-        found = error_as_data(error)
-    json.dump(found, sys.stdout)
 
 
 def answer(request: Mapping[str, Any]) -> dict[str, float]:
@@ -169,4 +155,4 @@ class Device:
 
 
 if __name__ == "__main__":
-    main()
+    answer_request(answer)

@@ -6,10 +6,7 @@ A request comes on stdin and its answer goes to stdout, both JSON; see `answer`.
 from __future__ import annotations
 
 import codecs
-import json
-import logging
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,23 +16,12 @@ import psutil
 
 from ..errors import EngineError
 from ..text.unicode import normalize
-from .child import be_first_to_be_killed, error_as_data
+from .child import answer_request
 from .context import Context
 from .model import Model
 
 _MAX_PROMPT_TOKENS = 32  # a vocabulary of bare bytes takes one for each letter
 _THREADS = 2
-
-
-def main() -> None:
-    """Answer the request on stdin. What cannot be answered is an answer too, with its `error`."""
-    be_first_to_be_killed()
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
-    try:
-        found = answer(json.load(sys.stdin.buffer))
-    except EngineError as error:
-        found = error_as_data(error)
-    json.dump(found, sys.stdout)
 
 
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,4 +105,4 @@ def _expected(tokenizer: str | None, texts: Sequence[str]) -> list[list[int]] | 
 
 
 if __name__ == "__main__":
-    main()
+    answer_request(answer)

@@ -146,3 +146,11 @@ if(PROJECT_NAME STREQUAL "ggml" AND CMAKE_SYSTEM_NAME STREQUAL "Linux"
   file(WRITE "${quants}" "${text}")
   file(COPY "${CMAKE_CURRENT_LIST_DIR}/block_search.h" DESTINATION "${CMAKE_CURRENT_SOURCE_DIR}/src")
 endif()
+
+# A compiler for Arm makes one instruction of a * b + c, which rounds once, unless it is told not to: a converted model has
+# the bytes that it has on x86-64.
+if(PROJECT_NAME STREQUAL "ggml" AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$"
+   AND CMAKE_C_COMPILER_ID MATCHES "^(GNU|Clang|AppleClang)$")
+  file(APPEND "${CMAKE_CURRENT_SOURCE_DIR}/src/CMakeLists.txt"
+    "\nset_source_files_properties(ggml-quants.c PROPERTIES COMPILE_OPTIONS -ffp-contract=off)\n")
+endif()

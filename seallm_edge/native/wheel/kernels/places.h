@@ -116,7 +116,7 @@ static bool hide_places(float (*hidden)[SPAN], const struct places * places, con
 
 /* The span'th span of places, of `n` tokens. */
 static void attend_to_one_span(struct attention * own, const struct places * places, const struct mask * mask,
-                                 int64_t span, int64_t token, int64_t n, struct heads heads) {
+                               int64_t span, int64_t token, int64_t n, struct heads heads) {
     const bool is_hidden = hide_places(own->hidden, places, mask, span * SPAN, token, n);
     attend_to_span(own, (int) n, heads, places->cells + span * SPAN, is_hidden);
 }
