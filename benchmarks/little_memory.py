@@ -4,8 +4,8 @@
     python benchmarks/little_memory.py 512M -- seallm run smollm2-135m-instruct "Tell me about rice." --max-tokens 64
     python benchmarks/little_memory.py 600M --rounds 1 -- seallm convert CHECKPOINT --type Q4_K_M --out OUT --force
 
-The two take turns. Prints the seconds of each, their ratio, and the most memory that was resident in the group. Needs
-root, for the group.
+The two take turns, and files are out of memory before each, so that their pages count to the group. Prints the seconds
+of each, their ratio, and the most memory that was resident in the group. Needs root, for the group.
 """
 
 from __future__ import annotations
@@ -80,6 +80,8 @@ def seconds(command: list[str], folder: Path | None) -> float:
         if folder:
             (folder / "cgroup.procs").write_text(str(os.getpid()))
 
+    os.sync()
+    Path("/proc/sys/vm/drop_caches").write_text("3")
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=enter)
     if done.returncode:
