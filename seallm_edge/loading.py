@@ -24,6 +24,7 @@ from .plan import LoadOptions, Plan, make_plan
 from .plan.memory import n_cells
 from .store import check_recorded, locate, mark_used
 from .tuning import saved_settings
+from .tuning.saved_settings import Tuned
 
 logger = logging.getLogger("seallm_edge")
 
@@ -85,14 +86,14 @@ def resolve(model: str | Path, options: LoadOptions | None = None) -> LoadTarget
     gpus = load_backends(prefer=tuned.variant if tuned else "").gpus
     if (options or LoadOptions()).gpu_layers == "auto":
         gpus = gpu_speed.compared(gpus, header, identity)
-    plan = _planned(header, identity, options, gpus)
+    plan = _planned(header, tuned, options, gpus)
     for warning in plan.warnings:
         logger.warning("%s: %s", header.path.name, warning)
     return LoadTarget(header, identity, card, chatting(header, card), plan, gpus)
 
 
-def _planned(header: Header, identity: str, options: LoadOptions | None, gpus: Sequence[Gpu]) -> Plan:
-    tuned, kernel_types = saved_settings.find(identity), load_backends().kernel_types
+def _planned(header: Header, tuned: Tuned | None, options: LoadOptions | None, gpus: Sequence[Gpu]) -> Plan:
+    kernel_types = load_backends().kernel_types
     return make_plan(header, this_machine(), options, gpus=gpus, tuned=tuned, kernel_types=kernel_types)
 
 
@@ -121,11 +122,13 @@ def load_engine(
 
 def _with_fewer_layers(target: LoadTarget, options: LoadOptions, error: EngineError) -> LoadTarget:
     """The same model with the layers for half of the GPUs' memory; with none where those would be no fewer."""
+    tuned = saved_settings.find(target.fingerprint)
     halved = tuple(replace(gpu, memory_free=gpu.memory_free // 2) for gpu in target.gpus)
-    plan = _planned(target.header, target.fingerprint, options, halved)
+    plan = _planned(target.header, tuned, options, halved)
     if not 0 < plan.gpu_layers < target.plan.gpu_layers:
-        refused = [replace(gpu, problem=error.message) if gpu.is_worth_using else gpu for gpu in target.gpus]
-        plan = _planned(target.header, target.fingerprint, options, refused)
+        used = target.plan.gpus
+        refused = [replace(gpu, problem=error.message) if gpu.name in used else gpu for gpu in target.gpus]
+        plan = _planned(target.header, tuned, options, refused)
     return replace(target, plan=plan, gpus=halved)
 
 

@@ -11,9 +11,12 @@ import pytest
 
 from seallm_edge import EngineError, SeaLLM, loading
 from seallm_edge.engine import loaded
+from seallm_edge.gguf_file import fingerprint, read_header
 from seallm_edge.machine import Gpu
 from seallm_edge.native import gpu_speed
 from seallm_edge.native.backends import Backends, load_backends
+from seallm_edge.tuning import saved_settings
+from seallm_edge.tuning.saved_settings import Tuned
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +69,17 @@ def test_a_gpu_with_less_memory_than_it_said_gets_fewer_layers(full: FullGpu, de
     layers = [n for n, _ in full.tried]
     assert layers[0] > layers[-1] == 0
     assert layers == sorted(layers, reverse=True)
+
+
+def test_layers_that_tuning_found_are_left_out_once_the_gpu_does_not_take_them(full: FullGpu, demo_file: Path) -> None:
+    full.gpu = replace(full.gpu, speedup=0.9)
+    identity = fingerprint(read_header(demo_file))
+    tuned = Tuned(1, 64, repack=False, variant=load_backends().variant, gain=1.1, gpu_layers=14)
+    saved_settings.keep(identity, tuned)
+    with SeaLLM(demo_file, context=512) as llm:
+        assert llm.plan
+        assert llm.plan.gpu_layers == 0
+    assert full.tried == [(14, ("Vulkan0",)), (0, ())]
 
 
 def test_layers_that_were_asked_for_are_not_taken_back(full: FullGpu, demo_file: Path) -> None:

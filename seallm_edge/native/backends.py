@@ -17,6 +17,7 @@ from ..errors import EngineError, did_you_mean
 from ..hints import Command, Hint
 from ..machine import Gpu
 from . import log, symbols
+from .cures import REBUILD
 from .interruptible import run_interruptibly
 from .probe import Probe
 
@@ -32,11 +33,7 @@ _BACKEND_FILE = re.compile(r"^(?:lib)?ggml-([a-z0-9]+)(?:-(.+?))?\.(?:so|dylib|d
 _PARTS_OF_GGML = {"base"}
 # ref: ggml/include/ggml-backend.h, enum ggml_backend_dev_type
 _CPU, _GPU, _INTEGRATED_GPU = 0, 1, 2
-_REBUILD = (
-    'build it for this machine: CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_BACKEND_DL=ON -DGGML_CPU_ALL_VARIANTS=ON" '
-    "pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
-)
-_RETRY = Hint(f"{{again}} tries it once more; if it still fails, {_REBUILD}", again=Command("doctor"))
+_RETRY = Hint(f"{{again}} tries it once more; if it still fails, {REBUILD}", again=Command("doctor"))
 
 
 @dataclass(frozen=True)
@@ -128,7 +125,7 @@ def choose_variant(variants: dict[str, Path], probe: Probe, forced: str = "", pr
     if forced and forced not in variants:
         raise EngineError(
             f"SEALLM_CPU_VARIANT names {forced!r}, which this build does not have{did_you_mean(forced, variants)}",
-            f"one of: {' '.join(sorted(variants))}" if variants else _REBUILD,
+            f"one of: {' '.join(sorted(variants))}" if variants else REBUILD,
         )
     ranked, refused = _ranked(variants, probe)
     for name in AMX_VARIANTS.intersection(ranked) - {forced}:
@@ -170,7 +167,7 @@ def keep_linked_in(probe: Probe, forced: str = "") -> Choice:
     if forced not in ("", BUILT_IN):
         raise EngineError(
             f"SEALLM_CPU_VARIANT names {forced!r}, but this build has one CPU code, linked in",
-            f"unset it, or {_REBUILD}",
+            f"unset it, or {REBUILD}",
         )
     if problem := probe.trial(None):
         raise EngineError(f"the CPU code of {symbols.libllama_path()} does not run here: {problem}", _RETRY)

@@ -9,8 +9,8 @@ import sys
 from ..errors import EngineError
 
 AGAIN = "install it again: pip install --force-reinstall llama-cpp-python"
-_BUILD_HERE = (
-    "build it on this system: "
+REBUILD = (
+    'build it for this machine: CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_BACKEND_DL=ON -DGGML_CPU_ALL_VARIANTS=ON" '
     "pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
 )
 _NEWER_SYSTEM = re.compile(r"version [`']((?:GLIBC|GLIBCXX|CXXABI)_[\d.]+)' not found")
@@ -22,8 +22,8 @@ _PACKAGES = {
     "libvulkan": "Debian, Ubuntu: sudo apt install libvulkan1 · Fedora: sudo dnf install vulkan-loader",
     "libcud": "install NVIDIA's driver and CUDA of the version that it was built for, or a build without CUDA",
     "libcublas": "install CUDA of the version that it was built for, or a build without CUDA",
-    "ld-linux": _BUILD_HERE,
-    "libc.musl": _BUILD_HERE,
+    "ld-linux": REBUILD,
+    "libc.musl": REBUILD,
 }
 _POINTER_BYTES = struct.calcsize("P")
 
@@ -44,7 +44,7 @@ def loading_problem(error: BaseException, platform: str = sys.platform) -> Engin
         return EngineError("llama-cpp-python is not installed", "install it: pip install llama-cpp-python")
     if found := _NEWER_SYSTEM.search(words):
         return EngineError(
-            f"llama-cpp-python was built for a newer system than this one, which lacks {found[1]}", _BUILD_HERE
+            f"llama-cpp-python was built for a newer system than this one, which lacks {found[1]}", REBUILD
         )
     if found := _MISSING_FILE.search(words):
         package = next((cure for name, cure in _PACKAGES.items() if found[1].startswith(name)), None)

@@ -24,7 +24,7 @@ logger = logging.getLogger("seallm_edge.native")
 PREFILL_TOKENS, DECODE_TOKENS = 256, 128
 _TIMEOUT_SECONDS = 20
 _PROBLEM_SECONDS = 24 * 3600  # after which a GPU that failed is tried again
-_SPEEDUPS = (0.0, 10_000.0)
+_SPEEDUPS = (1e-6, 1e6)
 _MAX_WORDS = 300
 _RECORDS = measurements("gpus.json")
 
@@ -55,8 +55,9 @@ def _measured(gpu: Gpu, header: Header) -> dict[str, Any]:
         seconds = _ask(request)
     except EngineError as error:
         logger.warning("the GPU %s is not used: %s", gpu.description, error.message)
-        return {"problem": error.message[:_MAX_WORDS], "time": time.time()}
-    return {"speedup": speedup(seconds)}
+        words = "".join(letter if letter.isprintable() else " " for letter in error.message)
+        return {"problem": words[:_MAX_WORDS], "time": time.time()}
+    return {"speedup": min(max(speedup(seconds), _SPEEDUPS[0]), _SPEEDUPS[1])}
 
 
 def speedup(seconds: dict[str, float]) -> float:

@@ -30,12 +30,12 @@ FAILED = "Failed to load shared library '/x/llama_cpp/lib/libllama.so': "
         (
             RuntimeError(f"{FAILED}/lib/libm.so.6: version `GLIBC_2.38' not found (required by /x/libggml.so)"),
             "llama-cpp-python was built for a newer system than this one, which lacks GLIBC_2.38",
-            "build it on this system: pip install --force-reinstall ",
+            "build it for this machine: CMAKE_ARGS=",
         ),
         (
             RuntimeError(f"{FAILED}/usr/lib/libstdc++.so.6: version `GLIBCXX_3.4.32' not found (required by x)"),
             "llama-cpp-python was built for a newer system than this one, which lacks GLIBCXX_3.4.32",
-            "build it on this system: ",
+            "build it for this machine: CMAKE_ARGS=",
         ),
         (
             ModuleNotFoundError("No module named 'llama_cpp'", name="llama_cpp"),

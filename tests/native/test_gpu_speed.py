@@ -82,6 +82,7 @@ def test_a_hopeless_gpu_is_judged_by_a_slice_alone(children: Callable[..., Child
     [
         (Result(-9, "", "", is_timed_out=True), "it gave no answer within 20 s"),
         (Result(1, "", "\na q4_K product came out wrong (status 0, nan for 256.1)\n"), "a q4_K product came out wrong"),
+        (Result(1, "", "ggml_vulkan:\tlost \x1b[31mdevice"), "ggml_vulkan: lost  [31mdevice"),
         (
             child.error_as_data(EngineError("the device has too little memory for a layer")),
             "the device has too little memory for a layer",
@@ -117,10 +118,18 @@ def test_what_the_file_of_measurements_says_wrongly_is_measured_anew(
 ) -> None:
     asked = children(EVEN).asked
     subject = f"fingerprint {GPU.description} {GPU.memory_total}"
-    for record in ({"speedup": -1.0}, {"speedup": "2"}, {"problem": "x"}, {"problem": "x\n", "time": 0.0}, [], None):
+    for record in (
+        {"speedup": -1.0},
+        {"speedup": 0.0},
+        {"speedup": "2"},
+        {"problem": "x"},
+        {"problem": "x\n", "time": 0.0},
+        [],
+        None,
+    ):
         gpu_speed._RECORDS.keep(subject, record)
         assert compared(header).speedup == 2.666666666666666666
-    assert len(asked) == 6
+    assert len(asked) == 7
 
 
 def test_a_layer_has_the_matrices_of_most_layers(header: Header) -> None:

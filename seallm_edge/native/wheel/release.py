@@ -33,6 +33,7 @@ def main() -> int:
     parser.add_argument("dist", type=Path)
     parser.add_argument("--index-only", action="store_true", help="write the index of wheels that are in DIST")
     arguments = parser.parse_args()
+    os.environ["PIP_CONSTRAINT"] = str(ROOT / "constraints.txt")
     dist = arguments.dist.resolve()
     if not arguments.index_only:
         add_wheels(dist)
@@ -45,7 +46,7 @@ def add_wheels(dist: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-        run(*pip, "wheel", "--no-deps", "--wheel-dir", str(scratch), str(ROOT), cwd=scratch)
+        run(*pip, "wheel", "--no-deps", "--wheel-dir", str(scratch), str(ROOT))
         (package,) = scratch.glob("*.whl")
         built = subprocess.run([sys.executable, str(BUILD)], stdout=subprocess.PIPE, text=True, check=True)
         native = repaired(Path(built.stdout.strip()), scratch / "repaired")
@@ -114,9 +115,9 @@ def normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def run(*command: str, cwd: Path | None = None) -> None:
+def run(*command: str) -> None:
     """Run a command; raises `subprocess.CalledProcessError`."""
-    subprocess.run(command, cwd=cwd, check=True)
+    subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":
