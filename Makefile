@@ -13,7 +13,7 @@ help:
 
 setup: $(TOOLS)  ## install everything into .venv (llama.cpp is built once per user)
 
-$(READY): pyproject.toml constraints.txt $(addprefix seallm_edge/native/wheel/,build.py project.cmake block_search.h) $(wildcard seallm_edge/native/wheel/kernels/*.[ch])
+$(READY): pyproject.toml constraints.txt $(addprefix seallm_edge/native/wheel/,build.py project.cmake block_search.h guard.h) $(wildcard seallm_edge/native/wheel/kernels/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { found=$$($(PYTHON) --version 2>/dev/null); \
 	    echo "python 3.11 or later is needed, and $(PYTHON) is $${found:-not there}" >&2; \

@@ -90,15 +90,13 @@ class SeaLLM:
         target = resolve(path, options)
         self.header: Header | None = target.header
         self.card: Card | None = target.card
-        engine = load_engine(target, options, on_progress)
-        self.plan: Plan | None = engine.plan
-        self._set_up(engine)
+        self._set_up(load_engine(target, options, on_progress))
 
     @classmethod
     def from_engine(cls, engine: Engine) -> SeaLLM:
         """SeaLLM with another engine, such as a `ScriptedEngine`; its `header`, `card` and `plan` are None."""
         self = cls.__new__(cls)
-        self.header = self.card = self.plan = None
+        self.header = self.card = None
         self._set_up(engine)
         return self
 
@@ -108,10 +106,9 @@ class SeaLLM:
         return cls.from_engine(engine)
 
     def _set_up(self, engine: Engine) -> None:
-        self.info: ModelInfo = engine.info
+        self._engine = engine
         self.name = self.info.name
         self.sampling = self.info.sampling
-        self._engine = engine
         self._tokens = PromptTokens(engine, self.info.chat_format or ChatML(self.info.default_system), self.name)
         self._forms = ReplyForms(engine.vocabulary)
 
@@ -205,6 +202,16 @@ class SeaLLM:
     def n_ctx(self) -> int:
         """Tokens of the context."""
         return self.info.n_ctx
+
+    @property
+    def info(self) -> ModelInfo:
+        """Facts of the model, as it is loaded."""
+        return self._engine.info
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan that the model is loaded by; another one after a GPU failed."""
+        return self._engine.plan
 
     @property
     def is_loaded(self) -> bool:

@@ -15,12 +15,15 @@ from .drafting import DraftModel, ModelDrafting, Speculator, StepCosts, TextDraf
 from .engine import ModelInfo, NoSpeculation, Speculation
 from .engine.kv.snapshots import Snapshots, snapshot_key
 from .engine.llama import LlamaEngine
-from .errors import EngineError
+from .engine.loader import Loader, Setup
+from .errors import EngineError, NotEnoughMemory
 from .gguf_file import Header, fingerprint, read_header
 from .machine import Gpu, this_machine
 from .native import gpu_speed
 from .native.backends import load_backends
+from .native.gpu_attention import with_flash_attention
 from .plan import LoadOptions, Plan, make_plan
+from .plan.estimate import USUAL_KV_TYPE
 from .plan.memory import n_cells
 from .store import check_recorded, locate, mark_used
 from .tuning import saved_settings
@@ -86,10 +89,16 @@ def resolve(model: str | Path, options: LoadOptions | None = None) -> LoadTarget
     gpus = load_backends(prefer=tuned.variant if tuned else "").gpus
     if (options or LoadOptions()).gpu_layers == "auto":
         gpus = gpu_speed.compared(gpus, header, identity)
+    gpus = _with_flash_attention(gpus, header, options or LoadOptions())
     plan = _planned(header, tuned, options, gpus)
     for warning in plan.warnings:
         logger.warning("%s: %s", header.path.name, warning)
     return LoadTarget(header, identity, card, chatting(header, card), plan, gpus)
+
+
+def _with_flash_attention(gpus: Sequence[Gpu], header: Header, options: LoadOptions) -> tuple[Gpu, ...]:
+    keys, values = (str(asked or USUAL_KV_TYPE).lower() for asked in (options.cache_type_k, options.cache_type_v))
+    return with_flash_attention(gpus, header.dimensions, keys, values)
 
 
 def _planned(header: Header, tuned: Tuned | None, options: LoadOptions | None, gpus: Sequence[Gpu]) -> Plan:
@@ -126,24 +135,47 @@ def _with_fewer_layers(target: LoadTarget, options: LoadOptions, error: EngineEr
     halved = tuple(replace(gpu, memory_free=gpu.memory_free // 2) for gpu in target.gpus)
     plan = _planned(target.header, tuned, options, halved)
     if not 0 < plan.gpu_layers < target.plan.gpu_layers:
-        used = target.plan.gpus
-        refused = [replace(gpu, problem=error.message) if gpu.name in used else gpu for gpu in target.gpus]
-        plan = _planned(target.header, tuned, options, refused)
+        plan = _planned(target.header, tuned, options, _refused(target, error))
     return replace(target, plan=plan, gpus=halved)
 
 
+def _refused(target: LoadTarget, error: EngineError) -> tuple[Gpu, ...]:
+    """The GPUs, those that the plan uses with the problem that they have."""
+    used = target.plan.gpus
+    return tuple(replace(gpu, problem=error.message) if gpu.name in used else gpu for gpu in target.gpus)
+
+
 def _loaded(target: LoadTarget, options: LoadOptions, on_progress: Callable[[float], None] | None) -> LlamaEngine:
-    folder = _snapshots_folder(options.snapshots)
     mark_used(target.header.path)
-    return LlamaEngine(
+    loader = Loader(
         target.header.path,
-        target.plan,
-        target.info(),
-        snapshots=Snapshots(folder, target.snapshot_key()) if folder else None,
-        keep_alive=options.keep_alive,
-        speculation=_speculation(options.drafting, target),
-        on_progress=on_progress,
+        _setup(target, options),
+        _speculation(options.drafting, target),
+        lambda error: _setup(_without_gpu(target, options, error), options),
     )
+    return LlamaEngine(loader, keep_alive=options.keep_alive, on_progress=on_progress)
+
+
+def _setup(target: LoadTarget, options: LoadOptions) -> Setup:
+    folder = _snapshots_folder(options.snapshots)
+    snapshots = Snapshots(folder, target.snapshot_key()) if folder else None
+    return Setup(target.plan, target.info(), snapshots)
+
+
+def _without_gpu(target: LoadTarget, options: LoadOptions, error: EngineError) -> LoadTarget:
+    """The same model without the GPUs that failed: with the same context, or a smaller one where the memory wants that.
+    They are left alone for the rest of this process, and by other programs for a while.
+    """
+    for gpu in target.gpus:
+        if gpu.name in target.plan.gpus:
+            gpu_speed.give_up(gpu, target.fingerprint, error.message)
+    tuned, left = saved_settings.find(target.fingerprint), replace(options, gpu_layers="auto")
+    gpus = _refused(target, error)
+    try:
+        plan = _planned(target.header, tuned, replace(left, context=target.plan.n_ctx), gpus)
+    except NotEnoughMemory:
+        plan = _planned(target.header, tuned, replace(left, context=None), gpus)
+    return replace(target, plan=plan, gpus=gpus)
 
 
 def _snapshots_folder(snapshots: bool | str | Path) -> Path | None:

@@ -11,6 +11,7 @@ import typer
 from . import options
 from .output import print_facts, print_json, print_table
 from .progress import ProgressLine
+from .warnings import show_warnings
 
 if TYPE_CHECKING:
     from ..loading import LoadTarget
@@ -45,6 +46,7 @@ def bench(
             speed.check_same_model(earlier, target.fingerprint, f"{target.name} {target.header.file_type_name}")
 
     asked = speed.bench_options(**options.given(threads=threads, gpu_layers=gpu_layers, force=force))
+    show_warnings()
     with ProgressLine() as line:
 
         def tell(doing: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,24 +29,6 @@ Force = Annotated[bool, typer.Option("--force", help="Replace the output if it i
 Restart = Annotated[bool, typer.Option("--restart", help="Start over instead of resuming an interrupted run.")]
 
 _CONTEXTS = (4_096, 8_192, 32_768)
-
-
-class _AboveTheLine(logging.Handler):
-    """Log handler: prints the library's warnings, such as a lost connection, above the progress line."""
-
-    def __init__(self, line: ProgressLine) -> None:
-        super().__init__(logging.WARNING)
-        self._line = line
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._line.note(record.getMessage())
-
-
-def line_with_warnings() -> ProgressLine:
-    """A progress line; from now on the converter's warnings are printed above it."""
-    line = ProgressLine()
-    logging.getLogger("seallm_edge.convert").addHandler(_AboveTheLine(line))
-    return line
 
 
 def parsed_size(text: str) -> int:

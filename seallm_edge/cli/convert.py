@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from . import conversion as options
+from .progress import ProgressLine
+from .warnings import show_warnings
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -37,7 +39,8 @@ def command(
     """Convert a Hugging Face checkpoint to quantized GGUF files; one on a hub is streamed, never stored."""
     from seallm_edge.convert.tasks import checkpoint_task, chosen_recipes
 
-    line = options.line_with_warnings()
+    show_warnings()
+    line = ProgressLine()
     chosen = chosen_recipes(types or [], recipe, tensors or [])
     task = checkpoint_task(source, chosen, out, imatrix, options.part_bytes(split))
     options.carry_out(task, "converting", options.settings(threads, force, restart, verify), dry_run, line)

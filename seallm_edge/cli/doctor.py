@@ -12,7 +12,10 @@ from . import options
 from .output import plain, print_facts, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..errors import EngineError
+    from ..machine import Gpu
     from ..native.backends import Backends
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -78,7 +81,7 @@ def examine() -> dict[str, Any]:
         "possible": backends.possible if backends else (),
         "refused": backends.refused if backends else {},
         "kernel_types": sorted(backends.kernel_types) if backends else [],
-        "gpus": [asdict(gpu) for gpu in backends.gpus] if backends else [],
+        "gpus": gpu_facts(backends.gpus) if backends else [],
         "library": str(backends.library) if backends else None,
         "versions": _versions(),
         "store": str(paths.models_dir()),
@@ -90,10 +93,38 @@ def examine() -> dict[str, Any]:
     }
 
 
+def gpu_facts(gpus: Sequence[Gpu]) -> list[dict[str, Any]]:
+    """Facts on each GPU, and whether it is used for the model that `seallm chat` takes, and why (`is_used`, `why`)."""
+    from dataclasses import asdict
+
+    from ..errors import SeaLLMError
+    from ..gguf_file import fingerprint, read_header
+    from ..native.gpu_speed import compared
+    from ..plan.explain import why_gpu
+    from ..store import default_chat_model, locate
+
+    try:
+        header = read_header(locate(default_chat_model()))
+    except (SeaLLMError, OSError):
+        unknown = "with a model, seallm doctor MODEL says whether it is used"
+        return [{**asdict(gpu), "is_used": None, "why": unknown} for gpu in gpus]
+    return [
+        {
+            **asdict(gpu),
+            "is_used": gpu.is_worth_using,
+            "why": f"{'used' if gpu.is_worth_using else 'not used'} for {header.path.stem}: {why_gpu(gpu)}",
+        }
+        for gpu in compared(gpus, header, fingerprint(header))
+    ]
+
+
 def lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """The facts of `examine` as names and values for people."""
     largest = facts["largest"]
-    gpus = [f"{plain(g['description'])}: {_of(g['memory_free'], g['memory_total'])}" for g in facts["gpus"]]
+    gpus = [
+        f"{plain(g['description'])}: {_of(g['memory_free'], g['memory_total'])}; {plain(g['why'], 500)}"
+        for g in facts["gpus"]
+    ]
     return [
         ("system", f"{facts['os']}, {facts['architecture']}"),
         ("CPU", plain(facts["cpu_name"])),

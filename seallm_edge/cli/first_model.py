@@ -92,18 +92,20 @@ def _chosen_and_got(found: list[Found], models: list[ModelChoice]) -> str | None
     """Path of the model that the user chose and that was linked or got; None if none was chosen."""
     from ..store.pulling.pull import plan_pull
     from ..terminal.choosing import choose
-    from .conversion import line_with_warnings
     from .found_elsewhere import found_line, link_in_place
+    from .progress import ProgressLine
     from .pull import Told, get, network_of
+    from .warnings import show_warnings
 
+    show_warnings()
     place = choose(rows) if (rows := [*map(found_line, found), *map(row_of, models)]) else None
     if place is None:
         return None
     if place < len(found):
-        with line_with_warnings() as line:
+        with ProgressLine() as line:
             return str(link_in_place(found[place], line).path)
     chosen = models[place - len(found)]
-    with line_with_warnings() as line:
+    with ProgressLine() as line:
         told = Told(line, f"seallm pull {chosen.card.name}")
         got = get(plan_pull(chosen.card.name, network=network_of(told)), told, accept_license=False)
     return str(got.path) if got else None

@@ -18,6 +18,7 @@ from ..errors import InvalidOption
 from ..sampling import Sampling
 from .output import diagnostic
 from .progress import ProgressLine
+from .warnings import show_warnings
 
 if TYPE_CHECKING:
     from ..chat import BackgroundLoad
@@ -213,6 +214,7 @@ def loaded(model: str, loading: dict[str, Any]) -> Iterator[SeaLLM]:
     """Load a model with a progress line on stderr, if that is a terminal, and close it at the end."""
     from ..llm import SeaLLM
 
+    show_warnings()
     with ProgressLine() as line:
         llm = SeaLLM(model, **loading, on_progress=functools.partial(line.show_share, "loading"))
     with llm:
@@ -223,6 +225,8 @@ def loaded(model: str, loading: dict[str, Any]) -> Iterator[SeaLLM]:
 def begin_load(model: str, loading: dict[str, Any]) -> BackgroundLoad:
     """Load of a model on a thread of its own, which begins with its `begin`."""
     from ..chat import BackgroundLoad
+
+    show_warnings()
 
     def load(on_progress: Callable[[float], None]) -> SeaLLM:
         from ..llm import SeaLLM

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from ..files.sizes import readable
 from .output import diagnostic
@@ -21,6 +21,8 @@ _READING = "reading the prompt"
 
 class ProgressLine:
     """Progress line on stderr; leaving the context erases it. Draws nothing where stderr is no terminal."""
+
+    _on_screen: ClassVar[ProgressLine | None] = None
 
     def __init__(self) -> None:
         self._terminal = sys.stderr if sys.stderr is not None and sys.stderr.isatty() else None
@@ -48,6 +50,7 @@ class ProgressLine:
         """Draw `text` in place of what is shown, cut at the width of the terminal."""
         if self._terminal and text != self._shown:
             self._shown = text
+            ProgressLine._on_screen = self
             self._write(f"{_ERASE}{text[: shutil.get_terminal_size().columns - 1]}")
 
     def show_share(self, doing: str, share: float) -> None:
@@ -63,15 +66,18 @@ class ProgressLine:
         left = f", {(total - done) * seconds / n_bytes:.0f} s left" if speed else ""
         self.show(f"{doing} {share:4.0%}, {readable(done)} of {readable(total)}{speed}{left}")
 
-    def note(self, text: str) -> None:
-        """Print a diagnostic above the line."""
-        self.erase()
+    @staticmethod
+    def note(text: str) -> None:
+        """Print a diagnostic, above the line that is shown, if one is."""
+        if line := ProgressLine._on_screen:
+            line.erase()
         diagnostic(text)
 
     def erase(self) -> None:
         """Erase the line until the next `show`."""
         if self._shown:
             self._shown = ""
+            ProgressLine._on_screen = None
             self._write(_ERASE)
 
     def _write(self, text: str) -> None:

@@ -17,10 +17,10 @@ import typer
 from ..errors import SeaLLMError
 from ..files.sizes import readable
 from ..hints import command_line_words
-from .conversion import line_with_warnings
 from .found_elsewhere import answer, find_elsewhere, found_facts, found_line, import_command, link_in_place
 from .output import diagnostic, plain
 from .progress import ProgressLine
+from .warnings import show_warnings
 
 if TYPE_CHECKING:
     from ..hub import Network
@@ -76,7 +76,8 @@ def command(
     from ..store.pulling.pull import plan_pull
     from ..store.pulling.wanted import parse_wanted
 
-    with line_with_warnings() as line:
+    show_warnings()
+    with ProgressLine() as line:
         told = JsonLines(line) if json_output else Told(line)
         try:
             network = network_of(told, endpoint, limit_rate)

@@ -13,6 +13,7 @@ import typer
 
 from . import options
 from .output import diagnostic
+from .warnings import show_warnings
 
 _MAX_KEY_BYTES = 4096
 
@@ -89,12 +90,13 @@ def serve(
     def tell(url: str) -> None:
         port = url.rpartition(":")[2]
         shown = f"http://{lan_address()}:{port}" if lan else url
-        print_addresses(shown, key if lan else None)
+        print_addresses(shown, key, is_told=lan)
         if lan:
             print_qr_code(page_address(shown, key))
         if open_page:
             webbrowser.open(page_address(url if settings.is_local else f"http://127.0.0.1:{port}", key))
 
+    show_warnings()
     serve(settings, tell)
 
 
@@ -115,12 +117,14 @@ def print_qr_code(address: str) -> None:
         diagnostic(code.getvalue().rstrip("\n"))
 
 
-def print_addresses(url: str, key: str | None) -> None:
-    """Print the address for each kind of client: on stdout the bare one, for scripts."""
+def print_addresses(url: str, key: str | None, *, is_told: bool) -> None:
+    """Print the address for each kind of client: on stdout the bare one, for scripts. The key only where it `is_told`:
+    who gave one knows it, and logs shall not.
+    """
     print(url, flush=True)
-    shown = key or "none needed: give any"
+    shown = "none needed: give any" if key is None else key if is_told else "yours"
     for line in (
-        f"Chat page          {page_address(url, key)}",
+        f"Chat page          {page_address(url, key if is_told else None)}",
         f"OpenAI clients     base URL {url}/v1   key: {shown}",
         f"Ollama clients     host {url}",
         f"Anthropic clients  base URL {url}   key: {shown}",

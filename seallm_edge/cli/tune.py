@@ -49,6 +49,7 @@ def tune(
     if forget:
         print_forgotten(header.path.name, saved_settings.forget(fingerprint(header)), json_output)
         return
+    saved_settings.check_writable()
     with ProgressLine() as line:
 
         def on_round(order: Sequence[Settings], default: Settings) -> None:

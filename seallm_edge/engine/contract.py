@@ -12,6 +12,7 @@ from ..errors import EngineError
 from ..native.batch import Batch
 from ..native.context import State
 from ..native.sampler import Chosen, Constraint
+from ..plan import Plan
 from ..prompt.templates import ChatFormat
 from ..sampling import Sampling
 from .output_queue import OutputQueue
@@ -85,7 +86,13 @@ class Engine(Protocol):
     method.
     """
 
-    info: ModelInfo
+    @property
+    def info(self) -> ModelInfo:
+        """Facts of the model for prompts and options."""
+
+    @property
+    def plan(self) -> Plan | None:
+        """How the model is loaded; None for an engine without one."""
 
     @property
     def is_loaded(self) -> bool:

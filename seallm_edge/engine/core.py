@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from ..errors import EngineError, SeaLLMError
 from ..native.batch import Batch
-from ..native.context import DecodeAborted, NoRoom
+from ..native.context import DecodeAborted, GpuFailed, NoRoom
 from .batching import BatchPlanner, ScheduledChunk, without_drafts
 from .contract import Context, NoSpeculation, Speculation, Vocabulary
 from .reproducible import BLOCK
@@ -53,7 +53,7 @@ class EngineCore:
 
     def step(self) -> bool:
         """Run one step: schedule, decode, sample, deliver. False if nothing could be decoded: all sequences wait for
-        readers.
+        readers. Raises GpuFailed, with every sequence as it was before.
         """
         self._context.allow()
         self.scheduler.let_go()
@@ -111,6 +111,8 @@ class EngineCore:
         except NoRoom as error:
             self._give_way(error)
             return False
+        except GpuFailed:
+            raise
         except EngineError as error:
             for chunk in chunks:
                 chunk.sequence.fail(EngineError(error.message, error.hint))

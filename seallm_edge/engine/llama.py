@@ -5,59 +5,45 @@ from __future__ import annotations
 import functools
 import weakref
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 from ..native.interruptible import OnProgress, run_interruptibly
 from ..plan import Plan
-from .contract import ModelInfo, NoSpeculation, Request, Speculation, Vocabulary
-from .kv.host_cache import HostKVCache
-from .kv.snapshots import Snapshots
-from .loaded import load
+from .contract import ModelInfo, Request, Vocabulary
+from .loader import Loader
 from .output_queue import OutputQueue
 from .sequence import ReplySequence
-from .stats import Counters, EngineStats
+from .stats import EngineStats
 from .worker import Worker
 
 
 class LlamaEngine:
-    """Engine of one model, loaded as `plan` says, on a thread of its own; see `Engine`.
+    """Engine of one model, loaded by its `loader` on a thread of its own; see `Engine`.
 
-    Dropping it, and the end of the program, free everything as `close()` does. `snapshots` keep KV states on disk over
-    a restart; `keep_alive` is in seconds, None keeps the weights loaded. Raises EngineError if llama.cpp fails;
-    `on_progress` gets a share from 0 to 1 while the weights load, in this thread, and
-    what it or a signal raises ends the load.
+    Dropping it, and the end of the program, free everything as `close()` does. `keep_alive` is in seconds, None keeps
+    the weights loaded. Raises EngineError if llama.cpp fails; `on_progress` gets a share from 0 to 1 while the weights
+    load, in this thread, and what it or a signal raises ends the load.
     """
 
     def __init__(
-        self,
-        path: Path,
-        plan: Plan,
-        info: ModelInfo,
-        *,
-        snapshots: Snapshots | None = None,
-        keep_alive: float | None = None,
-        speculation: Speculation | None = None,
-        on_progress: OnProgress | None = None,
+        self, loader: Loader, *, keep_alive: float | None = None, on_progress: OnProgress | None = None
     ) -> None:
-        self._counters = Counters()
-        host_cache = HostKVCache(plan.prefix_cache_bytes, snapshots)
-        self.info = info
-        self.plan = plan
-        again = functools.partial(
-            load,
-            path,
-            plan,
-            host_cache,
-            bytes_per_token=info.bytes_per_token,
-            speculation=speculation or NoSpeculation(),
-            counters=self._counters,
-        )
+        self._loader = loader
         self._worker = run_interruptibly(
-            lambda report: Worker(again(on_progress=report), again, keep_alive),
+            lambda report: Worker(loader.load(report), loader, keep_alive),
             on_progress=on_progress,
             discard=Worker.stop,
         )
-        self._close = weakref.finalize(self, _close, self._worker, snapshots)
+        self._close = weakref.finalize(self, _close, self._worker, loader)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that the model is loaded by; another one, without a GPU, after that has failed."""
+        return self._loader.setup.plan
+
+    @property
+    def info(self) -> ModelInfo:
+        """Facts of the model, as it is loaded."""
+        return self._loader.setup.info
 
     def vocabulary(self) -> AbstractContextManager[Vocabulary]:
         """The vocabulary, held in memory inside the `with` block. Raises EngineError after `close()`."""
@@ -81,7 +67,7 @@ class LlamaEngine:
 
     def stats(self) -> EngineStats:
         """Requests, cells and totals now."""
-        return self._worker.stats() or EngineStats(**vars(self._counters))
+        return self._worker.stats() or EngineStats(**vars(self._loader.counters))
 
     def close(self) -> None:
         """End running requests with an error, save snapshots, free all memory. Safe twice."""
@@ -96,7 +82,6 @@ def _look(worker: Worker, reference: weakref.ref[ReplySequence]) -> None:
         worker.wake()
 
 
-def _close(worker: Worker, snapshots: Snapshots | None) -> None:
+def _close(worker: Worker, loader: Loader) -> None:
     worker.stop()
-    if snapshots:
-        snapshots.close()
+    loader.close()

@@ -86,10 +86,20 @@ class Loaded:
         """Snapshot sequences last used before `since` (seconds)."""
         self._scheduler.cache.save_idle(since)
 
+    @property
+    def n_ctx(self) -> int:
+        """Tokens that fit in the context."""
+        return self._context.n_ctx
+
+    def take_all(self) -> list[ReplySequence]:
+        """All requests, taken out as they are: another model like this one can go on with them."""
+        return self._scheduler.take_all()
+
     def close(self) -> None:
-        """Offload cached sequences, then free native memory. Nothing may be running."""
+        """Offload cached sequences where they can be read, then free native memory. Nothing may be running."""
         try:
-            self._scheduler.cache.offload_all()
+            if not self._model.is_lost:
+                self._scheduler.cache.offload_all()
         finally:
             self._context.close()
             self._model.close()

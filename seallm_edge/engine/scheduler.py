@@ -48,6 +48,14 @@ class Scheduler:
         self.waiting.append(sequence)
         self.waiting.sort(key=lambda each: each.serial)
 
+    def take_all(self) -> list[ReplySequence]:
+        """All requests, in the order of asking, without their slots and drafters. Their cells are lost."""
+        taken = sorted([*self.waiting, *self.running], key=lambda sequence: sequence.serial)
+        self.waiting, self.running = [], []
+        for sequence in taken:
+            sequence.leave()
+        return taken
+
     def let_go(self) -> None:
         """Drop the sequences whose readers have cancelled them."""
         for sequence in [*self.waiting, *self.running]:

@@ -35,6 +35,7 @@ class ScriptedEngine:
 
     def __init__(self, replies: Iterable[Script], *, delay: float = 0.0, n_ctx: int = 8192, chats: bool = True) -> None:
         self.info = ModelInfo("scripted", chats, "You are a helpful assistant.", Sampling(), n_ctx, n_ctx, 1)
+        self.plan = None
         self.requests: list[Request] = []
         self._replies = iter(replies)
         self._delay = delay

@@ -117,6 +117,11 @@ class ReplySequence:
         if not self.tokens and not self._prefill_seconds:
             self._prefill_seconds = self._seconds()
 
+    def leave(self) -> None:
+        """Leave the model that it ran in: text and sampler stay, all tokens are pending again."""
+        self.slot = None
+        self._drop_drafter()
+
     def take(self, chosen: Chosen, vocabulary: Vocabulary) -> bool:
         """Append a sampled token; False if the reply finishes with it."""
         if self.request.sampling.max_tokens == 0:  # the prompt is prefilled, which was all
@@ -178,11 +183,14 @@ class ReplySequence:
         if self.sampler:
             self.sampler.close()
             self.sampler = None
-        if self.drafter:
-            self.drafter.close()
-            self.drafter = None
+        self._drop_drafter()
         self.output.put(end)
         return False
+
+    def _drop_drafter(self) -> None:
+        drafter, self.drafter = self.drafter, None
+        if drafter:
+            drafter.close()
 
     def _is_long_enough(self) -> bool:
         """Whether `max_tokens` is reached. A character that was begun is completed first: most tokens of Burmese or

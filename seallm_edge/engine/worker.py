@@ -5,17 +5,19 @@ It holds no reference to its engine, so that a dropped engine can be collected w
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 
-from ..errors import EngineError
+from ..errors import EngineError, SeaLLMError
+from ..native.context import GpuFailed
 from .contract import Vocabulary, closed_error
 from .loaded import Loaded
+from .loader import Loader
 from .sequence import ReplySequence
 from .stats import EngineStats
 
@@ -31,13 +33,13 @@ _FORKED = EngineError(
 
 
 class Worker:
-    """Serves requests over the model that `load()` gives. With `keep_alive`, the model is unloaded after so many idle
-    seconds and loaded again for the next request.
+    """Serves requests over a model: `loaded` at first. With `keep_alive`, it is unloaded after so many idle seconds,
+    and loaded again by its `loader` for the next request. Where a GPU fails, all requests go on without it.
     """
 
-    def __init__(self, loaded: Loaded, load: Callable[[], Loaded], keep_alive: float | None = None) -> None:
+    def __init__(self, loaded: Loaded, loader: Loader, keep_alive: float | None = None) -> None:
         self._loaded: Loaded | None = loaded
-        self._load = load
+        self._loader = loader
         self._keep_alive = keep_alive
         self._submitted: queue.SimpleQueue[ReplySequence | None] = queue.SimpleQueue()
         self._weights = threading.RLock()  # held by whoever uses the vocabulary, and to load or free it
@@ -63,7 +65,7 @@ class Worker:
             loaded.abort(sequence)
         self.wake()
 
-    @contextmanager
+    @contextlib.contextmanager
     def vocabulary(self) -> Iterator[Vocabulary]:
         """The vocabulary, held in memory inside the `with` block. Raises EngineError after `stop()`, or in a forked
         process.
@@ -146,10 +148,34 @@ class Worker:
                 self._last_work = time.perf_counter()
             else:
                 self._rest(loaded)
+        except GpuFailed as error:
+            self._go_on_without_gpu(loaded, error)
         except Exception as error:
             logger.exception("the engine failed")
             failure = EngineError(f"the engine failed: {error!r}", "this is a bug; please report it")
             loaded.fail(lambda: _again(failure))
+
+    def _go_on_without_gpu(self, failed: Loaded, error: GpuFailed) -> None:
+        """Load the model for the CPU alone, and hand it every request of the one whose GPU failed."""
+        sequences = failed.take_all()
+        try:
+            with self._weights:
+                self._loaded = None
+                with contextlib.suppress(EngineError):  # of KV states that cannot be read any more
+                    failed.close()
+                self._loader.leave_gpu(error)
+                loaded = self._require_loaded()
+        except Exception as problem:  # noqa: BLE001  whatever it is, the readers must hear of it
+            words, hint = (problem.message, problem.hint) if isinstance(problem, SeaLLMError) else (repr(problem), "")
+            failure = EngineError(f"the GPU failed ({error.message}), and without it: {words}", hint)
+            for sequence in sequences:
+                sequence.fail(_again(failure))
+            return
+        for sequence in sequences:
+            if len(sequence.history) < loaded.n_ctx:
+                loaded.submit(sequence)
+            else:  # the context is smaller now
+                sequence.finish("length")
 
     def _rest(self, loaded: Loaded) -> None:
         now = time.perf_counter()
@@ -164,7 +190,7 @@ class Worker:
             if self._loaded is None:
                 if self._is_stopping:
                     raise closed_error()
-                self._loaded = self._load()
+                self._loaded = self._loader.load()
                 self._last_work = time.perf_counter()
                 self.wake()
             return self._loaded

@@ -25,9 +25,10 @@ MACOS_SIMD = ("AdvSIMD", "FEAT_DotProd", "FEAT_I8MM", "FEAT_BF16", "FEAT_SME")
 class Gpu:
     """GPU as llama.cpp reports it; memory in bytes.
 
-    is_integrated   its memory is the main memory
-    speedup         how many times as fast as the CPU it was for a model; None where that was not measured
-    problem         why it cannot run that model; "" for nothing known
+    is_integrated        its memory is the main memory
+    speedup              how many times as fast as the CPU it was for a model; None where that was not measured
+    problem              why it cannot run that model; "" for nothing known
+    has_flash_attention  whether it is known to have code for it, with the heads of that model
     """
 
     name: str
@@ -37,6 +38,7 @@ class Gpu:
     is_integrated: bool = False
     speedup: float | None = None
     problem: str = ""
+    has_flash_attention: bool = False
 
     @property
     def is_worth_using(self) -> bool:

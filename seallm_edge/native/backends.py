@@ -17,7 +17,7 @@ from ..errors import EngineError, did_you_mean
 from ..hints import Command, Hint
 from ..machine import Gpu
 from . import log, symbols
-from .cures import REBUILD
+from .cures import REBUILD, with_cure
 from .interruptible import run_interruptibly
 from .probe import Probe
 
@@ -188,8 +188,10 @@ def find_backends() -> dict[tuple[str, str], Path]:
 
 def _load_gpu_backend(kind: str, path: Path, probe: Probe, refused: dict[str, str]) -> None:
     problem = probe.loads(path)
-    if problem or not _load(path):
-        refused[kind] = problem or "llama.cpp would not load it"
+    if not problem and not _load(path):  # a driver that was there is gone
+        problem = probe.loads(path, anew=True) or "llama.cpp would not load it"
+    if problem:
+        refused[kind] = with_cure(problem)
 
 
 def _load(path: Path) -> bool:

@@ -20,8 +20,9 @@ from .interruptible import run_interruptibly
 from .model import Model
 
 State = bytes | bytearray | memoryview
-# ref: llama.h, llama_decode
-_NO_ROOM, _ABORTED = 1, 2
+# ref: llama.h, llama_decode; and wheel/guard.h
+_NO_ROOM, _ABORTED, _INVALID, _LOST = 1, 2, -1, -10
+_DECODE = "llama_decode:"  # says but the status
 _FLASH_ATTENTION = {None: -1, False: 0, True: 1}  # ref: llama.h, enum llama_flash_attn_type
 
 
@@ -31,6 +32,12 @@ class DecodeAborted(Exception):
 
 class NoRoom(EngineError):
     """The KV memory has no cells left for a step: nothing of it happened."""
+
+
+class GpuFailed(EngineError):
+    """A GPU did not compute a step, for want of memory or because its driver gave up: nothing of the step happened. The
+    model can only be closed; where its `is_lost`, what it has on the GPU stays there.
+    """
 
 
 class Context:
@@ -56,6 +63,7 @@ class Context:
         is_batch_invariant: bool = False,
     ) -> None:
         self._llama = llama = symbols.llama_cpp()
+        self._model = model
         log.relay().take_complaints()
         self._abort_flag = ctypes.create_string_buffer(64)
         parameters = llama.llama_context_default_params()
@@ -105,11 +113,14 @@ class Context:
     def run(self, batch: Batch) -> None:
         """One step: every row of `batch` through the model. Logits of the rows that want them can then be read.
 
-        Raises DecodeAborted, NoRoom, or EngineError if llama.cpp cannot; the KV memory is then as it was before.
+        Raises DecodeAborted, NoRoom, GpuFailed, or EngineError if llama.cpp cannot; the KV memory is then as it was
+        before.
         """
         status = self._llama.llama_decode(self.pointer, batch.struct())
         if status == 0:
             return
+        if status == _LOST:
+            self._model.is_lost = True
         if status not in (_NO_ROOM, _ABORTED):  # llama.cpp itself takes back what was aborted
             for sequence, position in batch.beginnings().items():
                 self.forget(sequence, position)
@@ -117,7 +128,11 @@ class Context:
         if status == _ABORTED:
             raise DecodeAborted
         problem = f"llama.cpp could not decode a step of {len(batch)} tokens (code {status})"
-        raise (NoRoom if status == _NO_ROOM else EngineError)(problem, log_tail=complaints)
+        if status == _NO_ROOM:
+            raise NoRoom(problem, log_tail=complaints)
+        if self._model.n_gpu_layers and status < _INVALID:
+            raise GpuFailed(next((line for line in reversed(complaints) if _DECODE not in line), problem))
+        raise EngineError(problem, log_tail=complaints)
 
     def abort(self) -> None:
         """End the running step, or the next one, with DecodeAborted, until `allow()`. Any thread may call it; a GPU
@@ -162,13 +177,17 @@ class Context:
         self._llama.llama_memory_clear(self._memory, False)
 
     def state(self, sequence: int) -> memoryview:
-        """The KV of `sequence` as bytes: what `restore` takes."""
+        """The KV of `sequence` as bytes: what `restore` takes. Raises GpuFailed where a GPU does not give it."""
         size = self._llama.llama_state_seq_get_size(self.pointer, sequence)
         data = np.frombuffer(_own_pages(size), np.uint8)
         pointer = data.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
         written = self._llama.llama_state_seq_get_data(self.pointer, pointer, size, sequence)
         if written != size:
-            raise EngineError(f"llama.cpp gave {written:,} of {size:,} bytes of a sequence's state")
+            problem = f"llama.cpp gave {written:,} of {size:,} bytes of a sequence's state"
+            if not self._model.n_gpu_layers:
+                raise EngineError(problem)
+            self._model.is_lost = True
+            raise GpuFailed(problem)
         return data.data
 
     def restore(self, sequence: int, state: State) -> bool:
@@ -181,11 +200,11 @@ class Context:
         return False
 
     def close(self) -> None:
-        """Free the KV memory and the compute buffers."""
-        if self.pointer:
-            self._views.clear()
-            self._llama.llama_free(self.pointer)
-            self.pointer = None
+        """Free the KV memory and the compute buffers; not those of a model that is lost."""
+        pointer, self.pointer = self.pointer, None
+        self._views.clear()
+        if pointer and not self._model.is_lost:
+            self._llama.llama_free(pointer)
 
 
 def _own_pages(size: int) -> mmap.mmap:

@@ -20,8 +20,9 @@ _PACKAGES = {
     "Alpine: sudo apk add libgomp",
     "libstdc++": "Debian, Ubuntu: sudo apt install libstdc++6 · Alpine: sudo apk add libstdc++",
     "libvulkan": "Debian, Ubuntu: sudo apt install libvulkan1 · Fedora: sudo dnf install vulkan-loader",
-    "libcud": "install NVIDIA's driver and CUDA of the version that it was built for, or a build without CUDA",
-    "libcublas": "install CUDA of the version that it was built for, or a build without CUDA",
+    "libcuda.so": "install NVIDIA's driver",
+    "libcuda": "install CUDA of the version that this was built with",
+    "libcublas": "install CUDA of the version that this was built with",
     "ld-linux": REBUILD,
     "libc.musl": REBUILD,
 }
@@ -37,6 +38,17 @@ def refuse_32_bits(pointer_bytes: int = _POINTER_BYTES) -> None:
         )
 
 
+def with_cure(problem: str) -> str:
+    """The problem of a backend; with what mends it, where a library is missing."""
+    found = _MISSING_FILE.search(problem)
+    return f"it needs {found[1]}, which this system lacks: {_cure_of(found[1])}" if found else problem
+
+
+def _cure_of(library: str) -> str:
+    known = next((cure for name, cure in _PACKAGES.items() if library.startswith(name)), None)
+    return known or f"install the package of this system that has {library}"
+
+
 def loading_problem(error: BaseException, platform: str = sys.platform) -> EngineError:
     """The problem that importing llama_cpp ended with, and what mends it."""
     words = " ".join(str(error).split())
@@ -47,11 +59,7 @@ def loading_problem(error: BaseException, platform: str = sys.platform) -> Engin
             f"llama-cpp-python was built for a newer system than this one, which lacks {found[1]}", REBUILD
         )
     if found := _MISSING_FILE.search(words):
-        package = next((cure for name, cure in _PACKAGES.items() if found[1].startswith(name)), None)
-        return EngineError(
-            f"llama-cpp-python needs {found[1]}, which this system lacks",
-            package or f"install the package of this system that has {found[1]}",
-        )
+        return EngineError(f"llama-cpp-python needs {found[1]}, which this system lacks", _cure_of(found[1]))
     if platform == "win32" and isinstance(error, OSError | RuntimeError) and "could not find module" in words.lower():
         return EngineError(
             f"llama-cpp-python cannot be loaded: {words}",

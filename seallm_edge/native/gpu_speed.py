@@ -18,7 +18,7 @@ from ..machine import Gpu
 from . import child
 from .measurements import measurements
 
-logger = logging.getLogger("seallm_edge.native")
+logger = logging.getLogger("seallm_edge")
 
 # A turn of a chat: tokens that are prefilled, and decoded.
 PREFILL_TOKENS, DECODE_TOKENS = 256, 128
@@ -27,6 +27,7 @@ _PROBLEM_SECONDS = 24 * 3600  # after which a GPU that failed is tried again
 _SPEEDUPS = (1e-6, 1e6)
 _MAX_WORDS = 300
 _RECORDS = measurements("gpus.json")
+_GIVEN_UP: dict[str, str] = {}  # GPUs that failed in this process, by name: why
 
 
 def compared(gpus: Sequence[Gpu], header: Header, fingerprint: str, *, measures: bool = True) -> tuple[Gpu, ...]:
@@ -37,15 +38,36 @@ def compared(gpus: Sequence[Gpu], header: Header, fingerprint: str, *, measures:
 
 
 def _compared(gpu: Gpu, header: Header, fingerprint: str, measures: bool) -> Gpu:
-    subject = f"{fingerprint} {gpu.description} {gpu.memory_total}"
-    record = _checked(_RECORDS.find(subject))
+    if gpu.name in _GIVEN_UP:
+        return replace(gpu, problem=_GIVEN_UP[gpu.name])
+    record = _checked(_RECORDS.find(_subject(gpu, fingerprint)))
     if record is None and measures and child.can_start():
         record = _measured(gpu, header)
-        try:
-            _RECORDS.keep(subject, record)
-        except OSError as error:
-            logger.info("the measurement of a GPU is not kept: %s", error)
+        _keep(gpu, fingerprint, record)
     return replace(gpu, speedup=record.get("speedup"), problem=record.get("problem", "")) if record else gpu
+
+
+def give_up(gpu: Gpu, fingerprint: str, problem: str) -> None:
+    """Leave out a GPU that failed beneath a model: for the rest of this process, and with that model for a day."""
+    record = _problem(problem)
+    _GIVEN_UP[gpu.name] = record["problem"]
+    _keep(gpu, fingerprint, record)
+
+
+def _subject(gpu: Gpu, fingerprint: str) -> str:
+    return f"{fingerprint} {gpu.description} {gpu.memory_total}"
+
+
+def _keep(gpu: Gpu, fingerprint: str, record: dict[str, Any]) -> None:
+    try:
+        _RECORDS.keep(_subject(gpu, fingerprint), record)
+    except OSError as error:
+        logger.info("what is known of a GPU is not kept: %s", error)
+
+
+def _problem(message: str) -> dict[str, Any]:
+    words = "".join(letter if letter.isprintable() else " " for letter in message)
+    return {"problem": words[:_MAX_WORDS], "time": time.time()}
 
 
 def _measured(gpu: Gpu, header: Header) -> dict[str, Any]:
@@ -55,8 +77,7 @@ def _measured(gpu: Gpu, header: Header) -> dict[str, Any]:
         seconds = _ask(request)
     except EngineError as error:
         logger.warning("the GPU %s is not used: %s", gpu.description, error.message)
-        words = "".join(letter if letter.isprintable() else " " for letter in error.message)
-        return {"problem": words[:_MAX_WORDS], "time": time.time()}
+        return _problem(error.message)
     return {"speedup": min(max(speedup(seconds), _SPEEDUPS[0]), _SPEEDUPS[1])}
 
 

@@ -45,6 +45,8 @@ class Model:
         load_backends()
         paths = [path] if isinstance(path, Path) else list(path)
         self.path = paths[0]
+        self.n_gpu_layers = n_gpu_layers
+        self.is_lost = False  # a GPU failed beneath it: its driver may not survive that anything is freed
         self._llama = symbols.llama_cpp()
         log.relay().take_complaints()
         residency = PageResidency(paths) if (repack or n_gpu_layers) and not vocabulary_only else None
@@ -84,9 +86,9 @@ class Model:
         return pointer
 
     def close(self) -> None:
-        """Free the weights; the vocabulary must not be used after it."""
+        """Free the weights, unless they are lost; the vocabulary must not be used after it."""
         pointer, self.pointer = self.pointer, None
-        if pointer:
+        if pointer and not self.is_lost:
             self._llama.llama_model_free(pointer)
 
 

@@ -14,7 +14,7 @@ from .processor import cpu_identity
 from .records import file_facts, key_of
 from .verdicts import Verdicts
 
-logger = logging.getLogger("seallm_edge.native")
+logger = logging.getLogger("seallm_edge")
 
 _CHILD = Path(__file__).with_name("probe_child.py")
 _TIMEOUT_SECONDS = 60
@@ -28,10 +28,12 @@ class Probe:
         machine = key_of(cpu_identity(), *file_facts(libllama))
         self._verdicts = Verdicts(lambda: machine)
 
-    def scores(self, backends: tuple[Path, ...]) -> dict[Path, int | str]:
-        """Each backend's own score on this CPU, 0 for one that cannot run here; the problem where it gave none."""
+    def scores(self, backends: tuple[Path, ...], *, anew: bool = False) -> dict[Path, int | str]:
+        """Each backend's own score on this CPU, 0 for one that cannot run here; the problem where it gave none. They
+        are asked `anew` where the earlier answer proved wrong.
+        """
         key = _question("score", *backends)
-        known = self._verdicts.find(key)
+        known = None if anew else self._verdicts.find(key)
         if not isinstance(known, dict):
             known, is_final = self._ask_scores(backends)
             if is_final:
@@ -50,9 +52,9 @@ class Probe:
                 self._verdicts.keep(key, known)
         return known
 
-    def loads(self, backend: Path) -> str:
+    def loads(self, backend: Path, *, anew: bool = False) -> str:
         """The verdict on merely loading a backend and reading its score, whatever it is."""
-        score = self.scores((backend,))[backend]
+        score = self.scores((backend,), anew=anew)[backend]
         return score if isinstance(score, str) else ""
 
     def _ask_scores(self, backends: tuple[Path, ...]) -> tuple[dict[str, int | str], bool]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -65,6 +66,13 @@ class Records:
             kept = {subject: _without(records, is_unwanted) for subject, records in content.items()}
             if kept != content:
                 self._write({subject: records for subject, records in kept.items() if records})
+
+    def check_writable(self) -> None:
+        """Raise OSError where nothing can be kept."""
+        folder = self._file().parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
 
     def _file(self) -> Path:
         return paths.cache_dir() / self._name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from ..gguf_file import Dimensions, Header
 from ..gguf_file.dimensions import EMBEDDING, OUTPUT
@@ -28,24 +29,27 @@ GPU_MARGIN_BYTES = 400_000_000
 def estimate(header: Header, gpus: Sequence[Gpu], options: LoadOptions, n_ctx: int, threads: int) -> Plan:
     """Plan for a context of `n_ctx` tokens, whether it fits in main memory or not; without reasons and warnings.
 
-    Of the `gpus`, those with a problem are not used; where the number of layers is not given, only those that are
-    worth it.
+    Of the `gpus`, those with a problem are not used, and where the number of layers is not given, those that are not
+    worth it; integrated ones only where there is no other: they would hold that one up.
     """
     keys, values = options.cache_type_k or USUAL_KV_TYPE, options.cache_type_v or USUAL_KV_TYPE
     model = header.dimensions
     kv = kv_bytes(model, n_ctx, keys, values)
-    layer, output = _layer_bytes(header, kv)
+    weights, output = _matrix_bytes(header)
+    layer = max(weights + kv // max(model.n_layer, 1), 1)
     has_plain_attention = options.flash_attention is False
-    gpu_layers = options.gpu_layers
-    gpus = [gpu for gpu in gpus if not gpu.problem]
+    gpus, gpu_layers = _used(gpus, options.gpu_layers), options.gpu_layers
     if gpu_layers == "auto":
-        gpus = [gpu for gpu in gpus if gpu.is_worth_using]
         step = _step(model, n_ctx, options.n_batch or GPU_BATCH, has_plain_attention)
-        free = sum(gpu.memory_free for gpu in gpus) - GPU_MARGIN_BYTES - step - output
+        free = sum(gpu.memory_free for gpu in gpus) - GPU_MARGIN_BYTES - step - weights - output
         gpu_layers = 1 + min(model.n_layer, free // layer) if gpus and free >= layer else 0
     n_batch = min(options.n_batch or (GPU_BATCH if gpu_layers else CPU_BATCH), n_ctx)
     step = _step(model, n_ctx, n_batch, has_plain_attention)
-    on_gpu = output + min(gpu_layers - 1, model.n_layer) * layer if gpu_layers else 0
+    layers_on_gpu = output + min(gpu_layers - 1, model.n_layer) * layer if gpu_layers else 0
+    step_on_cpu = step if gpu_layers <= model.n_layer else 0
+    step_on_gpu = step if gpu_layers else 0
+    if step_on_cpu and step_on_gpu:  # the GPU computes prompts in the CPU's layers too, with copies of their weights
+        step_on_gpu += weights
     is_shared = all(gpu.is_integrated for gpu in gpus)  # then all of it is main memory
     return Plan(
         n_ctx=n_ctx,
@@ -57,14 +61,20 @@ def estimate(header: Header, gpus: Sequence[Gpu], options: LoadOptions, n_ctx: i
         gpus=tuple(gpu.name for gpu in gpus) if gpu_layers else (),
         cache_type_k=keys,
         cache_type_v=values,
-        flash_attention=_flash_attention(options.flash_attention, gpu_layers, values),
+        flash_attention=_flash_attention(options.flash_attention, gpus if gpu_layers else (), values),
         repack=options.repack is not False,
         prefix_cache_bytes=0,
         weights_bytes=header.tensor_bytes + (output if gpu_layers and model.tied else 0),
         kv_bytes=kv,
-        compute_bytes=step + process_bytes(model, n_ctx),
-        gpu_bytes=0 if is_shared else on_gpu + (step if gpu_layers > model.n_layer else 0),
+        compute_bytes=step_on_cpu + step_on_gpu + process_bytes(model, n_ctx),
+        gpu_bytes=0 if is_shared else layers_on_gpu + step_on_gpu,
     )
+
+
+def _used(gpus: Sequence[Gpu], gpu_layers: int | Literal["auto"]) -> list[Gpu]:
+    """The GPUs that layers go to, if any do."""
+    fit = [gpu for gpu in gpus if not gpu.problem and (gpu_layers != "auto" or gpu.is_worth_using)]
+    return [gpu for gpu in fit if not gpu.is_integrated] or fit
 
 
 def kv_bytes(model: Dimensions, n_ctx: int, keys: str, values: str) -> int:
@@ -77,21 +87,21 @@ def _step(model: Dimensions, n_ctx: int, n_batch: int, has_plain_attention: bool
     return max(usual, plain_attention_bytes(model, n_ctx, n_batch)) if has_plain_attention else usual
 
 
-def _flash_attention(asked: bool | None, gpu_layers: int, values: str) -> bool | None:
-    """Flash attention: on. On a GPU, which may lack code for it, None (llama.cpp decides), unless quantized values need
+def _flash_attention(asked: bool | None, gpus: Sequence[Gpu], values: str) -> bool | None:
+    """Flash attention: on. On GPUs that may lack code for it, None (llama.cpp decides), unless quantized values need
     it.
     """
-    if asked is None and gpu_layers and not is_quantized(values):
+    if asked is None and not is_quantized(values) and not all(gpu.has_flash_attention for gpu in gpus):
         return None
     return asked is not False
 
 
-def _layer_bytes(header: Header, kv: int) -> tuple[int, int]:
-    """(bytes of one layer with its share of the KV cache, bytes of the output matrix).
+def _matrix_bytes(header: Header) -> tuple[int, int]:
+    """(bytes of the weights of one layer, bytes of the output matrix).
 
     The embedding stays in main memory; where it is the output matrix too, the GPU holds a copy.
     """
     sizes = {tensor.name: tensor.n_bytes for tensor in header.tensors}
     blocks = sum(size for name, size in sizes.items() if name.startswith("blk."))
     output = sizes.get(EMBEDDING if header.dimensions.tied else OUTPUT, 0)
-    return max((blocks + kv) // max(header.dimensions.n_layer, 1), 1), output
+    return blocks // max(header.dimensions.n_layer, 1), output

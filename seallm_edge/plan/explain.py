@@ -95,7 +95,8 @@ def _why_flash_attention(plan: Plan, asked: LoadOptions) -> str:
     state = "on" if plan.flash_attention else "off"
     if asked.flash_attention is not None:
         return f"{state}: {ASKED}"
-    return f"{state}: {'quantized values need it' if is_quantized(plan.cache_type_v) else 'usual on a CPU'}"
+    usual = "the GPU has code for it" if plan.gpu_layers else "usual on a CPU"
+    return f"{state}: {'quantized values need it' if is_quantized(plan.cache_type_v) else usual}"
 
 
 def _why_layers(plan: Plan, header: Header, gpus: Sequence[Gpu], asked: LoadOptions, tuned: Measured | None) -> str:
@@ -107,12 +108,13 @@ def _why_layers(plan: Plan, header: Header, gpus: Sequence[Gpu], asked: LoadOpti
     if tuned and tuned.gpu_layers is not None and any(not gpu.problem for gpu in gpus):
         return f"{where}: {MEASURED}"
     if plan.gpu_layers:
-        return f"{where}: {'; '.join(_why_gpu(gpu) for gpu in gpus if gpu.is_worth_using)}"
-    whys = [f"{gpu.description} lacks memory" if gpu.is_worth_using else _why_gpu(gpu) for gpu in gpus]
+        return f"{where}: {'; '.join(why_gpu(gpu) for gpu in gpus if gpu.name in plan.gpus)}"
+    whys = [f"{gpu.description} lacks memory" if gpu.is_worth_using else why_gpu(gpu) for gpu in gpus]
     return ": ".join(filter(None, (where, "; ".join(whys))))
 
 
-def _why_gpu(gpu: Gpu) -> str:
+def why_gpu(gpu: Gpu) -> str:
+    """What decides whether a GPU is used."""
     if gpu.problem:
         return f"{gpu.description} cannot run it ({gpu.problem})"
     if gpu.speedup is None:

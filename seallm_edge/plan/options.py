@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from ..errors import InvalidOption, did_you_mean
 from ..gguf_file import Header
 from ..gguf_file.types import TENSOR_TYPES
+from ..hints import Hint, Option
 from ..machine import Gpu
 
 MAX_CONTEXT = 1 << 20
@@ -92,7 +93,7 @@ class LoadOptions:
             _check_range("gpu_layers", self.gpu_layers, 0, MAX_GPU_LAYERS)
             if self.gpu_layers and not gpus:
                 message = f"gpu_layers is {self.gpu_layers}, but llama.cpp sees no GPU here"
-                raise InvalidOption(message, "leave it at 'auto'")
+                raise InvalidOption(message, Hint("leave out {option}", option=Option("gpu_layers")))
         keys = _checked_type("cache_type_k", self.cache_type_k, header.dimensions.head_dim)
         values = _checked_type("cache_type_v", self.cache_type_v, header.dimensions.value_dim)
         if self.flash_attention is False and values and is_quantized(values):

@@ -62,7 +62,7 @@ def measure(
 
 
 def keep(header: Header, search: SettingsSearch) -> Tuned:
-    """Keep the best settings of a finished search for this model on this machine. Raises OSError."""
+    """Keep the best settings of a finished search for this model on this machine. Raises StoreError."""
     from ..gguf_file import fingerprint
     from . import saved_settings
 

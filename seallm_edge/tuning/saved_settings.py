@@ -5,9 +5,13 @@ Nothing is trusted that the file says: what is damaged, strange or out of range 
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from .. import paths
+from ..errors import StoreError
 from ..machine import this_machine
 from ..native.measurements import measurements
 
@@ -49,13 +53,30 @@ def find(model_fingerprint: str) -> Tuned | None:
 
 
 def keep(model_fingerprint: str, tuned: Tuned) -> None:
-    """Keep `tuned` for this model on this machine, in place of what was. Raises OSError where that is impossible."""
-    _RECORDS.keep(model_fingerprint, asdict(tuned))
+    """Keep `tuned` for this model on this machine, in place of what was. Raises StoreError where that is impossible."""
+    with _worded():
+        _RECORDS.keep(model_fingerprint, asdict(tuned))
 
 
 def forget(model_fingerprint: str) -> bool:
-    """Drop what was kept for this model, on whichever machine; whether there was anything. Raises OSError."""
-    return _RECORDS.forget(model_fingerprint)
+    """Drop what was kept for this model, on whichever machine; whether there was anything. Raises StoreError."""
+    with _worded():
+        return _RECORDS.forget(model_fingerprint)
+
+
+def check_writable() -> None:
+    """Raise StoreError where nothing can be kept: better before minutes of measuring than after."""
+    with _worded():
+        _RECORDS.check_writable()
+
+
+@contextlib.contextmanager
+def _worded() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        problem = f"the settings cannot be kept in {paths.cache_dir()}: {error.strerror or error}"
+        raise StoreError(problem, "check the disk and its permissions, or set SEALLM_HOME to another folder") from error
 
 
 def _checked(record: Any) -> Tuned | None:

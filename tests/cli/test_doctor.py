@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from seallm_edge import store
 from seallm_edge.cli import doctor
-from seallm_edge.errors import EngineError
-from seallm_edge.machine import this_machine
+from seallm_edge.errors import EngineError, ModelNotFound
+from seallm_edge.machine import Gpu, this_machine
+from seallm_edge.native import gpu_speed
 from seallm_edge.native.backends import load_backends
 from seallm_edge.plan.memory import HEADROOM_BYTES
 
@@ -25,6 +27,22 @@ def test_doctor_names_what_is_used_and_ends_with_a_verdict(seallm: SEALLM, home:
     assert f"store {home / 'models'}" in lines
     assert "installed SmolLM2-135M-Instruct.Q4_1" in lines
     assert lines[-1] == "ready: seallm chat"
+
+
+def test_doctor_says_of_each_gpu_whether_it_is_used_and_why(demo_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = Gpu("CUDA0", "Fast GPU", 8_000_000_000, 8_000_000_000, speedup=4.0)
+    slow = Gpu("Vulkan0", "Graphics", 2_000_000_000, 8_000_000_000, is_integrated=True, speedup=0.5)
+    monkeypatch.setattr(gpu_speed, "compared", lambda gpus, header, fingerprint: tuple(gpus))
+    assert [(gpu["is_used"], gpu["why"]) for gpu in doctor.gpu_facts([fast, slow])] == [
+        (True, f"used for {demo_file.stem}: Fast GPU is 4.0 times as fast as the CPU"),
+        (False, f"not used for {demo_file.stem}: the CPU is 2.0 times as fast as Graphics"),
+    ]
+    monkeypatch.setattr(store, "default_chat_model", no_model)
+    assert doctor.gpu_facts([fast])[0]["why"] == "with a model, seallm doctor MODEL says whether it is used"
+
+
+def no_model() -> str:
+    raise ModelNotFound("")
 
 
 def test_doctor_as_json_has_the_same_facts(seallm: SEALLM) -> None:

@@ -1,6 +1,7 @@
 """The progress line, on a terminal that records its output."""
 
 import io
+import logging
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ import pytest
 from seallm_edge import ScriptedEngine, SeaLLM
 from seallm_edge.cli import output, progress
 from seallm_edge.cli.progress import ProgressLine
+from seallm_edge.cli.warnings import show_warnings
 
 
 class Terminal(io.StringIO):
@@ -53,6 +55,21 @@ def test_bytes_come_with_their_speed_since_the_first_that_was_shown(
 def test_a_line_is_cut_at_the_width_of_the_terminal(terminal: Terminal) -> None:
     ProgressLine().show("x" * 100)
     assert terminal.getvalue() == "\r\x1b[K" + "x" * 39
+
+
+def test_warnings_of_the_library_stand_above_whichever_line_is_shown(terminal: Terminal) -> None:
+    show_warnings()
+    show_warnings()
+    logger = logging.getLogger("seallm_edge.engine")
+    with ProgressLine() as line:
+        line.show("loading")
+        logger.info("of no interest")
+        logging.getLogger("seallm_edge.native").error("llama_decode: failed")
+        logger.warning("the GPU failed")
+        line.show("loading more")
+    logger.warning("and again")
+    erase = "\r\x1b[K"
+    assert terminal.getvalue() == (f"{erase}loading{erase}the GPU failed\n{erase}loading more{erase}and again\n")
 
 
 def test_a_note_stands_above_the_line(terminal: Terminal) -> None:

@@ -41,6 +41,12 @@ def test_json_holds_the_reply_and_its_figures(seallm) -> None:
     }  # fmt: skip
 
 
+def test_warnings_are_told_on_stderr(seallm) -> None:
+    result = seallm("run", DEMO, "Hi", "--threads", "500", "--max-tokens", "1")
+    assert result.returncode == 0
+    assert b"500 threads share" in result.stderr
+
+
 def test_stats_are_told_on_stderr(seallm) -> None:
     result = seallm("run", DEMO, CAPITAL, *GREEDY, "--stats")
     assert b"37 tokens read (0 of them cached) in " in result.stderr

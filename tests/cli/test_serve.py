@@ -65,6 +65,10 @@ def test_a_key_from_a_file_is_asked_for(demo_file: Path, tmp_path: Path) -> None
         assert asked(url, "/v1/models", headers={"x-api-key": "open-sesame-1234"})["object"] == "list"
         process.terminate()
         assert process.wait(60) == 0
+        assert process.stderr
+        told = process.stderr.read()
+    assert f"OpenAI clients     base URL {url}/v1   key: yours" in told
+    assert "open-sesame-1234" not in told
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,9 @@ sys.exit(application.exec())
 def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Program of the frozen app, in a folder other than the one in which it was frozen."""
     folder = tmp_path_factory.mktemp("frozen")
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder / "lib", ROOT]
+    others = shutil.ignore_patterns(".*", "build", "tests")  # setuptools builds in the folder of the sources
+    source = shutil.copytree(ROOT, folder / "source", ignore=others)
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder / "lib", source]
     subprocess.run(pip, check=True, cwd=folder)
     (folder / "talk.py").write_text(textwrap.dedent(APP))
     freeze = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN", "talk.py"]

@@ -9,7 +9,7 @@ import textwrap
 import pytest
 
 from seallm_edge import EngineError
-from seallm_edge.native.cures import AGAIN, loading_problem, refuse_32_bits
+from seallm_edge.native.cures import AGAIN, loading_problem, refuse_32_bits, with_cure
 
 FAILED = "Failed to load shared library '/x/llama_cpp/lib/libllama.so': "
 
@@ -78,3 +78,18 @@ def test_android_by_its_newer_name_is_accepted() -> None:
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("library", "cure"),
+    [
+        ("libcuda.so.1", "install NVIDIA's driver"),
+        ("libcudart.so.13", "install CUDA of the version that this was built with"),
+        ("libcublas.so.13", "install CUDA of the version that this was built with"),
+        ("libvulkan.so.1", "Debian, Ubuntu: sudo apt install libvulkan1 · Fedora: sudo dnf install vulkan-loader"),
+    ],
+)
+def test_a_backend_without_its_driver_is_told_what_to_install(library: str, cure: str) -> None:
+    problem = f"it cannot be loaded: {library}: cannot open shared object file: No such file or directory"
+    assert with_cure(problem) == f"it needs {library}, which this system lacks: {cure}"
+    assert with_cure("its trial died of SIGSEGV") == "its trial died of SIGSEGV"

@@ -139,6 +139,15 @@ def test_scores_are_asked_again_a_day_after_a_problem_and_where_a_refusal_is_for
     assert (Probe(library).scores((library,)), scores.n_children) == ({library: score}, n_forgotten)
 
 
+def test_a_backend_whose_driver_has_gone_is_asked_anew(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child.subprocess, "run", Scores("1"))
+    assert Probe(library).loads(library) == ""
+    monkeypatch.setattr(child.subprocess, "run", Scores("it cannot be loaded"))
+    assert Probe(library).loads(library) == ""
+    assert Probe(library).loads(library, anew=True) == "it cannot be loaded"
+    assert Probe(library).loads(library) == "it cannot be loaded"
+
+
 def test_another_processor_asks_again(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child.subprocess, "run", Children(-SIGILL, 0))
     assert Probe(library).trial(None) == "a trial run died of SIGILL"

@@ -284,7 +284,7 @@ def _as_llama(header: Header) -> dict:
         ({"threads": 513}, "threads is 513", "give a whole number from 1 to 512"),
         ({"gpu_layers": -1}, "gpu_layers is -1", "give a whole number from 0 to 999"),
         ({"gpu_layers": "all"}, "gpu_layers is 'all'", "give a whole number from 0 to 999"),
-        ({"gpu_layers": 3}, "gpu_layers is 3, but llama.cpp sees no GPU here", "leave it at 'auto'"),
+        ({"gpu_layers": 3}, "gpu_layers is 3, but llama.cpp sees no GPU here", "leave out gpu_layers=…"),
         ({"n_batch": 15}, "n_batch is 15", "give a whole number from 16 to 4,096"),
         ({"n_batch": 4_097}, "n_batch is 4097", "give a whole number from 16 to 4,096"),
         ({"n_batch": 64.0}, "n_batch is 64.0", "give a whole number from 16 to 4,096"),
@@ -416,6 +416,34 @@ def test_a_gpu_that_shares_the_main_memory_is_used_where_it_was_measured_faster(
     assert (plan.gpu_layers, plan.gpu_bytes, plan.main_bytes) == (29, 0, plan.total_bytes)
     even = make_plan(seallm_7b, MACHINE, gpus=[replace(shared, speedup=1.05)])
     assert even.gpu_layers == 0
+
+
+def test_graphics_in_the_processor_are_left_out_beside_a_gpu_with_memory_of_its_own(seallm_7b: Header) -> None:
+    shared = replace(gpu(20), name="Vulkan1", description="Graphics", is_integrated=True, speedup=1.5)
+    plan = make_plan(seallm_7b, MACHINE, gpus=[shared, gpu(20)])
+    assert (plan.gpu_layers, plan.gpus) == (29, ("CUDA0",))
+    assert plan.gpu_bytes > seallm_7b.tensor_bytes
+    assert "29 of 29 layers on the GPU: Test GPU has memory of its own" in plan.reasons
+
+
+def test_some_layers_on_a_gpu_take_a_buffer_there_too(seallm_7b: Header) -> None:
+    none, some, more, all_ = (make_plan(seallm_7b, MACHINE, gpus=[gpu(20)], gpu_layers=n) for n in (0, 1, 2, 29))
+    sizes = {tensor.name: tensor.n_bytes for tensor in seallm_7b.tensors}
+    weights = sum(size for name, size in sizes.items() if name.startswith("blk.")) // 28
+    layer = more.gpu_bytes - some.gpu_bytes
+    step = step_bytes(seallm_7b.dimensions, some.n_ctx, some.n_batch)
+    assert all_.gpu_bytes == some.gpu_bytes + 28 * layer - weights  # all layers need no copies of one
+    assert some.gpu_bytes == sizes["token_embd.weight"] + step + weights
+    assert some.main_bytes > none.main_bytes - sizes["token_embd.weight"]
+
+
+def test_flash_attention_is_on_where_every_gpu_has_code_for_it(seallm_7b: Header) -> None:
+    able = replace(gpu(20), has_flash_attention=True)
+    for n_layers in (3, 29):
+        plan = make_plan(seallm_7b, MACHINE, gpus=[able], gpu_layers=n_layers)
+        assert plan.flash_attention is True
+        assert "flash attention on: the GPU has code for it" in plan.reasons
+    assert make_plan(seallm_7b, MACHINE, gpus=[able, gpu(20)], gpu_layers=29).flash_attention is None
 
 
 def test_the_layers_that_tuning_found_are_used(seallm_7b: Header) -> None:

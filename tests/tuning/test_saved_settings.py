@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from seallm_edge.errors import StoreError
 from seallm_edge.tuning import saved_settings
 from seallm_edge.tuning.saved_settings import Tuned
 
@@ -79,3 +81,11 @@ def test_a_record_with_a_missing_value_is_none(file: Path, name: str) -> None:
     del record[name]
     file.write_text(json.dumps(content))
     assert saved_settings.find(MODEL) is None
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    saved_settings.check_writable()
+    monkeypatch.setenv("SEALLM_HOME", os.devnull)
+    for keep in (saved_settings.check_writable, lambda: saved_settings.keep(MODEL, TUNED)):
+        with pytest.raises(StoreError, match=r"cannot be kept in .*(?s:.*)set SEALLM_HOME to another folder"):
+            keep()

@@ -35,6 +35,7 @@ PROJECT_INCLUDE = Path(__file__).parent / "project.cmake"
 BUILD_FILES = (
     PROJECT_INCLUDE,
     PROJECT_INCLUDE.with_name("block_search.h"),
+    PROJECT_INCLUDE.with_name("guard.h"),
     *sorted(PROJECT_INCLUDE.with_name("kernels").glob("*.[ch]")),
 )
 

@@ -129,6 +129,40 @@ if(PROJECT_NAME STREQUAL "llama.cpp" AND CMAKE_SYSTEM_NAME STREQUAL "Linux"
   file(WRITE "${cache}" "${text}")
 endif()
 
+# A step on a GPU that fails ends by guard.h, and so does the copying of states.
+if(PROJECT_NAME STREQUAL "llama.cpp")
+  set(context "${CMAKE_CURRENT_SOURCE_DIR}/src/llama-context.cpp")
+  file(READ "${context}" text)
+  exchange(text "#include \"llama-context.h\"\n" "#include \"llama-context.h\"\n#include \"guard.h\"\n")
+  exchange(text "llama_context_params llama_context_default_params() {\n" "template <typename Value, typename Work>
+static Value guarded(llama_context * ctx, Value otherwise, Work work) {
+    if (ctx->get_model().devices.empty()) {
+        return work();
+    }
+    return seallm::guarded(otherwise, [&] {
+        const Value value = work();
+        ctx->synchronize();  // what fails late shall fail here
+        return value;
+    }, [](const char * what) { LLAMA_LOG_ERROR(\"%s\\n\", what); });
+}
+
+llama_context_params llama_context_default_params() {\n")
+  exchange(text "    const int ret = ctx->decode(batch);\n    if (ret != 0 && ret != 1) {"
+    "    const int ret = guarded(ctx, seallm::LOST, [&] { return ctx->decode(batch); });\n    if (ret != 0 && ret != 1 && ret != seallm::LOST) {")
+  exchange(text "    ctx->synchronize();\n\n    return ctx->state_seq_get_data(seq_id, dst, size, flags);"
+    "    return guarded(ctx, size_t(0), [&] {
+        ctx->synchronize();
+        return ctx->state_seq_get_data(seq_id, dst, size, flags);
+    });")
+  exchange(text "    ctx->synchronize();\n\n    return ctx->state_seq_set_data(seq_id, src, size, flags);"
+    "    return guarded(ctx, size_t(0), [&] {
+        ctx->synchronize();
+        return ctx->state_seq_set_data(seq_id, src, size, flags);
+    });")
+  file(WRITE "${context}" "${text}")
+  file(COPY "${CMAKE_CURRENT_LIST_DIR}/guard.h" DESTINATION "${CMAKE_CURRENT_SOURCE_DIR}/src")
+endif()
+
 # Where this is not checked (other compilers; other processors, where a * b + c may round once), ggml stays as it is.
 if(PROJECT_NAME STREQUAL "ggml" AND CMAKE_SYSTEM_NAME STREQUAL "Linux"
    AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$" AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
