@@ -1,4 +1,4 @@
-"""guard.h: a step whose GPU fails ends with a status, not with the process; with the real ggml of the installed wheel."""
+"""guard.h: a step whose GPU fails ends with a status, not with the process; with the ggml of the installed wheel."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     library = symbols.library_folder()
     source = Path(__file__).with_name("guard_main.cpp")
     subprocess.run(
-        ["c++", "-std=c++17", "-Wall", "-Wextra", "-Werror", f"-I{WHEEL}", f"-I{INCLUDE}", source, "-o", made, "-pthread",
-         library / "libggml-base.so", f"-Wl,-rpath,{library}"],
+        ["c++", "-std=c++17", "-Wall", "-Wextra", "-Werror", f"-I{WHEEL}", f"-I{INCLUDE}", source, "-o", made,
+         "-pthread", library / "libggml-base.so", f"-Wl,-rpath,{library}"],
         check=True,
     )  # fmt: skip
     return made
