@@ -119,6 +119,25 @@ def test_a_reply_with_a_schema_stays_within_it(gpu: PretendGpu, demo_file: Path)
         assert json.loads(reply.text)["fruit"] in ("mango", "durian")
 
 
+def test_a_gpu_that_does_not_give_its_states_back_costs_no_reply(
+    gpu: PretendGpu, demo_file: Path, whole: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def state(context: Context, sequence: int) -> memoryview:
+        context._model.is_lost = True
+        raise GpuFailed("llama.cpp gave 0 of 100 bytes of a sequence's state")
+
+    with SeaLLM(demo_file, context=512, prefix_cache=100_000_000) as llm:
+        llm.chat("The history of rice in Asia is long. " * 30, max_tokens=1)
+        with monkeypatch.context() as patch:
+            patch.setattr(Context, "state", state)
+            many = [llm.stream("Rice grows in water. " * 40 + COUNT, **GREEDY) for _ in range(2)]
+            texts = [stream.read().text for stream in [llm.stream(COUNT, **GREEDY), *many]]
+        assert texts[0] == whole
+        assert all(texts)
+        assert llm.plan
+        assert llm.plan.gpu_layers == 0
+
+
 def test_layers_that_were_asked_for_do_not_lose_a_reply(gpu: PretendGpu, demo_file: Path, whole: str) -> None:
     gpu.n_steps = 6
     with SeaLLM(demo_file, context=512, gpu_layers=10) as llm:

@@ -50,7 +50,8 @@ class Scheduler:
 
     def take_all(self) -> list[ReplySequence]:
         """All requests, in the order of asking, without their slots and drafters. Their cells are lost."""
-        taken = sorted([*self.waiting, *self.running], key=lambda sequence: sequence.serial)
+        unfinished = (sequence for sequence in [*self.waiting, *self.running] if not sequence.is_over)
+        taken = sorted(unfinished, key=lambda sequence: sequence.serial)
         self.waiting, self.running = [], []
         for sequence in taken:
             sequence.leave()
@@ -131,11 +132,11 @@ class Scheduler:
         prefilled again later.
         """
         self.running.remove(sequence)
+        self.add(sequence)
         slot, sequence.slot = sequence.slot, None
         if slot:
             self.slots.close(slot, self._clock())
             self.slots.evict(slot)
-        self.add(sequence)
 
 
 def _shareable(sequence: ReplySequence, tokens: Sequence[int]) -> int:
