@@ -147,19 +147,20 @@ def _refused(target: LoadTarget, error: EngineError) -> tuple[Gpu, ...]:
 
 def _loaded(target: LoadTarget, options: LoadOptions, on_progress: Callable[[float], None] | None) -> LlamaEngine:
     mark_used(target.header.path)
-    loader = Loader(
-        target.header.path,
-        _setup(target, options),
-        _speculation(options.drafting, target),
-        lambda error: _setup(_without_gpu(target, options, error), options),
-    )
+
+    def without_gpu(error: EngineError) -> Setup:
+        nonlocal target  # one GPU may fail after another
+        target = _without_gpu(target, options, error)
+        return _setup(target, options)
+
+    loader = Loader(target.header.path, _setup(target, options), without_gpu)
     return LlamaEngine(loader, keep_alive=options.keep_alive, on_progress=on_progress)
 
 
 def _setup(target: LoadTarget, options: LoadOptions) -> Setup:
     folder = _snapshots_folder(options.snapshots)
     snapshots = Snapshots(folder, target.snapshot_key()) if folder else None
-    return Setup(target.plan, target.info(), snapshots)
+    return Setup(target.plan, target.info(), _speculation(options.drafting, target), snapshots)
 
 
 def _without_gpu(target: LoadTarget, options: LoadOptions, error: EngineError) -> LoadTarget:

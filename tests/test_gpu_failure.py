@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,18 @@ from typing import Any
 import pytest
 
 from seallm_edge import EngineError, SeaLLM, loading
-from seallm_edge.engine import loaded
+from seallm_edge.engine import Request, loaded
 from seallm_edge.errors import NotEnoughMemory
 from seallm_edge.gguf_file import fingerprint, read_header
 from seallm_edge.machine import Gpu
 from seallm_edge.native import gpu_speed
+from seallm_edge.native import model as native_model
 from seallm_edge.native.backends import Backends, load_backends
 from seallm_edge.native.batch import Batch
-from seallm_edge.native.context import Context, GpuFailed
+from seallm_edge.native.context import Context, _cause
+from seallm_edge.native.model import GpuFailed
+from seallm_edge.tuning import saved_settings
+from seallm_edge.tuning.saved_settings import Tuned
 
 pytestmark = pytest.mark.slow
 
@@ -34,10 +39,9 @@ class PretendGpu:
     """A GPU that computes `n_steps` steps, and then fails; where `is_lost`, so that nothing on it can be freed."""
 
     def __init__(self) -> None:
-        self.gpu = Gpu("Vulkan0", "Test GPU", 4_000_000_000, 8_000_000_000, speedup=3.0)
+        self.gpus = [Gpu("Vulkan0", "Test GPU", 4_000_000_000, 8_000_000_000, speedup=3.0)]
         self.n_steps = 1 << 30
         self.is_lost = True
-        self.freed: list[Any] = []
 
 
 @pytest.fixture
@@ -46,24 +50,28 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> PretendGpu:
     real_model, real_backends, real_run = loaded.Model, load_backends(), Context.run
 
     def backends(prefer: str = "") -> Backends:
-        return replace(real_backends, gpus=(made.gpu,))
+        return replace(real_backends, gpus=tuple(made.gpus))
 
     def model(path: Path, *, n_gpu_layers: int, gpus: tuple[str, ...], **options: Any) -> Any:
         found = real_model(path, **options)
-        found.n_gpu_layers = n_gpu_layers
+        found.n_gpu_layers, found._gpus = n_gpu_layers, frozenset(gpus)
+        found.check_gpus()
         return found
 
     def run(context: Context, batch: Batch) -> None:
         if context._model.n_gpu_layers:
             if not made.n_steps:
-                context._model.is_lost = made.is_lost
+                if made.is_lost:
+                    context._model.lose()
                 raise GpuFailed("ErrorDeviceLost")
             made.n_steps -= 1
         real_run(context, batch)
 
-    monkeypatch.setattr(loading, "load_backends", backends)
-    monkeypatch.setattr(gpu_speed, "_measured", lambda gpu, header: {"speedup": 3.0})
+    for module in (loading, native_model):
+        monkeypatch.setattr(module, "load_backends", backends)
+    monkeypatch.setattr(gpu_speed, "_measured", lambda gpu, header: {"speedup": gpu.speedup})
     monkeypatch.setattr(gpu_speed, "_GIVEN_UP", {})
+    monkeypatch.setattr(native_model, "_LOST", set())
     monkeypatch.setattr(loaded, "Model", model)
     monkeypatch.setattr(Context, "run", run)
     return made
@@ -123,7 +131,7 @@ def test_a_gpu_that_does_not_give_its_states_back_costs_no_reply(
     gpu: PretendGpu, demo_file: Path, whole: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def state(context: Context, sequence: int) -> memoryview:
-        context._model.is_lost = True
+        context._model.lose()
         raise GpuFailed("llama.cpp gave 0 of 100 bytes of a sequence's state")
 
     with SeaLLM(demo_file, context=512, prefix_cache=100_000_000) as llm:
@@ -155,9 +163,10 @@ def test_a_gpu_that_failed_is_left_alone_by_the_next_model_and_the_next_program(
             llm.chat("Hi", max_tokens=1)
             assert llm.plan
             assert llm.plan.gpu_layers == 0
-        monkeypatch.setattr(gpu_speed, "_GIVEN_UP", {})  # as in another program
+        for name, empty in ((gpu_speed, "_GIVEN_UP"), (native_model, "_LOST")):  # as in another program
+            monkeypatch.setattr(name, empty, type(getattr(name, empty))())
     header = read_header(demo_file)
-    (known,) = gpu_speed.compared([gpu.gpu], header, fingerprint(header))
+    (known,) = gpu_speed.compared(gpu.gpus, header, fingerprint(header))
     assert known.problem == "ErrorDeviceLost"
 
 
@@ -206,3 +215,98 @@ def test_a_model_that_is_lost_is_never_freed(gpu: PretendGpu, demo_file: Path, m
         assert model.is_lost
         assert not freed
         monkeypatch.undo()
+
+
+def test_one_gpu_may_fail_after_another(gpu: PretendGpu, demo_file: Path, whole: str) -> None:
+    gpu.gpus.append(Gpu("Vulkan1", "Graphics", 4_000_000_000, 8_000_000_000, is_integrated=True, speedup=2.0))
+    gpu.n_steps = 0
+    with SeaLLM(demo_file, context=512) as llm:
+        assert llm.plan
+        assert llm.plan.gpus == ("Vulkan0",)
+        assert llm.chat(COUNT, **GREEDY).text == whole
+        assert llm.plan.gpus == ()
+        assert set(gpu_speed._GIVEN_UP) == {"Vulkan0", "Vulkan1"}
+
+
+def test_layers_that_tuning_found_are_not_given_to_the_next_gpu(gpu: PretendGpu, demo_file: Path, whole: str) -> None:
+    gpu.gpus.append(Gpu("Vulkan1", "Graphics", 4_000_000_000, 8_000_000_000, is_integrated=True))
+    header = read_header(demo_file)
+    slow = f"{fingerprint(header)} Graphics 8000000000"
+    gpu_speed._RECORDS.keep(slow, {"speedup": 0.3})
+    tuned = Tuned(1, 64, repack=False, variant=load_backends().variant, gain=1.1, gpu_layers=31)
+    saved_settings.keep(fingerprint(header), tuned)
+    gpu.n_steps = 6
+    with SeaLLM(demo_file, context=512) as llm:
+        assert llm.chat(COUNT, **GREEDY).text == whole
+        assert llm.plan
+        assert llm.plan.gpus == ()
+
+
+def test_other_models_on_a_lost_gpu_go_on_without_it_too(gpu: PretendGpu, demo_file: Path, whole: str) -> None:
+    with SeaLLM(demo_file, context=512) as one, SeaLLM(demo_file, context=512, keep_alive=0.2) as other:
+        assert other.chat(COUNT, **GREEDY).text == whole
+        gpu.n_steps = 0
+        assert one.chat(COUNT, **GREEDY).text == whole
+        gpu.n_steps = 1 << 30
+        while other.is_loaded:
+            time.sleep(0.02)
+        assert other.chat(COUNT, **GREEDY).text == whole
+        assert other.plan
+        assert other.plan.gpu_layers == 0
+    with pytest.raises(EngineError, match=r"the GPU has failed in this program\n  start the program again"):
+        SeaLLM(demo_file, context=512, gpu_layers=10)
+
+
+def test_a_request_that_came_during_the_failure_and_no_longer_fits_ends(
+    gpu: PretendGpu, demo_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = loading.make_plan
+
+    def make_plan(header: Any, machine: Any, options: Any, **facts: Any) -> Any:
+        if gpu.n_steps == 0 and options.context:
+            late.append(llm._engine.submit(Request(tokens, llm.sampling)))
+            raise NotEnoughMemory("too little memory", 2, 1, "free some")
+        return real(header, machine, replace(options, context=options.context or 256), **facts)
+
+    late: list[Any] = []
+    monkeypatch.setattr(loading, "make_plan", make_plan)
+    with SeaLLM(demo_file, context=512) as llm:
+        tokens = llm.tokenize("rice " * 300)
+        gpu.n_steps = 0
+        assert llm.chat("Hi", max_tokens=2, temperature=0).text
+        assert late[0].output.get().finish_reason == "length"
+        assert llm.chat("Hi", max_tokens=2, temperature=0).text
+
+
+def test_a_model_is_closed_whose_gpu_does_not_give_its_states(
+    gpu: PretendGpu, demo_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llm = SeaLLM(demo_file, context=512, prefix_cache=100_000_000)
+    llm.chat("The history of rice in Asia is long. " * 12, max_tokens=1)
+    llm._engine._worker._loaded._model.lose()
+    llm.close()
+    with pytest.raises(EngineError, match="closed"):
+        llm.chat("Hi")
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (
+            ["ggml_vulkan: device lost on Vulkan0", "vk::Queue::submit: ErrorDeviceLost"],
+            "vk::Queue::submit: ErrorDeviceLost",
+        ),
+        (
+            ["CUDA error: out of memory", "current device: 0", "cuMemCreate(...)", "ggml-cuda.cu:109: CUDA error"],
+            "CUDA error: out of memory",
+        ),
+        (
+            ["command buffer failed", "decode: removing memory module entries for seq_id = 3, pos = [12, +inf)",
+             "llama_decode: failed to decode, ret = -3"],
+            "command buffer failed",
+        ),
+        (["llama_decode: failed to decode, ret = -3"], ""),
+    ],
+)  # fmt: skip
+def test_the_cause_is_in_the_words_of_the_driver(words: list[str], cause: str) -> None:
+    assert _cause(words) == cause

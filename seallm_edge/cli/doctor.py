@@ -71,6 +71,7 @@ def examine() -> dict[str, Any]:
 
     machine = this_machine()
     backends, problem = _backends()
+    gpus, gpu_use = gpu_facts(backends.gpus if backends else ())
     largest = largest_that_fits(cards().values(), machine)
     here = [entry.name for entry in installed()]
     can_run = problem is None and largest is not None
@@ -81,7 +82,8 @@ def examine() -> dict[str, Any]:
         "possible": backends.possible if backends else (),
         "refused": backends.refused if backends else {},
         "kernel_types": sorted(backends.kernel_types) if backends else [],
-        "gpus": gpu_facts(backends.gpus) if backends else [],
+        "gpus": gpus,
+        "gpu_use": gpu_use,
         "library": str(backends.library) if backends else None,
         "versions": _versions(),
         "store": str(paths.models_dir()),
@@ -93,38 +95,28 @@ def examine() -> dict[str, Any]:
     }
 
 
-def gpu_facts(gpus: Sequence[Gpu]) -> list[dict[str, Any]]:
-    """Facts on each GPU, and whether it is used for the model that `seallm chat` takes, and why (`is_used`, `why`)."""
+def gpu_facts(gpus: Sequence[Gpu]) -> tuple[list[dict[str, Any]], str]:
+    """Facts on each GPU, and whether and why they are used for the model that `seallm chat` takes, in words."""
     from dataclasses import asdict
 
     from ..errors import SeaLLMError
-    from ..gguf_file import fingerprint, read_header
-    from ..native.gpu_speed import compared
-    from ..plan.explain import why_gpu
-    from ..store import default_chat_model, locate
+    from ..loading import resolve
+    from ..plan import LoadOptions
+    from ..store import default_chat_model
 
+    if not gpus:
+        return [], ""
     try:
-        header = read_header(locate(default_chat_model()))
+        target = resolve(default_chat_model(), LoadOptions(force=True))
     except (SeaLLMError, OSError):
-        unknown = "with a model, seallm doctor MODEL says whether it is used"
-        return [{**asdict(gpu), "is_used": None, "why": unknown} for gpu in gpus]
-    return [
-        {
-            **asdict(gpu),
-            "is_used": gpu.is_worth_using,
-            "why": f"{'used' if gpu.is_worth_using else 'not used'} for {header.path.stem}: {why_gpu(gpu)}",
-        }
-        for gpu in compared(gpus, header, fingerprint(header))
-    ]
+        return [asdict(gpu) for gpu in gpus], "seallm doctor MODEL says whether it is used"
+    return [asdict(gpu) for gpu in target.gpus], f"for {target.name}, {target.plan.why_layers}"
 
 
 def lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """The facts of `examine` as names and values for people."""
     largest = facts["largest"]
-    gpus = [
-        f"{plain(g['description'])}: {_of(g['memory_free'], g['memory_total'])}; {plain(g['why'], 500)}"
-        for g in facts["gpus"]
-    ]
+    gpus = [f"{plain(g['description'])}: {_of(g['memory_free'], g['memory_total'])}" for g in facts["gpus"]]
     return [
         ("system", f"{facts['os']}, {facts['architecture']}"),
         ("CPU", plain(facts["cpu_name"])),
@@ -139,6 +131,7 @@ def lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ("memory", _of(facts["memory_available"], facts["memory_total"])),
         *(("GPU", gpu) for gpu in gpus or ["none that llama.cpp can use"]),
+        *([("", plain(facts["gpu_use"], 500))] if facts["gpu_use"] else []),
         ("libraries", ", ".join(f"{name} {version}" for name, version in facts["versions"].items())),
         ("llama.cpp", facts["library"] or "not usable"),
         ("store", facts["store"]),

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 
 from ..errors import EngineError, SeaLLMError
 from ..native.batch import Batch
-from ..native.context import DecodeAborted, GpuFailed, NoRoom
+from ..native.context import DecodeAborted, NoRoom
+from ..native.model import GpuFailed
 from .batching import BatchPlanner, ScheduledChunk, without_drafts
 from .contract import Context, NoSpeculation, Speculation, Vocabulary
 from .reproducible import BLOCK

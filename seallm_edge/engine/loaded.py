@@ -95,10 +95,12 @@ class Loaded:
         """All requests, taken out as they are: another model like this one can go on with them."""
         return self._scheduler.take_all()
 
-    def close(self) -> None:
-        """Offload cached sequences where they can be read, then free native memory. Nothing may be running."""
+    def close(self, *, keeps_states: bool = True) -> None:
+        """Offload cached sequences, unless their states are of no use any more, then free native memory. Nothing may be
+        running. Raises GpuFailed, with the memory freed.
+        """
         try:
-            if not self._model.is_lost:
+            if keeps_states:
                 self._scheduler.cache.offload_all()
         finally:
             self._context.close()

@@ -20,13 +20,13 @@ logger = logging.getLogger("seallm_edge.engine")
 
 @dataclass(frozen=True)
 class Setup:
-    """How a model is loaded: its plan, what it then is for its users, and where its KV states are kept over a restart.
-
-    `snapshots` of another plan may not fit this one.
+    """How a model is loaded: its plan, what it then is for its users, how it drafts, and where its KV states are kept
+    over a restart. Neither the costs of steps nor the snapshots of another plan are of use to this one.
     """
 
     plan: Plan
     info: ModelInfo
+    speculation: Speculation
     snapshots: Snapshots | None = None
 
 
@@ -35,13 +35,10 @@ class Loader:
     it raises where there is none.
     """
 
-    def __init__(
-        self, path: Path, setup: Setup, speculation: Speculation, without_gpu: Callable[[EngineError], Setup]
-    ) -> None:
+    def __init__(self, path: Path, setup: Setup, without_gpu: Callable[[EngineError], Setup]) -> None:
         self.setup = setup
         self.counters = Counters()
         self._path = path
-        self._speculation = speculation
         self._without_gpu = without_gpu
         self._host_cache = _host_cache(setup)
 
@@ -52,13 +49,14 @@ class Loader:
             self.setup.plan,
             self._host_cache,
             bytes_per_token=self.setup.info.bytes_per_token,
-            speculation=self._speculation,
+            speculation=self.setup.speculation,
             counters=self.counters,
             on_progress=on_progress,
         )
 
     def leave_gpu(self, error: EngineError) -> None:
         """Load without the GPU, which failed with `error`, from now on. Raises NotEnoughMemory."""
+        self._host_cache.clear()
         setup = self._without_gpu(error)
         self.close()
         self.setup, self._host_cache = setup, _host_cache(setup)

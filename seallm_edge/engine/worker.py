@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 
 from ..errors import EngineError, SeaLLMError
-from ..native.context import GpuFailed
+from ..native.model import GpuFailed
 from .contract import Vocabulary, closed_error
 from .loaded import Loaded
 from .loader import Loader
@@ -136,7 +136,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001  whatever it is, the reader must hear of it
             sequence.fail(error)
             return
-        loaded.submit(sequence)
+        _submit(loaded, sequence)
 
     def _work(self) -> None:
         """Run one step; if there is none, what waits for idle moments."""
@@ -161,8 +161,7 @@ class Worker:
         try:
             with self._weights:
                 self._loaded = None
-                with contextlib.suppress(EngineError):  # of KV states that cannot be read any more
-                    failed.close()
+                failed.close(keeps_states=False)
                 self._loader.leave_gpu(error)
                 loaded = self._require_loaded()
         except Exception as problem:  # noqa: BLE001  whatever it is, the readers must hear of it
@@ -172,10 +171,7 @@ class Worker:
                 sequence.fail(_again(failure))
             return
         for sequence in sequences:
-            if len(sequence.history) < loaded.n_ctx:
-                loaded.submit(sequence)
-            else:  # the context is smaller now
-                sequence.finish("length")
+            _submit(loaded, sequence)
 
     def _rest(self, loaded: Loaded) -> None:
         now = time.perf_counter()
@@ -190,27 +186,45 @@ class Worker:
             if self._loaded is None:
                 if self._is_stopping:
                     raise closed_error()
-                self._loaded = self._loader.load()
+                self._loaded = self._load()
                 self._last_work = time.perf_counter()
                 self.wake()
             return self._loaded
 
+    def _load(self) -> Loaded:
+        """The model, loaded; without a GPU that has failed beneath another model meanwhile."""
+        try:
+            return self._loader.load()
+        except GpuFailed as error:
+            self._loader.leave_gpu(error)
+            return self._loader.load()
+
     def _end(self) -> None:
         """Fail every request that is left, and free the model."""
-        with self._weights:
-            loaded, self._loaded = self._loaded, None
-            if loaded:
-                loaded.fail(closed_error)
-                loaded.close()
-        while not self._submitted.empty():
-            if sequence := self._submitted.get_nowait():
-                sequence.fail(closed_error())
+        try:
+            with self._weights, contextlib.suppress(GpuFailed):  # which does not give its states any more
+                loaded, self._loaded = self._loaded, None
+                if loaded:
+                    loaded.fail(closed_error)
+                    loaded.close()
+        finally:
+            while not self._submitted.empty():
+                if sequence := self._submitted.get_nowait():
+                    sequence.fail(closed_error())
 
     def _require_open(self) -> None:
         if os.getpid() != self._pid:
             raise _again(_FORKED)
         if self._is_stopping:
             raise closed_error()
+
+
+def _submit(loaded: Loaded, sequence: ReplySequence) -> None:
+    """Submit a sequence, unless the context is smaller than it was when that was accepted."""
+    if len(sequence.history) < loaded.n_ctx:
+        loaded.submit(sequence)
+    else:
+        sequence.finish("length")
 
 
 def _again(error: EngineError) -> EngineError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -17,12 +18,15 @@ from ..hints import Hint, Option
 from . import log, symbols
 from .batch import Batch
 from .interruptible import run_interruptibly
-from .model import Model
+from .model import GpuFailed, Model
 
 State = bytes | bytearray | memoryview
 # ref: llama.h, llama_decode; and wheel/guard.h
 _NO_ROOM, _ABORTED, _INVALID, _LOST = 1, 2, -1, -10
-_DECODE = "llama_decode:"  # says but the status
+# The driver's own words among llama.cpp's, such as "CUDA error: out of memory" or "vk::Queue::submit: ErrorDeviceLost";
+# and what llama.cpp says after each failure.
+_DRIVER_ERROR = re.compile(r"\berror: \S|: Error[A-Z]|out of memory")
+_AFTER_FAILURE = ("llama_decode:", "removing memory module entries", "failed to compute graph")
 _FLASH_ATTENTION = {None: -1, False: 0, True: 1}  # ref: llama.h, enum llama_flash_attn_type
 
 
@@ -32,12 +36,6 @@ class DecodeAborted(Exception):
 
 class NoRoom(EngineError):
     """The KV memory has no cells left for a step: nothing of it happened."""
-
-
-class GpuFailed(EngineError):
-    """A GPU did not compute a step, for want of memory or because its driver gave up: nothing of the step happened. The
-    model can only be closed; where its `is_lost`, what it has on the GPU stays there.
-    """
 
 
 class Context:
@@ -116,11 +114,12 @@ class Context:
         Raises DecodeAborted, NoRoom, GpuFailed, or EngineError if llama.cpp cannot; the KV memory is then as it was
         before.
         """
+        self._model.check_gpus()
         status = self._llama.llama_decode(self.pointer, batch.struct())
         if status == 0:
             return
         if status == _LOST:
-            self._model.is_lost = True
+            self._model.lose()
         if status not in (_NO_ROOM, _ABORTED):  # llama.cpp itself takes back what was aborted
             for sequence, position in batch.beginnings().items():
                 self.forget(sequence, position)
@@ -131,7 +130,7 @@ class Context:
         if status == _NO_ROOM:
             raise NoRoom(problem, log_tail=complaints)
         if self._model.n_gpu_layers and status < _INVALID:
-            raise GpuFailed(next((line for line in reversed(complaints) if _DECODE not in line), problem))
+            raise GpuFailed(_cause(complaints) or problem)
         raise EngineError(problem, log_tail=complaints)
 
     def abort(self) -> None:
@@ -178,6 +177,7 @@ class Context:
 
     def state(self, sequence: int) -> memoryview:
         """The KV of `sequence` as bytes: what `restore` takes. Raises GpuFailed where a GPU does not give it."""
+        self._model.check_gpus()
         size = self._llama.llama_state_seq_get_size(self.pointer, sequence)
         data = np.frombuffer(_own_pages(size), np.uint8)
         pointer = data.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
@@ -186,12 +186,13 @@ class Context:
             problem = f"llama.cpp gave {written:,} of {size:,} bytes of a sequence's state"
             if not self._model.n_gpu_layers:
                 raise EngineError(problem)
-            self._model.is_lost = True
-            raise GpuFailed(problem)
+            self._model.lose()
+            raise GpuFailed(_cause(log.relay().take_complaints()) or problem)
         return data.data
 
     def restore(self, sequence: int, state: State) -> bool:
         """Fill `sequence`, which must be empty, with a `state()` of a context like this one; whether there was room."""
+        self._model.check_gpus()
         data = np.frombuffer(state, np.uint8)
         pointer = data.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
         if self._llama.llama_state_seq_set_data(self.pointer, pointer, len(data), sequence) == len(data):
@@ -205,6 +206,12 @@ class Context:
         self._views.clear()
         if pointer and not self._model.is_lost:
             self._llama.llama_free(pointer)
+
+
+def _cause(complaints: Sequence[str]) -> str:
+    """What llama.cpp's last words tell of a failure; "" for nothing."""
+    telling = [line for line in complaints if not any(words in line for words in _AFTER_FAILURE)]
+    return next((line for line in telling if _DRIVER_ERROR.search(line)), telling[-1] if telling else "")
 
 
 def _own_pages(size: int) -> mmap.mmap:

@@ -17,8 +17,15 @@ from .backends import load_backends
 from .interruptible import OnProgress, run_interruptibly
 from .page_residency import PageResidency
 
+_LOST: set[str] = set()  # names of the GPUs that failed in this process, for whatever model
 _TOKEN_BUFFER_BYTES = 256  # bytes; a longer one is asked for again with the length that llama.cpp names
 _PROBES = range(0, 1 << 17, 128)  # tokens that tell vocabularies apart; rows of padding come after them
+
+
+class GpuFailed(EngineError):
+    """A GPU did not compute a step, for want of memory or because its driver gave up: nothing of the step happened. The
+    model can only be closed; where its `is_lost`, what it has on the GPU stays there.
+    """
 
 
 class Model:
@@ -29,7 +36,7 @@ class Model:
     `repack`, ggml lays weights out anew for its fastest kernels: they then lie in this process's own memory, and their
     pages of the file are given back. `on_progress` gets a share from 0 to 1 as loading goes on; what it raises, or a
     signal does, ends the load and frees what is loaded. Raises EngineError with llama.cpp's last words if it refuses
-    the file.
+    the file; GpuFailed for a GPU that has failed in this process.
     """
 
     def __init__(
@@ -46,7 +53,8 @@ class Model:
         paths = [path] if isinstance(path, Path) else list(path)
         self.path = paths[0]
         self.n_gpu_layers = n_gpu_layers
-        self.is_lost = False  # a GPU failed beneath it: its driver may not survive that anything is freed
+        self._gpus = frozenset(gpus)
+        self.check_gpus()
         self._llama = symbols.llama_cpp()
         log.relay().take_complaints()
         residency = PageResidency(paths) if (repack or n_gpu_layers) and not vocabulary_only else None
@@ -84,6 +92,20 @@ class Model:
             complaints = log.relay().take_complaints()
             raise EngineError(f"llama.cpp cannot load {self.path.name}", "convert or copy the file again", complaints)
         return pointer
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a GPU beneath it failed: its driver may not survive that anything is read or freed."""
+        return bool(self.n_gpu_layers and (self._gpus & _LOST if self._gpus else _LOST))
+
+    def lose(self) -> None:
+        """Leave its GPUs alone from now on, in this process."""
+        _LOST.update(self._gpus or [gpu.name for gpu in load_backends().gpus])
+
+    def check_gpus(self) -> None:
+        """Raise GpuFailed if it is lost."""
+        if self.is_lost:
+            raise GpuFailed("the GPU has failed in this program", "start the program again")
 
     def close(self) -> None:
         """Free the weights, unless they are lost; the vocabulary must not be used after it."""

@@ -73,7 +73,7 @@ def _with_measured(asked: LoadOptions, tuned: Measured, gpus: Sequence[Gpu]) -> 
 
 
 def _layers(asked: LoadOptions, tuned: Measured, gpus: Sequence[Gpu]) -> int | Literal["auto"]:
-    if asked.gpu_layers != "auto" or tuned.gpu_layers is None or all(gpu.problem for gpu in gpus):
+    if asked.gpu_layers != "auto" or tuned.gpu_layers is None or not gpus or any(gpu.problem for gpu in gpus):
         return asked.gpu_layers
     return tuned.gpu_layers
 

@@ -105,16 +105,15 @@ def _why_layers(plan: Plan, header: Header, gpus: Sequence[Gpu], asked: LoadOpti
         where = f"{plan.gpu_layers} of {header.dimensions.n_layer + 1} layers on the GPU"
     if asked.gpu_layers != "auto":
         return f"{where}: {ASKED}"
-    if tuned and tuned.gpu_layers is not None and any(not gpu.problem for gpu in gpus):
+    if tuned and tuned.gpu_layers is not None and gpus and not any(gpu.problem for gpu in gpus):
         return f"{where}: {MEASURED}"
     if plan.gpu_layers:
-        return f"{where}: {'; '.join(why_gpu(gpu) for gpu in gpus if gpu.name in plan.gpus)}"
-    whys = [f"{gpu.description} lacks memory" if gpu.is_worth_using else why_gpu(gpu) for gpu in gpus]
+        return f"{where}: {'; '.join(_why_gpu(gpu) for gpu in gpus if gpu.name in plan.gpus)}"
+    whys = [f"{gpu.description} lacks memory" if gpu.is_worth_using else _why_gpu(gpu) for gpu in gpus]
     return ": ".join(filter(None, (where, "; ".join(whys))))
 
 
-def why_gpu(gpu: Gpu) -> str:
-    """What decides whether a GPU is used."""
+def _why_gpu(gpu: Gpu) -> str:
     if gpu.problem:
         return f"{gpu.description} cannot run it ({gpu.problem})"
     if gpu.speedup is None:

@@ -55,6 +55,11 @@ class Plan:
         return self.weights_bytes + self.kv_bytes + self.compute_bytes
 
     @property
+    def why_layers(self) -> str:
+        """The reason for the layers on the GPU or the CPU; "" for a plan without reasons."""
+        return next((reason for reason in self.reasons if " layers on the " in reason), "")
+
+    @property
     def main_bytes(self) -> int:
         """Main memory of the process."""
         return self.total_bytes - self.gpu_bytes

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..engine import Engine
+from ..errors import EngineError
+from ..hints import Hint, Option
 from ..loading import LoadTarget, load_engine, resolve
 from ..machine import this_machine
 from ..machine.bandwidth import BandwidthMeter, array_bytes
@@ -52,7 +54,12 @@ def measure_speed(
     target = resolve(model, options)
     check(target)
     with closing(load_engine(target, options, on_load)) as engine:
-        return _Run(replace(target, plan=engine.plan), engine, seconds, on_step).report()
+        plan = engine.plan
+        report = _Run(replace(target, plan=plan), engine, seconds, on_step).report()
+        if engine.plan is not plan:
+            hint = Hint("measure it without: {option}", option=Option("gpu_layers", 0))
+            raise EngineError("the GPU failed while it was measured", hint)
+    return report
 
 
 def bench_options(**asked: Any) -> LoadOptions:

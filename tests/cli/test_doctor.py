@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from seallm_edge import store
+from seallm_edge import loading, store
 from seallm_edge.cli import doctor
 from seallm_edge.errors import EngineError, ModelNotFound
 from seallm_edge.machine import Gpu, this_machine
@@ -29,16 +29,22 @@ def test_doctor_names_what_is_used_and_ends_with_a_verdict(seallm: SEALLM, home:
     assert lines[-1] == "ready: seallm chat"
 
 
-def test_doctor_says_of_each_gpu_whether_it_is_used_and_why(demo_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_says_whether_gpus_are_used_and_why(demo_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = Gpu("CUDA0", "Fast GPU", 8_000_000_000, 8_000_000_000, speedup=4.0)
     slow = Gpu("Vulkan0", "Graphics", 2_000_000_000, 8_000_000_000, is_integrated=True, speedup=0.5)
     monkeypatch.setattr(gpu_speed, "compared", lambda gpus, header, fingerprint: tuple(gpus))
-    assert [(gpu["is_used"], gpu["why"]) for gpu in doctor.gpu_facts([fast, slow])] == [
-        (True, f"used for {demo_file.stem}: Fast GPU is 4.0 times as fast as the CPU"),
-        (False, f"not used for {demo_file.stem}: the CPU is 2.0 times as fast as Graphics"),
-    ]
+    for gpus, why in [
+        ([fast, slow], "31 of 31 layers on the GPU: Fast GPU is 4.0 times as fast as the CPU"),
+        ([slow], "all layers on the CPU: the CPU is 2.0 times as fast as Graphics"),
+    ]:
+        there = replace(load_backends(), gpus=tuple(gpus))
+        monkeypatch.setattr(loading, "load_backends", lambda prefer="", there=there: there)
+        facts, use = doctor.gpu_facts(gpus)
+        assert [gpu["name"] for gpu in facts] == [gpu.name for gpu in gpus]
+        assert use == f"for smollm2-135m-instruct, {why}"
     monkeypatch.setattr(store, "default_chat_model", no_model)
-    assert doctor.gpu_facts([fast])[0]["why"] == "with a model, seallm doctor MODEL says whether it is used"
+    assert doctor.gpu_facts([fast])[1] == "seallm doctor MODEL says whether it is used"
+    assert doctor.gpu_facts([]) == ([], "")
 
 
 def no_model() -> str:

@@ -92,6 +92,22 @@ with SeaLLM(sys.argv[1], context=512, gpu_layers=31) as llm:
     assert "ErrorDeviceLost" in found["why"]
 
 
+@pytest.mark.parametrize("then", ["llm.close()", "llm.chat(QUESTION, **GREEDY)"], ids=["closed", "used again"])
+def test_a_driver_that_gives_up_while_the_model_is_idle_costs_nothing(
+    told: Callable[..., dict[str, Any]], tmp_path: Path, then: str
+) -> None:
+    found = told(f"""
+llm = SeaLLM(sys.argv[1], context=512, gpu_layers=31, prefix_cache=100_000_000, snapshots=Path({str(tmp_path)!r}))
+llm.chat("Rice grows in water. " * 40, **GREEDY)
+fault.write_text("lost")
+{then}
+llm.chat(QUESTION, **GREEDY) if llm.is_loaded else None
+llm.close()
+print(json.dumps({{"done": True}}))
+""")
+    assert found["done"]
+
+
 def test_a_prompt_goes_on_when_the_memory_ends(told: Callable[..., dict[str, Any]]) -> None:
     found = told("""
 with SeaLLM(sys.argv[1], context=1024, gpu_layers=31) as llm:

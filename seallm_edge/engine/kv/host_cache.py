@@ -65,6 +65,10 @@ class HostKVCache:
             self._entries.pop(0)
         self._entries.append(_Entry(list(tokens), state, n_bytes, n_block_aligned))
 
+    def clear(self) -> None:
+        """Drop all states in memory."""
+        self._entries.clear()
+
     @property
     def is_open(self) -> bool:
         """Whether anything is cached for later prompts at all."""

@@ -159,7 +159,41 @@ llama_context_params llama_context_default_params() {\n")
         ctx->synchronize();
         return ctx->state_seq_set_data(seq_id, src, size, flags);
     });")
+  # llama.cpp copies to and from the GPU in destructors, which cannot throw: it shall do so before.
+  exchange(text "    ~llama_io_write_host() {\n" "    ~llama_io_write_host() {
+        flush();
+    }
+
+    void flush() override {
+        const auto waiting = std::move(winfos);
+        winfos.clear();\n")
+  exchange(text "        for (const auto & winfo : winfos) {\n            ggml_backend_tensor_get("
+    "        for (const auto & winfo : waiting) {\n            ggml_backend_tensor_get(")
+  exchange(text "    ~llama_io_read_host() {\n" "    ~llama_io_read_host() {
+        flush();
+    }
+
+    void flush() override {
+        const auto waiting = std::move(rinfos);
+        rinfos.clear();\n")
+  exchange(text "        for (const auto & rinfo : rinfos) {\n            ggml_backend_tensor_set("
+    "        for (const auto & rinfo : waiting) {\n            ggml_backend_tensor_set(")
+  foreach(way write read)
+    exchange(text "        return state_seq_${way}_data(*io, seq_id, flags);"
+      "        const size_t size_done = state_seq_${way}_data(*io, seq_id, flags);
+        io->flush();
+        return size_done;")
+  endforeach()
   file(WRITE "${context}" "${text}")
+  set(io "${CMAKE_CURRENT_SOURCE_DIR}/src/llama-io.h")
+  file(READ "${io}" text)
+  foreach(done written read)
+    exchange(text "    // bytes ${done} so far\n" "    // do now what waits for the destructor
+    virtual void flush() {}
+
+    // bytes ${done} so far\n")
+  endforeach()
+  file(WRITE "${io}" "${text}")
   file(COPY "${CMAKE_CURRENT_LIST_DIR}/guard.h" DESTINATION "${CMAKE_CURRENT_SOURCE_DIR}/src")
 endif()
 
