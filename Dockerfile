@@ -20,7 +20,7 @@ RUN PIP_CONSTRAINT=constraints.txt /opt/build/bin/pip --python /opt/seallm/bin/p
 
 FROM ${BASE}
 RUN apt-get update \
- && apt-get install -y --no-install-recommends ca-certificates libgomp1 python3-minimal python3 \
+ && apt-get install -y --no-install-recommends ca-certificates libgomp1 python3 \
  && apt-get clean && rm -rf /var/lib/apt/lists/* \
  && useradd --create-home --home-dir /data seallm
 COPY --from=build /opt/seallm /opt/seallm

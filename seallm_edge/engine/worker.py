@@ -156,7 +156,7 @@ class Worker:
             loaded.fail(lambda: _again(failure))
 
     def _go_on_without_gpu(self, failed: Loaded, error: GpuFailed) -> None:
-        """Load the model for the CPU alone, and hand it every request of the one whose GPU failed."""
+        """Load the model without the GPU, and hand it every request of the one whose GPU failed."""
         sequences = failed.take_all()
         try:
             with self._weights:

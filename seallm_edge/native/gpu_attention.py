@@ -15,7 +15,7 @@ from . import symbols
 from .probe_child import GGML_TYPE_F32, Ggml, InitParams
 
 _GGML_TYPE_F16 = 1
-_TYPES = {kind.name.lower(): kind.id for kind in TENSOR_TYPES.values()}
+_TYPES = {kind.name.lower(): kind for kind in TENSOR_TYPES.values()}
 _DESCRIPTION_BYTES = 1 << 16
 _N_TOKENS, _N_CELLS = 64, 256
 
@@ -26,13 +26,13 @@ def with_flash_attention(gpus: Sequence[Gpu], model: Dimensions, keys: str, valu
 
 
 def _has_it(gpu: Gpu, model: Dimensions, keys: str, values: str) -> bool:
-    if not {keys, values} <= _TYPES.keys():
-        return False  # which is told when the options are checked
+    if not _can_be_asked(model, keys, values):
+        return False
     ggml = Ggml(symbols.llama_cpp()._lib)
     device = ggml.call("ggml_backend_dev_by_name", c_char_p(gpu.name.encode()))
-    memory = c_void_p(ggml.call("ggml_init", InitParams(_DESCRIPTION_BYTES, None, True)))
-    if not device or not memory:
+    if not device:
         return False
+    memory = c_void_p(ggml.call("ggml_init", InitParams(_DESCRIPTION_BYTES, None, True)))
 
     def tensor(kind: int, *shape: int) -> c_void_p:
         sizes = (c_int64(size) for size in (*shape, 1)[:3])
@@ -43,11 +43,23 @@ def _has_it(gpu: Gpu, model: Dimensions, keys: str, values: str) -> bool:
             "ggml_flash_attn_ext",
             memory,
             tensor(GGML_TYPE_F32, model.head_dim, _N_TOKENS, model.n_head),
-            tensor(_TYPES[keys], model.head_dim, _N_CELLS, model.n_head_kv),
-            tensor(_TYPES[values], model.value_dim, _N_CELLS, model.n_head_kv),
+            tensor(_TYPES[keys].id, model.head_dim, _N_CELLS, model.n_head_kv),
+            tensor(_TYPES[values].id, model.value_dim, _N_CELLS, model.n_head_kv),
             tensor(_GGML_TYPE_F16, _N_CELLS, _N_TOKENS),
             *map(c_float, (1.0, 0.0, 0.0)),  # scale, bias, cap of the scores
         )
         return bool(ggml.call("ggml_backend_dev_supports_op", c_void_p(device), c_void_p(attention), returns=c_bool))
     finally:
         ggml.call("ggml_free", memory, returns=None)
+
+
+def _can_be_asked(model: Dimensions, keys: str, values: str) -> bool:
+    """Whether ggml can describe this attention: over other shapes it ends the process. Unfit types are told when the
+    options are checked.
+    """
+    rows = ((keys, model.head_dim), (values, model.value_dim))
+    return (
+        model.n_head > 0 < model.n_head_kv
+        and model.n_head % model.n_head_kv == 0
+        and all(name in _TYPES and width > 0 and _TYPES[name].divides(width) for name, width in rows)
+    )

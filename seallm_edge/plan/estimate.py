@@ -41,14 +41,17 @@ def estimate(header: Header, gpus: Sequence[Gpu], options: LoadOptions, n_ctx: i
     gpus, gpu_layers = _used(gpus, options.gpu_layers), options.gpu_layers
     if gpu_layers == "auto":
         step = _step(model, n_ctx, options.n_batch or GPU_BATCH, has_plain_attention)
-        free = sum(gpu.memory_free for gpu in gpus) - GPU_MARGIN_BYTES - step - weights - output
-        gpu_layers = 1 + min(model.n_layer, free // layer) if gpus and free >= layer else 0
+        free = sum(gpu.memory_free for gpu in gpus) - GPU_MARGIN_BYTES - step - output
+        n_fitting = free // layer if free >= model.n_layer * layer else (free - weights) // layer
+        gpu_layers = 1 + min(model.n_layer, n_fitting) if gpus and n_fitting > 0 else 0
     n_batch = min(options.n_batch or (GPU_BATCH if gpu_layers else CPU_BATCH), n_ctx)
     step = _step(model, n_ctx, n_batch, has_plain_attention)
     layers_on_gpu = output + min(gpu_layers - 1, model.n_layer) * layer if gpu_layers else 0
     step_on_cpu = step if gpu_layers <= model.n_layer else 0
     step_on_gpu = step if gpu_layers else 0
-    if step_on_cpu and step_on_gpu:  # the GPU computes prompts in the CPU's layers too, with copies of their weights
+    if (
+        step_on_cpu and step_on_gpu
+    ):  # the GPU computes prompts in the CPU's layers too, with a copy of a layer's weights
         step_on_gpu += weights
     is_shared = all(gpu.is_integrated for gpu in gpus)  # then all of it is main memory
     return Plan(

@@ -14,6 +14,7 @@ from seallm_edge.hints import command_line_words
 from seallm_edge.machine import Gpu, Machine
 from seallm_edge.plan import KV_TYPES, LoadOptions, Plan
 from seallm_edge.plan import make_plan as make_plan_of
+from seallm_edge.plan.estimate import GPU_MARGIN_BYTES
 from seallm_edge.plan.memory import (
     HEADROOM_BYTES,
     best_type,
@@ -435,6 +436,16 @@ def test_some_layers_on_a_gpu_take_a_buffer_there_too(seallm_7b: Header) -> None
     assert all_.gpu_bytes == some.gpu_bytes + 28 * layer - weights  # all layers need no copies of one
     assert some.gpu_bytes == sizes["token_embd.weight"] + step + weights
     assert some.main_bytes > none.main_bytes - sizes["token_embd.weight"]
+
+
+def test_a_gpu_that_just_holds_all_layers_needs_no_room_for_copies(seallm_7b: Header) -> None:
+    whole = make_plan(seallm_7b, MACHINE, gpus=[gpu(20)])
+    just = replace(gpu(20), memory_free=whole.gpu_bytes + GPU_MARGIN_BYTES)
+    assert make_plan(seallm_7b, MACHINE, gpus=[just]).gpu_layers == 29
+    short = replace(just, memory_free=just.memory_free - 50_000_000)
+    plan = make_plan(seallm_7b, MACHINE, gpus=[short])
+    assert 20 < plan.gpu_layers < 29
+    assert plan.gpu_bytes + GPU_MARGIN_BYTES <= short.memory_free
 
 
 def test_flash_attention_is_on_where_every_gpu_has_code_for_it(seallm_7b: Header) -> None:
